@@ -1,0 +1,40 @@
+import type { Instruction } from './instruction.js'
+
+export type MapKind =
+  | 'array'
+  | 'percpu-array'
+  | 'hash'
+  | 'percpu-hash'
+  | 'lpm-trie'
+  | 'ring-buffer'
+  | 'devmap'
+  | 'cpumap'
+  | 'xskmap'
+
+/** A map as it should be; the loader makes the kernel object. Sizes in bytes. */
+export interface MapSpec {
+  readonly name: string
+  readonly kind: MapKind
+  readonly keyBytes: number
+  readonly valueBytes: number
+  readonly maxEntries: number
+  readonly flags?: number
+}
+
+/** The `lddw` at slot `slot` takes the address of the map named `map`. */
+export interface Relocation {
+  readonly slot: number
+  readonly map: string
+}
+
+/** Compiled code and the maps it needs, as a plain value: pure, comparable. */
+export interface Program {
+  readonly name: string
+  readonly type: 'xdp'
+  readonly license: string
+  readonly instructions: readonly Instruction[]
+  readonly relocations: readonly Relocation[]
+  readonly maps: readonly MapSpec[]
+  /** Accept multi-buffer frames (BPF_F_XDP_HAS_FRAGS), so jumbo MTUs attach. */
+  readonly multiBuffer: boolean
+}

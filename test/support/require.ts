@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** Where the public test corpus lies when it is present: beside the checkout. */
+export const CORPUS = fileURLToPath(new URL('../../../../shared/corpus/', import.meta.url))
+
+const CHECKS = {
+  root: () => process.getuid?.() === 0 || 'needs root',
+  tcpdump: () => hasCommand('tcpdump'),
+  iptables: () => hasCommand('iptables'),
+  clang: () => hasCommand('clang-14'),
+  ip: () => hasCommand('ip'),
+  bpftool: () => hasCommand('bpftool'),
+  corpus: () => existsSync(CORPUS) || 'needs the test corpus in ../shared/corpus',
+} as const
+
+export type Requirement = keyof typeof CHECKS
+
+/**
+ * What to give node:test as `skip`: false when everything is there, otherwise
+ * the sentence that names what is missing. Where `SLUICE_REQUIRE=all` is set,
+ * as in CI, a missing thing throws instead, so that no test is skipped unseen.
+ */
+export function skipUnless(...needs: Requirement[]): string | false {
+  for (const need of needs) {
+    const answer = CHECKS[need]()
+    if (answer === true) continue
+    if (process.env['SLUICE_REQUIRE'] === 'all') throw new Error(`SLUICE_REQUIRE=all, but this test ${answer}`)
+    return answer
+  }
+  return false
+}
+
+function hasCommand(name: string): true | string {
+  try {
+    execFileSync('sh', ['-c', `command -v ${name}`], { stdio: 'ignore' })
+    return true
+  } catch {
+    return `needs ${name} (Debian: apt-get install ${name === 'ip' ? 'iproute2' : name})`
+  }
+}
