@@ -1,0 +1,138 @@
+import type { ByteSource } from './byte-source.js'
+import { type Capture, type CapturedPacket, CaptureError } from './capture.js'
+import { effectiveSnapLength, largestSnapLength, linkTypeName } from './link-type.js'
+
+/**
+ * The pcap format (draft-ietf-opsawg-pcap; libpcap's older variants):
+ *
+ *     file header, 24 bytes                    record header, 16 or 24 bytes
+ *      0  u32  magic, also the byte order       0  u32  seconds
+ *      4  u16  major version                    4  u32  micro- or nanoseconds
+ *      6  u16  minor version                    8  u32  captured length
+ *      8  i32  time zone, u32 accuracy: unused 12  u32  length on the wire
+ *     16  u32  snapshot length                 16  only in the modified format: interface, protocol,
+ *     20  u32  link type, FCS flags in bits 28+    packet type, 8 bytes
+ */
+const MAGIC_MICROSECONDS = 0xa1b2c3d4
+const MAGIC_NANOSECONDS = 0xa1b23c4d
+/** Written by the patched libpcap of Red Hat 6 (A. Kuznetsov): longer record headers. */
+const MAGIC_MODIFIED = 0xa1b2cd34
+const MAGICS = [MAGIC_MICROSECONDS, MAGIC_NANOSECONDS, MAGIC_MODIFIED]
+
+const FILE_HEADER_BYTES = 24
+const ETHERNET_HEADER_BYTES = 14
+
+/** `captured, wire` changed places in version 2.3; files of that version exist with either order. */
+type LengthOrder = 'captured-first' | 'wire-first' | 'smaller-is-captured'
+
+interface PcapHeader {
+  readonly littleEndian: boolean
+  readonly recordHeaderBytes: number
+  readonly lengthOrder: LengthOrder
+  readonly nanosecondsPerUnit: number
+  readonly linkTypeNumber: number
+  readonly linkType: string
+  readonly snapLength: number
+}
+
+/** Null where the file does not begin with a pcap magic. Throws CaptureError where its header is broken. */
+export function openPcap(source: ByteSource, path: string): Capture | null {
+  const header = readHeader(source, path)
+  if (header === null) return null
+  let error: CaptureError | null = null
+  return {
+    format: 'pcap',
+    linkType: header.linkType,
+    linkTypeNumber: header.linkTypeNumber,
+    snapLength: header.snapLength,
+    resolution: header.nanosecondsPerUnit === 1 ? 'nanoseconds' : 'microseconds',
+    *packets() {
+      try {
+        yield* readRecords(source, header, path)
+      } catch (thrown) {
+        if (!(thrown instanceof CaptureError)) throw thrown
+        error = thrown
+      } finally {
+        source.close()
+      }
+    },
+    get error() {
+      return error
+    },
+    close: source.close,
+  }
+}
+
+function readHeader(source: ByteSource, path: string): PcapHeader | null {
+  if (source.fill(4) < 4) return null
+  const littleEndian = MAGICS.includes(source.view.getUint32(source.at, true))
+  const magic = source.view.getUint32(source.at, littleEndian)
+  if (!MAGICS.includes(magic)) return null
+  const there = source.fill(FILE_HEADER_BYTES)
+  if (there < FILE_HEADER_BYTES) {
+    throw new CaptureError(`${path} ends inside its file header, ${there} of 24 bytes are there; capture it again`)
+  }
+  const { view, at } = source
+  const major = view.getUint16(at + 4, littleEndian)
+  const minor = view.getUint16(at + 6, littleEndian)
+  const linkField = view.getUint32(at + 20, littleEndian)
+  if (!((major === 2 && minor <= 4) || (major === 543 && minor === 0))) {
+    throw new CaptureError(`${path} has pcap version ${major}.${minor}, which nobody defines; 2.0 to 2.4 can be read`)
+  }
+  const linkTypeNumber = linkField & 0xffff
+  const linkType = linkTypeName(linkTypeNumber)
+  const modified = magic === MAGIC_MODIFIED
+  const snapLength = effectiveSnapLength(linkType, view.getUint32(at + 16, littleEndian))
+  source.at += FILE_HEADER_BYTES
+  return {
+    littleEndian,
+    recordHeaderBytes: modified ? 24 : 16,
+    lengthOrder: major === 543 || minor < 3 ? 'wire-first' : minor === 3 ? 'smaller-is-captured' : 'captured-first',
+    nanosecondsPerUnit: magic === MAGIC_NANOSECONDS ? 1 : 1000,
+    linkTypeNumber,
+    linkType,
+    // The patched libpcap put an Ethernet header in front of cooked packets after cutting them.
+    snapLength: modified && linkType === 'EN10MB' ? snapLength + ETHERNET_HEADER_BYTES : snapLength,
+  }
+}
+
+function* readRecords(source: ByteSource, header: PcapHeader, path: string): Generator<CapturedPacket> {
+  const { littleEndian, recordHeaderBytes, nanosecondsPerUnit, snapLength } = header
+  const largest = largestSnapLength(header.linkType)
+  for (let number = 1; ; number++) {
+    const there = source.fill(recordHeaderBytes)
+    if (there < recordHeaderBytes) {
+      if (there > 0 || source.damage !== null) throw cutOff(source, path, number, recordHeaderBytes, there)
+      return
+    }
+    const { view, at } = source
+    const seconds = view.getUint32(at, littleEndian)
+    const nanoseconds = view.getUint32(at + 4, littleEndian) * nanosecondsPerUnit
+    const first = view.getUint32(at + 8, littleEndian)
+    const second = view.getUint32(at + 12, littleEndian)
+    const swap = header.lengthOrder === 'wire-first' || (header.lengthOrder === 'smaller-is-captured' && first > second)
+    const stored = swap ? second : first
+    const wireLength = swap ? first : second
+    if (stored > largest) {
+      throw new CaptureError(
+        `${path} is broken at packet ${number}, byte ${source.base + at}: it claims ${stored} captured bytes, more than the ${largest} that ${header.linkType} allows; the packets before it were read`,
+      )
+    }
+    source.at += recordHeaderBytes
+    const body = source.fill(stored)
+    if (body < stored) throw cutOff(source, path, number, stored, body)
+    const start = source.at
+    source.at += stored
+    const data = source.bytes.subarray(start, start + Math.min(stored, snapLength))
+    yield { data, wireLength, seconds, nanoseconds }
+  }
+}
+
+function cutOff(source: ByteSource, path: string, number: number, wanted: number, there: number): CaptureError {
+  const where = `packet ${number}, byte ${source.base + source.at}`
+  return new CaptureError(
+    source.damage !== null
+      ? `${path} ${source.damage}, before ${where} of what it unpacks to; the packets before it were read`
+      : `${path} ends inside ${where}: ${there} of ${wanted} bytes are there; the packets before it were read`,
+  )
+}
