@@ -11,7 +11,8 @@ const END_OF_OPTIONS = 0
 const TIMESTAMP_RESOLUTION = 9
 const TIMESTAMP_OFFSET = 14
 
-const WORD = 2 ** 32
+const HALF_WORD = 2 ** 16
+const NANOSECONDS_PER_SECOND = 1e9
 
 /**
  * The timestamp options of an interface description between `at` and `end`:
@@ -47,27 +48,25 @@ export function readTimestampOptions(
 }
 
 /**
- * A 64-bit count of units as seconds and nanoseconds. Without BigInt: a count
- * of nanoseconds passes 2^53, so the division is made in two steps whose
- * intermediate values stay exact for the resolutions in use (10^-9 and coarser).
+ * A 64-bit count of units as seconds and nanoseconds. Counts of nanoseconds
+ * pass 2^53, so the division goes 16 bits at a time, which stays exact.
  */
 export function timestampOf(rule: TimestampRule, high: number, low: number): { seconds: number; nanoseconds: number } {
   const { unitsPerSecond, offsetSeconds } = rule
-  if (unitsPerSecond > 1e9) return fineTimestamp(rule, high, low)
-  // high * 2^32 = (quotient * unitsPerSecond + remainder) * 2^32 / …: both parts below 2^53.
-  const wordSeconds = Math.floor(WORD / unitsPerSecond)
-  const wordRest = WORD - wordSeconds * unitsPerSecond
-  const rest = high * wordRest + low
-  const restSeconds = Math.floor(rest / unitsPerSecond)
-  const units = rest - restSeconds * unitsPerSecond
+  if (NANOSECONDS_PER_SECOND % unitsPerSecond !== 0) return unusualTimestamp(rule, high, low)
+  const quotient = Math.floor(high / unitsPerSecond)
+  const upper = (high - quotient * unitsPerSecond) * HALF_WORD + (low >>> 16)
+  const upperQuotient = Math.floor(upper / unitsPerSecond)
+  const lower = (upper - upperQuotient * unitsPerSecond) * HALF_WORD + (low & (HALF_WORD - 1))
+  const lowerQuotient = Math.floor(lower / unitsPerSecond)
   return {
-    seconds: high * wordSeconds + restSeconds + offsetSeconds,
-    nanoseconds: Math.floor((units * 1e9) / unitsPerSecond),
+    seconds: (quotient * HALF_WORD + upperQuotient) * HALF_WORD + lowerQuotient + offsetSeconds,
+    nanoseconds: (lower - lowerQuotient * unitsPerSecond) * (NANOSECONDS_PER_SECOND / unitsPerSecond),
   }
 }
 
-/** Picoseconds and the like are rare: here BigInt's cost does not matter. */
-function fineTimestamp({ unitsPerSecond, offsetSeconds }: TimestampRule, high: number, low: number) {
+/** Picoseconds and most powers of two are rare: here BigInt's cost does not matter. */
+function unusualTimestamp({ unitsPerSecond, offsetSeconds }: TimestampRule, high: number, low: number) {
   const perSecond = BigInt(unitsPerSecond)
   const units = (BigInt(high) << 32n) | BigInt(low)
   return {
