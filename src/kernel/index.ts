@@ -1,12 +1,56 @@
 export { formatMac, parseAddress, parseMac, parsePrefix } from './address.js'
 export {
+  closeBpf,
+  createMap,
+  deleteElement,
+  isNotSupported,
+  loadProgramCode,
+  lookupBatch,
+  lookupElement,
+  MAP_TYPES,
+  type ProgramInfo,
+  possibleCpus,
+  prepareTestRun,
+  programInfo,
+  TEST_XDP_LIVE_FRAMES,
+  type TestRun,
+  testRun,
+  tryCreateXdpLink,
+  tryTestRun,
+  updateElement,
+  updateLink,
+  XDP_HAS_FRAGS,
+} from './bpf.js'
+export {
+  type Channels,
+  type Feature,
+  readChannels,
+  readDriver,
+  readFeatures,
+  readStatistics,
+  setFeatures,
+} from './ethtool.js'
+export {
   closeNamespace,
   createNamespace,
   type NetworkNamespace,
   withNamespace,
   writeSysctl,
 } from './namespace.js'
+export { findNapiThreads, type NapiPlacement, placeNapi } from './napi.js'
 export { closeNetlink, type NetlinkSocket } from './netlink.js'
+export {
+  dieWithParent,
+  formatOwner,
+  identify,
+  isAlive,
+  killIf,
+  type NamespaceChildOptions,
+  OWNER_VARIABLE,
+  type ProcessIdentity,
+  parseOwner,
+  spawnInNamespace,
+} from './process.js'
 export {
   addAddress,
   addNeighbour,
@@ -20,4 +64,6 @@ export {
   setLink,
   type VethEnd,
 } from './rtnetlink.js'
+export { getAffinity, type SchedulingPolicy, setAffinity, setPolicy, withAffinity } from './scheduler.js'
 export { closeDescriptor, errnoName, KernelError } from './syscall.js'
+export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'

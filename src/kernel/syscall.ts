@@ -37,6 +37,8 @@ const NUMBERS = {
     uname: 63,
     setpriority: 141,
     gettid: 186,
+    pidfd_send_signal: 424,
+    pidfd_open: 434,
   },
   arm64: {
     bpf: 280,
@@ -64,6 +66,8 @@ const NUMBERS = {
     uname: 160,
     setpriority: 140,
     gettid: 178,
+    pidfd_send_signal: 424,
+    pidfd_open: 434,
   },
 } as const
 
