@@ -1,0 +1,88 @@
+/**
+ * Who may import whom (ARCHITECTURE.md). A room is a folder or a file directly
+ * under src/; the table names what each room may import beside itself. Tests
+ * that stand beside the code are free to bring oracles from other rooms.
+ *
+ *     node scripts/import-rules.mjs [FOLDER]
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ANY = '*'
+
+const MAY_IMPORT = {
+  wire: [],
+  ebpf: [],
+  wasm: [],
+  kernel: [],
+  filter: [],
+  memory: [],
+  policy: ['filter'],
+  ir: ['filter', 'policy', 'wire'],
+  codegen: ['ir', 'ebpf', 'wasm'],
+  compile: ['filter', 'policy', 'ir', 'codegen', 'ebpf'],
+  loader: ['ebpf', 'kernel'],
+  engine: ['memory'],
+  device: ['engine', 'memory', 'kernel'],
+  stages: ['engine', 'memory', 'wire'],
+  transmit: ['engine', 'memory', 'wire'],
+  control: ANY,
+  lab: ANY,
+  cli: ['control', 'lab', 'compile', 'policy'],
+  index: ANY,
+}
+
+/** The one room that may hold raw pointers. */
+const FOREIGN_FUNCTIONS = { package: 'koffi', room: 'kernel' }
+
+const IMPORT = /\b(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g
+
+/** Each forbidden import under `source`, as a line that names file, line and rule. */
+export function importFaults(source) {
+  const faults = []
+  for (const file of sourceFiles(source)) {
+    const room = roomOf(source, file)
+    const text = readFileSync(file, 'utf8')
+    for (const match of text.matchAll(IMPORT)) {
+      const fault = faultOf(source, file, room, match[1])
+      if (fault === null) continue
+      const line = text.slice(0, match.index).split('\n').length
+      faults.push(`${file}:${line}: ${fault}`)
+    }
+  }
+  return faults
+}
+
+function faultOf(source, file, room, target) {
+  if (target === FOREIGN_FUNCTIONS.package && room !== FOREIGN_FUNCTIONS.room) {
+    return `only src/${FOREIGN_FUNCTIONS.room} may import ${target}: add a function there and call it`
+  }
+  if (!target.startsWith('.')) return null
+  const allowed = MAY_IMPORT[room]
+  if (allowed === undefined) return `${room} is no room of the design: add it to scripts/import-rules.mjs`
+  const other = roomOf(source, join(dirname(file), target))
+  if (other === room || allowed === ANY) return null
+  if (allowed.includes(other)) return null
+  return `${room} may not import ${other}, only ${allowed.join(', ') || 'itself'}: compose the two in control or lab`
+}
+
+function roomOf(source, path) {
+  return relative(source, path)
+    .split(sep)[0]
+    .replace(/\.[jt]s$/, '')
+}
+
+function sourceFiles(folder) {
+  return readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name)
+    if (statSync(path).isDirectory()) return sourceFiles(path)
+    return path.endsWith('.ts') && !path.endsWith('.test.ts') ? [path] : []
+  })
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const faults = importFaults(process.argv[2] ?? fileURLToPath(new URL('../src', import.meta.url)))
+  for (const fault of faults) console.error(fault)
+  process.exitCode = faults.length > 0 ? 1 : 0
+}

@@ -1,0 +1,96 @@
+/**
+ * Installs and builds what is missing, and nothing twice. All that it says
+ * goes to standard error, so that commands keep standard output to themselves.
+ */
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const TSC = 'node_modules/typescript/bin/tsc'
+
+/** What each build is made from, and where it goes; the stamp there holds the hash of the former. */
+const BUILDS = {
+  dist: { project: 'tsconfig.json', sources: ['src'] },
+  build: { project: 'tsconfig.test.json', sources: ['src', 'test', 'bench', 'examples'] },
+}
+const SHARED_SOURCES = ['tsconfig.json', 'tsconfig.test.json', 'package.json', 'package-lock.json']
+
+/** Makes `dist/`, or with `tests` the tree `build/` that tests and benchmarks run from. Throws where a step fails. */
+export function prepare({ tests = false } = {}) {
+  install()
+  build(tests ? 'build' : 'dist')
+}
+
+function install() {
+  if (isInstalled()) return
+  // npm start --silent would hide why an installation failed, and NODE_ENV=production would leave the compiler out.
+  run('installing packages', 'npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
+}
+
+/** npm keeps a lock file of what it installed: the tree is right when that agrees with ours. */
+function isInstalled() {
+  const installed = join(ROOT, 'node_modules/.package-lock.json')
+  if (!existsSync(installed)) return false
+  const there = JSON.parse(readFileSync(installed, 'utf8')).packages
+  const wanted = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')).packages
+  return Object.entries(wanted).every(([path, { integrity, optional }]) => {
+    if (path === '') return true
+    // An optional package is absent where it is made for another platform.
+    return there[path] === undefined ? optional === true : there[path].integrity === integrity
+  })
+}
+
+function build(folder) {
+  const { project, sources } = BUILDS[folder]
+  const stamp = join(ROOT, folder, '.stamp')
+  const hash = hashOf([...SHARED_SOURCES, ...sources])
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return
+  // What was compiled from a file that is gone must not be found by a test run or an import.
+  rmSync(join(ROOT, folder), { recursive: true, force: true })
+  run(`building ${folder}/`, process.execPath, [TSC, '-p', project])
+  writeFileSync(stamp, hash)
+}
+
+function run(what, command, args) {
+  process.stderr.write(`sluice: ${what}\n`)
+  const { status, signal, error } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 2, 2] })
+  if (status !== 0) throw new Error(`${what} failed: ${error?.message ?? `${command} ended with ${signal ?? status}`}`)
+}
+
+function hashOf(paths) {
+  const hash = createHash('sha256').update(process.version)
+  for (const path of paths) addTo(hash, path)
+  return hash.digest('hex')
+}
+
+function addTo(hash, path) {
+  const whole = join(ROOT, path)
+  if (!existsSync(whole)) return
+  const entries = path.includes('.') ? null : readdirSync(whole, { withFileTypes: true })
+  if (entries === null) {
+    hash.update(`${path}\0`).update(readFileSync(whole))
+    return
+  }
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const inner = join(path, entry.name)
+    if (entry.isDirectory()) addTo(hash, inner)
+    else hash.update(`${inner}\0`).update(readFileSync(join(ROOT, inner)))
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  exitOnFailure(() => prepare({ tests: process.argv.includes('--tests') }))
+}
+
+/** Runs `step`; where it throws, prints the sentence and ends with status 1. */
+export function exitOnFailure(step) {
+  try {
+    return step()
+  } catch (error) {
+    process.stderr.write(`sluice: ${error.message}\n`)
+    process.exit(1)
+  }
+}

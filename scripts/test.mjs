@@ -1,0 +1,144 @@
+/**
+ * `npm test`: every check, then every test, then the examples; at the end the
+ * tests that were skipped with the reason of each, and one line of totals.
+ * `npm test -- PATTERN …` runs only the test files whose path holds a pattern.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { run } from 'node:test'
+import { prepare, ROOT } from './prepare.mjs'
+
+const FILE_TIMEOUT_MS = 10 * 60_000
+const EXAMPLE_TIMEOUT_MS = 2 * 60_000
+const BUILD = join(ROOT, 'build')
+const BIN = join(ROOT, 'node_modules/.bin')
+
+const CHECKS = [
+  ['lint and format', join(BIN, 'biome'), ['ci', '--log-level=warn', '.']],
+  ['import rules', process.execPath, ['scripts/import-rules.mjs']],
+  ['dead code', join(BIN, 'knip'), []],
+]
+
+const totals = { passed: 0, failed: 0, skipped: 0 }
+const skips = []
+const patterns = process.argv.slice(2)
+
+if (timed('type check and build', () => attempt(() => prepare({ tests: true })))) {
+  if (patterns.length === 0) for (const [name, ...command] of CHECKS) timed(name, () => check(...command))
+  await runTests(testFiles())
+  if (patterns.length === 0) for (const file of exampleFiles()) timed(`example ${file}`, () => runExample(file))
+}
+
+for (const skip of skips) console.log(`skipped: ${skip}`)
+console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
+process.exitCode = totals.failed > 0 ? 1 : 0
+
+/** Runs one step that counts as a test, and prints its name, verdict and time. */
+function timed(name, step) {
+  const start = performance.now()
+  const verdict = step()
+  totals[verdict]++
+  console.log(`${verdict === 'passed' ? '✔' : verdict === 'failed' ? '✖' : '-'} ${name} (${seconds(start)})`)
+  return verdict !== 'failed'
+}
+
+function seconds(start) {
+  return `${((performance.now() - start) / 1000).toFixed(1)} s`
+}
+
+function attempt(step) {
+  try {
+    step()
+    return 'passed'
+  } catch (error) {
+    console.error(error.message)
+    return 'failed'
+  }
+}
+
+function check(command, args) {
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd: ROOT, encoding: 'utf8' })
+  if (status === 0) return 'passed'
+  process.stderr.write(stdout + stderr)
+  return 'failed'
+}
+
+function testFiles() {
+  return readdirSync(BUILD, { recursive: true })
+    .filter((file) => file.endsWith('.test.js') && patterns.every((pattern) => file.includes(pattern)))
+    .map((file) => join(BUILD, file))
+    .sort()
+}
+
+async function runTests(files) {
+  if (files.length === 0) {
+    totals.failed++
+    console.error(`no test file's path holds ${patterns.join(' and ')}`)
+    return
+  }
+  const start = performance.now()
+  const before = { ...totals }
+  // Two at most: packet tests measure themselves against the clock of a machine that they share.
+  const stream = run({ files, concurrency: 2, timeout: FILE_TIMEOUT_MS })
+  stream.on('test:pass', (event) => count(event, 'passed'))
+  stream.on('test:fail', (event) => count(event, 'failed'))
+  stream.on('test:diagnostic', ({ nesting, message, file }) => {
+    if (
+      file !== undefined &&
+      nesting >= 0 &&
+      !/^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /.test(message)
+    )
+      console.log(`  ${message}`)
+  })
+  stream.on('test:stdout', ({ message }) => process.stdout.write(message))
+  stream.on('test:stderr', ({ message }) => process.stderr.write(message))
+  for await (const _ of stream) {
+    // Draining the stream is what runs the tests.
+  }
+  const verdict = totals.failed > before.failed ? '✖' : '✔'
+  console.log(`${verdict} ${files.length} test files (${seconds(start)})`)
+}
+
+function count(event, verdict) {
+  if (event.details?.type === 'suite') return
+  // A file whose tests were all reported is reported once more as a whole.
+  if (event.name === event.file && verdict === 'passed') return
+  const where = `${relative(BUILD, event.file ?? '').replace(/\.js$/, '.ts')}: ${event.name}`
+  if (event.skip !== undefined) {
+    totals.skipped++
+    skips.push(`${where} (${event.skip})`)
+    return
+  }
+  totals[verdict]++
+  if (verdict === 'failed') console.error(`✖ ${where}\n${indent(reasonOf(event.details?.error))}`)
+}
+
+function reasonOf(error) {
+  const cause = error?.cause ?? error
+  return String(cause?.stack ?? cause?.message ?? cause)
+}
+
+function indent(text) {
+  return text.replace(/^/gm, '    ')
+}
+
+function exampleFiles() {
+  const folder = join(BUILD, 'examples')
+  return existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.js')) : []
+}
+
+/** An example that cannot run here says `skipped: REASON` on standard error and ends with 0. */
+function runExample(file) {
+  const path = join(BUILD, 'examples', file)
+  const options = { cwd: ROOT, encoding: 'utf8', timeout: EXAMPLE_TIMEOUT_MS }
+  const { status, stdout, stderr, error } = spawnSync(process.execPath, [path], options)
+  const skip = /^skipped: (.*)$/m.exec(stderr)
+  if (status === 0 && skip === null) return 'passed'
+  if (status === 0 && process.env.SLUICE_REQUIRE !== 'all') {
+    skips.push(`example ${file} (${skip[1]})`)
+    return 'skipped'
+  }
+  process.stderr.write(`${stdout}${stderr}${error?.message ?? ''}`)
+  return 'failed'
+}
