@@ -1,0 +1,78 @@
+import { closeBpf, isNotSupported, tryCreateXdpLink, updateLink } from '../kernel/index.js'
+import { LoadError } from './errors.js'
+import type { LoadedProgram } from './load.js'
+
+/** Where an XDP program runs: in the driver, or later, on socket buffers. */
+export type XdpMode = 'native' | 'generic'
+
+/** A program attached to a device. `close` detaches; a dead process detaches too. */
+export interface XdpLink {
+  readonly mode: XdpMode
+  /** Swaps the program without a packet in between that meets none. */
+  replace(program: LoadedProgram): void
+  close(): void
+}
+
+const EPERM = 1
+const EBUSY = 16
+const ENODEV = 19
+const EINVAL = 22
+const ERANGE = 34
+
+/** What generic mode costs, for the operator: the figures are in the lab's results. */
+export const GENERIC_WARNING =
+  'runs in generic mode: the kernel allocates a socket buffer for each packet before the rule sees it, so a flood costs about four times as much as in the driver'
+
+/**
+ * Attaches to a device of the calling thread's network namespace. Without a
+ * `mode`, native is tried first and generic taken where the driver has no
+ * native XDP; the link says which it became. Throws LoadError.
+ */
+export function attachXdp(program: LoadedProgram, device: { name: string; index: number }, mode?: XdpMode): XdpLink {
+  const native = mode === 'generic' ? null : tryCreateXdpLink(program.fd, device.index, 'native')
+  if (native !== null && native >= 0) return makeLink(native, 'native')
+  if (native !== null && (mode === 'native' || !isNotSupported(-native))) throw describe(device.name, -native)
+  const generic = tryCreateXdpLink(program.fd, device.index, 'generic')
+  if (generic < 0) throw describe(device.name, -generic)
+  return makeLink(generic, 'generic')
+}
+
+function makeLink(fd: number, mode: XdpMode): XdpLink {
+  let open = true
+  return {
+    mode,
+    replace: (program) => updateLink(fd, program.fd),
+    close() {
+      if (open) closeBpf(fd)
+      open = false
+    },
+  }
+}
+
+function describe(device: string, errno: number): LoadError {
+  if (isNotSupported(errno)) {
+    return new LoadError(`the driver of ${device} has no native XDP: use generic mode (--generic)`, errno)
+  }
+  switch (errno) {
+    case EPERM:
+      return new LoadError(
+        `this process may not attach a program to ${device}: run it as root (sudo), or give it CAP_BPF and CAP_NET_ADMIN`,
+        errno,
+      )
+    case EBUSY:
+      return new LoadError(
+        `${device} already has an XDP program: see it with "bpftool net", and end what owns it or run "ip link set ${device} xdp off"`,
+        errno,
+      )
+    case ENODEV:
+      return new LoadError(`there is no device ${device} any more: see "ip link"`, errno)
+    case ERANGE:
+    case EINVAL:
+      return new LoadError(
+        `the driver of ${device} refused the program, most often because of the MTU, of LRO or of too many channels: lower the MTU, or run "ethtool -K ${device} lro off"`,
+        errno,
+      )
+    default:
+      return new LoadError(`${device} did not take the program: run sluice doctor ${device}`, errno)
+  }
+}

@@ -1,0 +1,69 @@
+import { errnoName } from '../kernel/index.js'
+
+/**
+ * The kernel would not take a program, a map or an attachment. The message is
+ * one sentence with the remedy; `code` is the errno's name, and `log` holds
+ * what the verifier wrote where it was the verifier.
+ */
+export class LoadError extends Error {
+  override name = 'LoadError'
+  readonly code: string
+  readonly log: string
+
+  constructor(message: string, errno: number, log = '') {
+    super(message)
+    this.code = errnoName(errno)
+    this.log = log
+  }
+}
+
+const EPERM = 1
+const E2BIG = 7
+const ENOMEM = 12
+const EACCES = 13
+const EINVAL = 22
+const ENOSPC = 28
+const ENOSYS = 38
+
+/** The sentence for a program that BPF_PROG_LOAD refused with `errno`. */
+export function describeLoadFailure(name: string, errno: number, log: string): LoadError {
+  const verdict = lastVerdict(log)
+  if (errno === EPERM && verdict === null) {
+    return new LoadError(
+      'this process may not load programs into the kernel: run it as root (sudo), or give it CAP_BPF and CAP_NET_ADMIN',
+      errno,
+    )
+  }
+  if (errno === ENOSYS) {
+    return new LoadError('this kernel has no bpf(2): use a kernel built with CONFIG_BPF_SYSCALL', errno)
+  }
+  if (errno === E2BIG || /too (many|large)|limit/i.test(verdict ?? '')) {
+    return new LoadError(
+      `the program ${name} is too large for the kernel's verifier (${verdict ?? 'more instructions than it accepts'}): split the rule into several shorter ones`,
+      errno,
+      log,
+    )
+  }
+  if (errno === ENOMEM || errno === ENOSPC) {
+    return new LoadError(`the kernel has no memory left for the program ${name}: remove other programs or maps`, errno)
+  }
+  if ((errno === EINVAL || errno === EACCES || errno === EPERM) && verdict !== null) {
+    return new LoadError(
+      `the kernel's verifier refused the program ${name} ("${verdict}"), which is a fault of Sluice: report it with the expression and the output of compile --to ebpf`,
+      errno,
+      log,
+    )
+  }
+  return new LoadError(`the kernel refused the program ${name} with ${errnoName(errno)}: run sluice doctor`, errno, log)
+}
+
+/** The line in which the verifier says why, which stands last but for its statistics. */
+function lastVerdict(log: string): string | null {
+  const lines = log
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(
+      (line) => line !== '' && !/^(processed \d+ insns|verification time|stack depth|mark_precise|\d+: \()/.test(line),
+    )
+  return lines.at(-1) ?? null
+}
