@@ -74,7 +74,12 @@ export function readFeatures(device: string, namespace?: NetworkNamespace): Map<
   viewOn(request).setUint32(4, blocks, true)
   const view = viewOn(ask(device, ETHTOOL_GFEATURES, request, namespace))
   const bit = (i: number, word: number) => (view.getUint32(8 + (i >> 5) * 16 + word * 4, true) >>> (i & 31)) & 1
-  return new Map(names.map((name, i) => [name, { isOn: bit(i, 2) === 1, isFixed: bit(i, 0) === 0 || bit(i, 3) === 1 }]))
+  const features = new Map<string, Feature>()
+  names.forEach((name, i) => {
+    // A bit that the kernel has retired has no name.
+    if (name) features.set(name, { isOn: bit(i, 2) === 1, isFixed: bit(i, 0) === 0 || bit(i, 3) === 1 })
+  })
+  return features
 }
 
 /** Switches features on or off by name; throws an Error that names what the device would not do. */

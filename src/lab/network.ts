@@ -15,6 +15,7 @@ import {
   type NetlinkSocket,
   type NetworkNamespace,
   openRoute,
+  readFeatures,
   setFeatures,
   setLink,
   spawnInNamespace,
@@ -92,14 +93,6 @@ const HOSTS: Record<HostName, { label: string; ipv4: string; ipv6: string; macBy
   attacker: { label: 'attack', ipv4: '198.51.100.', ipv6: '2001:db8:1::', macByte: '01' },
   victim: { label: 'victim', ipv4: '203.0.113.', ipv6: '2001:db8:2::', macByte: '02' },
   client: { label: 'client', ipv4: '192.0.2.', ipv6: '2001:db8:3::', macByte: '03' },
-}
-
-/** A packet that TSO may still have to cut does not go through a veth's NAPI, but around it. */
-const SEGMENTATION_OFF = {
-  'tx-tcp-segmentation': false,
-  'tx-tcp-ecn-segmentation': false,
-  'tx-tcp-mangleid-segmentation': false,
-  'tx-tcp6-segmentation': false,
 }
 
 let networksMade = 0
@@ -276,5 +269,8 @@ function introduce(place: Place, device: LabDevice, neighbour: LabDevice): void 
  */
 function takeFloodsThroughNapi(victim: LabHost, router: Place, routerEnd: LabDevice): void {
   setFeatures(victim.device.name, { 'rx-gro': true }, victim.namespace)
-  setFeatures(routerEnd.name, SEGMENTATION_OFF, router.namespace)
+  const segmentation = [...readFeatures(routerEnd.name, router.namespace).keys()].filter((name) =>
+    name.startsWith('tx-tcp'),
+  )
+  setFeatures(routerEnd.name, Object.fromEntries(segmentation.map((name) => [name, false])), router.namespace)
 }
