@@ -16,7 +16,7 @@ export type SchedulingPolicy =
 /** The CPUs that thread `tid` may run on. Throws a KernelError. */
 export function getAffinity(tid: number): number[] {
   const mask = new Uint8Array(MASK_BYTES)
-  syscall(`asking for the CPUs of thread ${tid}`, 'sched_getaffinity', tid, mask.length, addressOf(mask))
+  syscall(`asking for the CPUs of ${nameThread(tid)}`, 'sched_getaffinity', tid, mask.length, addressOf(mask))
   return Array.from({ length: mask.length * 8 }, (_, cpu) => cpu).filter((cpu) => (mask[cpu >> 3] >> (cpu & 7)) & 1)
 }
 
@@ -24,13 +24,7 @@ export function getAffinity(tid: number): number[] {
 export function setAffinity(tid: number, cpus: readonly number[]): void {
   const mask = new Uint8Array(MASK_BYTES)
   for (const cpu of cpus) mask[cpu >> 3] |= 1 << (cpu & 7)
-  syscall(
-    `moving thread ${tid || 'of this call'} to CPU ${cpus.join(', ')}`,
-    'sched_setaffinity',
-    tid,
-    mask.length,
-    addressOf(mask),
-  )
+  syscall(`moving ${nameThread(tid)} to CPU ${cpus.join(', ')}`, 'sched_setaffinity', tid, mask.length, addressOf(mask))
 }
 
 /** What `run` returns, called on `cpus` only: children and threads that it starts stay there for life. */
@@ -49,7 +43,11 @@ export function setPolicy(tid: number, wanted: SchedulingPolicy): void {
   const isFifo = wanted.policy === 'fifo'
   // struct sched_param is one int.
   const parameter = new Int32Array([isFifo ? wanted.priority : 0])
-  const what = `scheduling thread ${tid} as ${isFifo ? `fifo ${wanted.priority}` : `nice ${wanted.nice}`}`
+  const what = `scheduling ${nameThread(tid)} as ${isFifo ? `fifo ${wanted.priority}` : `nice ${wanted.nice}`}`
   syscall(what, 'sched_setscheduler', tid, isFifo ? SCHED_FIFO : SCHED_OTHER, addressOf(parameter))
   if (!isFifo) syscall(what, 'setpriority', PRIO_PROCESS, tid, wanted.nice)
+}
+
+function nameThread(tid: number): string {
+  return tid === 0 ? 'this thread' : `thread ${tid}`
 }

@@ -58,7 +58,7 @@ export interface LabNetwork {
 }
 
 /** One end of a veth pair, with its addresses. */
-export interface LabDevice {
+interface LabDevice {
   /** Unique on this machine, so that its NAPI threads can be told apart. */
   readonly name: string
   readonly index: number
@@ -69,18 +69,20 @@ export interface LabDevice {
   readonly ipv6: string | undefined
 }
 
+/** A host of the lab, and its one device. */
 export interface LabHost {
   readonly namespace: NetworkNamespace
   readonly device: LabDevice
 }
 
-export interface LabRouter {
+interface LabRouter {
   readonly namespace: NetworkNamespace
   readonly towardsAttacker: LabDevice
   readonly towardsClient: LabDevice
   readonly towardsVictim: LabDevice
 }
 
+/** What an experiment may want otherwise; by default 1500 bytes and one queue. */
 export interface NetworkOptions {
   readonly mtuBytes?: number
   /** Receive queues of each end, and as many transmit queues. */
