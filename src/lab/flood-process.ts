@@ -1,7 +1,8 @@
 import { errnoName, lookupElement, TEST_XDP_LIVE_FRAMES, tryTestRun, updateElement } from '../kernel/index.js'
 import { loadProgram } from '../loader/index.js'
 import { startLabChild } from './child.js'
-import { type FloodSpec, floodTemplate } from './flood-frame.js'
+import { floodTemplate } from './flood-frame.js'
+import { type FloodFailure, type FloodReport, type FloodStart, STOP_SIGNAL } from './flood-orders.js'
 import { FLOOD_MAP, FLOOD_STATE, floodProgram, TIME_SHIFT } from './flood-program.js'
 
 /**
@@ -10,35 +11,12 @@ import { FLOOD_MAP, FLOOD_STATE, floodProgram, TIME_SHIFT } from './flood-progra
  * bound that each start carries.
  */
 
-/** Start sending; ends by itself after `seconds`. */
-export interface FloodStart {
-  readonly kind: 'start'
-  readonly spec: FloodSpec
-  readonly interfaceIndex: number
-  readonly packetsPerSecond: number
-  readonly seconds: number
-}
-
-/** What was sent since the start; `running` is false in the last report. */
-export interface FloodReport {
-  readonly kind: 'report'
-  readonly running: boolean
-  readonly sent: number
-  readonly bytes: number
-  readonly elapsedMs: number
-  /** How often the generator was late by more than it may make up for. */
-  readonly late: number
-}
-
-/** The flood could not go on; one sentence. */
-export interface FloodFailure {
-  readonly kind: 'error'
-  readonly message: string
-}
-
-/** One call into the kernel sends this long: short enough to hear a stop, long enough to cost nothing. */
-const CALL_MS = 20
-const REPORT_MS = 100
+/**
+ * One call into the kernel sends this long. Each call costs about 16 ms before
+ * and after it, in which the kernel makes and removes its page pool, so a call
+ * is long; the parent cuts it short with STOP_SIGNAL.
+ */
+const CALL_MS = 2000
 /** Frames that the kernel sends between two looks at its scheduler. */
 const BATCH_FRAMES = 32
 /** What may be made up for after the generator was held up: a fifth of a veth ring. */
@@ -50,10 +28,12 @@ const EINTR = 4
 const child = startLabChild()
 let stopping = false
 
+// Any signal ends the call with EINTR; this one shall end nothing else.
+process.on(STOP_SIGNAL, () => {})
 child.onMessage((message) => {
   const order = message as FloodStart | { kind: 'stop' }
   if (order.kind === 'start') {
-    flood(order).catch((error: Error) => child.send({ kind: 'error', message: error.message } satisfies FloodFailure))
+    flood(order).catch((error: Error) => child.send({ kind: 'failure', message: error.message } satisfies FloodFailure))
   } else stopping = true
 })
 child.send({ kind: 'ready' })
@@ -73,9 +53,6 @@ async function flood(start: FloodStart): Promise<void> {
   }
   const begin = performance.now()
   const elapsedMs = () => performance.now() - begin
-  const report = (running: boolean) =>
-    child.send({ kind: 'report', running, elapsedMs: elapsedMs(), ...readState(state.fd) })
-  let reported = 0
   while (!stopping && elapsedMs() < start.seconds * 1000) {
     const errno =
       start.packetsPerSecond < SLEEPING_RATE ? await sendSparsely(run, start.packetsPerSecond) : tryTestRun(run)
@@ -84,13 +61,9 @@ async function flood(start: FloodStart): Promise<void> {
         `the kernel refused to send live frames (${errnoName(errno)}): the flood needs Linux 5.18 or newer`,
       )
     }
-    if (elapsedMs() - reported > REPORT_MS) {
-      reported = elapsedMs()
-      report(true)
-    }
     await new Promise(setImmediate)
   }
-  report(false)
+  child.send({ kind: 'report', elapsedMs: elapsedMs(), ...readState(state.fd) } satisfies FloodReport)
   program.close()
 }
 

@@ -1,39 +1,30 @@
 import type { ChildProcess } from 'node:child_process'
 import { nextMessage } from './child.js'
-import type { FloodFailure, FloodReport, FloodStart } from './flood-process.js'
+import { type FloodFailure, type FloodReport, type FloodStart, STOP_SIGNAL } from './flood-orders.js'
 
 /** A generator in its own process: one flood at a time. */
 export interface FloodGenerator {
   /** Sends until `stop`, or for `seconds` at most. */
   start(flood: Omit<FloodStart, 'kind'>): void
-  /** What the running flood has sent so far. */
-  latest(): FloodReport
-  /** Ends the flood and gives the exact totals. */
+  /** Ends the flood and gives the exact totals. Rejects where the kernel sends no live frames. */
   stop(): Promise<FloodReport>
 }
 
-const NOTHING: FloodReport = { kind: 'report', running: false, sent: 0, bytes: 0, elapsedMs: 0, late: 0 }
-
 /** Drives the child that `flood-process` is. Resolves once the child is ready. */
 export async function openFloodGenerator(child: ChildProcess): Promise<FloodGenerator> {
-  let latest = NOTHING
   let ended: Promise<FloodReport> | null = null
-  child.on('message', (message: FloodReport) => {
-    if (message.kind === 'report') latest = message
-  })
   await nextMessage(child, 'ready')
   return {
     start(flood) {
-      latest = { ...NOTHING, running: true }
       ended = finalReport(child)
       // A failed flood is told by stop(); until then nobody may be waiting for it.
       ended.catch(() => {})
       child.send({ kind: 'start', ...flood } satisfies FloodStart)
     },
-    latest: () => latest,
     async stop() {
-      if (ended === null) return NOTHING
+      if (ended === null) throw new Error('there is no flood to stop: start one first')
       child.send({ kind: 'stop' })
+      child.kill(STOP_SIGNAL)
       const report = await ended
       ended = null
       return report
@@ -41,26 +32,13 @@ export async function openFloodGenerator(child: ChildProcess): Promise<FloodGene
   }
 }
 
-function finalReport(child: ChildProcess): Promise<FloodReport> {
-  return new Promise((resolve, reject) => {
-    const listen = (message: FloodReport | FloodFailure) => {
-      if (message.kind === 'error') {
-        done()
-        reject(new Error(message.message))
-      } else if (message.kind === 'report' && !message.running) {
-        done()
-        resolve(message)
-      }
-    }
-    const onExit = () => {
-      done()
-      reject(new Error('the flood generator ended early: run the experiment again'))
-    }
-    const done = () => {
-      child.off('message', listen)
-      child.off('exit', onExit)
-    }
-    child.on('message', listen)
-    child.once('exit', onExit)
+async function finalReport(child: ChildProcess): Promise<FloodReport> {
+  let refuse: (error: Error) => void
+  const failure = new Promise<never>((_, reject) => {
+    refuse = reject
   })
+  const report = nextMessage<FloodReport>(child, 'report', (message) => {
+    if (message.kind === 'failure') refuse(new Error((message as FloodFailure).message))
+  })
+  return Promise.race([report, failure])
 }
