@@ -87,7 +87,7 @@ export interface AddressPrimitive {
   readonly span: Span
 }
 
-/** `ether host`: six bytes. */
+/** `ether host`: six bytes; on ARCNET and BACnet MS/TP (`link host $0e`) one. */
 export interface LinkAddressPrimitive {
   readonly kind: 'link-address'
   readonly direction: Direction
@@ -150,10 +150,10 @@ export interface RelationPrimitive {
   readonly span: Span
 }
 
-/** `vlan 5`, `mpls`, `pppoes 7`, `geneve`: also moves what stands after it. */
+/** `vlan 5`, `mpls`, `pppoes 7`, `geneve`, `vxlan`: also moves what stands after it. */
 export interface EncapsulationPrimitive {
   readonly kind: 'encapsulation'
-  readonly type: 'vlan' | 'mpls' | 'pppoed' | 'pppoes' | 'geneve'
+  readonly type: 'vlan' | 'mpls' | 'pppoed' | 'pppoes' | 'geneve' | 'vxlan'
   /** VLAN id, MPLS label, PPPoE session or VNI; null: any. */
   readonly id: number | null
   readonly span: Span
@@ -283,6 +283,7 @@ export type AccessBase =
   | 'vrrp'
   | 'carp'
   | 'radio'
+  | 'atalk'
   | 'decnet'
   | 'lat'
   | 'moprc'

@@ -1,0 +1,5 @@
+/** The filter language: pcap-filter(7) text to a checked AST, and back to text. */
+export type * from './ast.js'
+export { FilterError, formatFilterError } from './error.js'
+export type { FilterOptions, NameResolver } from './options.js'
+export { type ParsedFilter, parseFilter } from './parse-filter.js'
