@@ -48,8 +48,15 @@ export {
   toBigEndian,
   toLittleEndian,
 } from './construct.js'
+export { decode } from './decode.js'
+export { disassemble, formatInstruction } from './disassembler.js'
 export * from './encode.js'
+export type { Helper, Machine } from './execute.js'
 export * from './helper-names.js'
 export type { Instruction } from './instruction.js'
+export { type InterpreterMap, type InterpreterOptions, type Outcome, runCode } from './interpreter.js'
+export { parseText } from './parse-text.js'
 export type { MapKind, MapSpec, Program, Relocation } from './program.js'
 export * from './register.js'
+export { validate } from './validate.js'
+export { prepare, runXdp, type XdpInput, type XdpMachine, type XdpOptions } from './xdp.js'
