@@ -1,5 +1,6 @@
 import { get } from 'node:http'
 import { startLabChild } from './child.js'
+import type { MeasureProgress, MeasureRequest, MeasureResult } from './client-orders.js'
 
 /**
  * The client of the service: starts requests at a steady rate, whether or not
@@ -7,33 +8,6 @@ import { startLabChild } from './child.js'
  * client that waits for it (coordinated omission). Each request opens a TCP
  * connection of its own: its SYN has to come through the flood too.
  */
-
-/** One measurement: what to ask, how often, for how long. */
-export interface MeasureRequest {
-  readonly kind: 'measure'
-  readonly host: string
-  readonly port: number
-  readonly durationMs: number
-  readonly requestsPerSecond: number
-  /** A request without its whole answer after this long has failed. */
-  readonly timeoutMs: number
-}
-
-/** So far in the running measurement. `latenciesMs` are those since the last report. */
-export interface MeasureProgress {
-  readonly kind: 'progress'
-  readonly requests: number
-  readonly failed: number
-  readonly latenciesMs: readonly number[]
-}
-
-/** The whole measurement: every request that was started is in it. */
-export interface MeasureResult {
-  readonly kind: 'result'
-  readonly requests: number
-  readonly failed: number
-  readonly latenciesMs: readonly number[]
-}
 
 const REPORT_MS = 200
 

@@ -110,7 +110,10 @@ export function createNetwork(options: NetworkOptions = {}): LabNetwork {
     const attacker = connect(rig, 'attacker')
     const client = connect(rig, 'client')
     const victim = connect(rig, 'victim')
-    takeFloodsThroughNapi(victim.host, rig.router, victim.routerEnd)
+    receiveThroughNapi(
+      { namespace: victim.host.namespace, name: victim.host.device.name },
+      { namespace: rig.router.namespace, name: victim.routerEnd.name },
+    )
     const children = new Set<ChildProcess>()
     return {
       attacker: attacker.host,
@@ -269,10 +272,16 @@ function introduce(place: Place, device: LabDevice, neighbour: LabDevice): void 
  * segmentation to the stack (drivers/net/veth.c, veth_skb_is_eligible_for_gro).
  * Both together make the service share the queue that is flooded.
  */
-function takeFloodsThroughNapi(victim: LabHost, router: Place, routerEnd: LabDevice): void {
-  setFeatures(victim.device.name, { 'rx-gro': true }, victim.namespace)
-  const segmentation = [...readFeatures(routerEnd.name, router.namespace).keys()].filter((name) =>
+export function receiveThroughNapi(receiver: DeviceEnd, sender: DeviceEnd): void {
+  setFeatures(receiver.name, { 'rx-gro': true }, receiver.namespace)
+  const segmentation = [...readFeatures(sender.name, sender.namespace).keys()].filter((name) =>
     name.startsWith('tx-tcp'),
   )
-  setFeatures(routerEnd.name, Object.fromEntries(segmentation.map((name) => [name, false])), router.namespace)
+  setFeatures(sender.name, Object.fromEntries(segmentation.map((name) => [name, false])), sender.namespace)
+}
+
+/** A device and where it is. */
+interface DeviceEnd {
+  readonly namespace: NetworkNamespace
+  readonly name: string
 }

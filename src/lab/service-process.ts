@@ -7,12 +7,6 @@ import { startLabChild } from './child.js'
  * with a page that is made for each request, as a small web service would.
  */
 
-/** What the service tells its parent once it listens. */
-export interface ServiceReady {
-  readonly kind: 'ready'
-  readonly port: number
-}
-
 const child = startLabChild()
 const port = Number(child.arguments[0])
 
@@ -24,5 +18,5 @@ const server = createServer((request, response) => {
 server.keepAliveTimeout = 1000
 // Both families, and the longest accept queue that the kernel grants: the flood fills it before any limit of ours.
 server.listen({ port, host: '::', backlog: 4096 }, () => {
-  child.send({ kind: 'ready', port: (server.address() as AddressInfo).port } satisfies ServiceReady)
+  child.send({ kind: 'ready', port: (server.address() as AddressInfo).port })
 })
