@@ -1,0 +1,150 @@
+import { type Condition, type Item, jump, jumpIf32, label, type Operand, type Register } from '../../ebpf/index.js'
+import { type Check, type Decision, type Graph, keyOf, type NodeId, readsOf } from '../../ir/index.js'
+import { createEvaluator, MAX_EXTENT } from './evaluate.js'
+import { type Expression, pointerOf, type Question, questionOf, walk } from './expression.js'
+import { layOut } from './layout.js'
+import { createRegisterFile, meetSnapshots, type Snapshot } from './registers.js'
+
+/**
+ * Emits the tests of `graph`, entered from above. What a register holds is
+ * carried along every edge; where edges meet, what they agree on stays, so that
+ * nothing is read twice that is still there, and no code is spent on moving
+ * registers. `emitLeaf` ends a rule where it stands; a packet that no rule
+ * matches jumps to the label `NO_MATCH`.
+ */
+export function emitNodes(
+  graph: Graph,
+  pool: readonly Register[],
+  emit: (item: Item) => void,
+  emitLeaf: (rule: number) => void,
+): void {
+  const { nodes } = graph
+  const nameOf = (id: NodeId) => {
+    const node = nodes[id]!
+    return node.kind === 'leaf' && node.rule === null ? NO_MATCH : `n${id}`
+  }
+  const order = layOut(graph).filter((id) => nameOf(id) !== NO_MATCH)
+  const arriving = new Map<NodeId, Snapshot>()
+  const uses = usesIn(graph, order)
+  const extents = extentsIn(graph)
+  let position = 0
+  let counts = new Map<string, number>()
+  let labels = 0
+  let current: Check | Decision
+
+  const isNeeded = (key: string) => (uses.get(key) ?? -1) > position || (counts.get(key) ?? 0) > 1
+  const file = createRegisterFile(pool, { isNeeded, lastUse: (key) => uses.get(key) ?? -1 })
+  /** The current state also arrives at `id`. */
+  const arrive = (id: NodeId): string => {
+    const before = arriving.get(id)
+    const now = file.snapshot()
+    arriving.set(id, before === undefined ? now : meetSnapshots(before, now))
+    return nameOf(id)
+  }
+  const evaluator = createEvaluator({
+    file,
+    emit,
+    failLabel: () => arrive(current.fail),
+    uniqueLabel: () => `local ${labels++}`,
+    isNeeded,
+    extentOf: (key) => extents.get(key) ?? 0,
+  })
+
+  const emitCheck = (node: Check, next: NodeId | undefined) => {
+    if (node.bytes > MAX_EXTENT) return goTo(node.fail, next)
+    evaluator.check(node.base === null ? null : pointerOf(node.base), node.bytes)
+    goTo(node.next, next)
+  }
+  const goTo = (target: NodeId, next: NodeId | undefined) => {
+    const name = arrive(target)
+    if (target !== next) emit(jump(name))
+  }
+  const emitDecision = (node: Decision, next: NodeId | undefined) => {
+    const question = questionOf(node.test)
+    const zeroMask = node.yes === next ? maskOf(question) : null
+    const [left, condition, right] =
+      zeroMask === null ? compared(question) : ([evaluator.toRegister(zeroMask.left), '&', zeroMask.mask] as const)
+    if (node.yes === next) {
+      emit(jumpIf32(left, zeroMask === null ? INVERSE[question.operator] : '&', right, arrive(node.no)))
+      arrive(node.yes)
+    } else {
+      emit(jumpIf32(left, condition, right, arrive(node.yes)))
+      goTo(node.no, next)
+    }
+    file.release(left)
+  }
+  const compared = ({ operator, left, right }: Question): readonly [Register, Condition, Operand] => {
+    const register = evaluator.toRegister(left)
+    if (right.kind === 'number') return [register, CONDITIONS[operator], right.value]
+    const other = evaluator.toRegister(right)
+    file.release(other)
+    return [register, CONDITIONS[operator], other]
+  }
+
+  arriving.set(graph.entry, file.snapshot())
+  order.forEach((id, index) => {
+    const snapshot = arriving.get(id)
+    if (snapshot === undefined) return
+    const node = nodes[id]!
+    emit(label(nameOf(id)))
+    if (node.kind === 'leaf') {
+      emitLeaf(node.rule!)
+      return
+    }
+    file.restore(snapshot)
+    position = index
+    current = node
+    counts = countsIn(expressionsOf(node))
+    if (node.kind === 'check') emitCheck(node, order[index + 1])
+    else emitDecision(node, order[index + 1])
+  })
+}
+
+/** The label of the end where no rule matched. */
+export const NO_MATCH = 'no match'
+
+const CONDITIONS = { '=': '==', '>': '>', '>=': '>=' } as const
+const INVERSE = { '=': '!=', '>': '<=', '>=': '<' } as const
+
+/** `x & mask = 0` is one instruction where the other answer jumps. */
+function maskOf({ operator, left, right }: Question): { left: Expression; mask: number } | null {
+  if (operator !== '=' || right.kind !== 'number' || right.value !== 0) return null
+  if (left.kind !== 'calculation' || left.operator !== '&' || left.right.kind !== 'number') return null
+  return { left: left.left, mask: left.right.value }
+}
+
+function expressionsOf(node: Check | Decision): Expression[] {
+  if (node.kind === 'check') return node.base === null ? [] : [pointerOf(node.base)]
+  const { left, right } = questionOf(node.test)
+  return [left, right]
+}
+
+function countsIn(expressions: readonly Expression[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const expression of expressions) walk(expression, ({ key }) => counts.set(key, (counts.get(key) ?? 0) + 1))
+  return counts
+}
+
+/** The last position in `order` at which each expression is asked for. */
+function usesIn({ nodes }: Graph, order: readonly NodeId[]): Map<string, number> {
+  const last = new Map<string, number>()
+  order.forEach((id, position) => {
+    const node = nodes[id]!
+    if (node.kind === 'leaf') return
+    for (const expression of expressionsOf(node)) walk(expression, ({ key }) => last.set(key, position))
+  })
+  return last
+}
+
+/** The furthest byte read or checked behind each base, as far as the program reads at all. */
+function extentsIn({ nodes }: Graph): Map<string, number> {
+  const extents = new Map<string, number>()
+  for (const node of nodes) {
+    if (node.kind === 'leaf') continue
+    for (const { base, bytes } of node.kind === 'check' ? [node] : readsOf(node.test)) {
+      const key = keyOf(base)
+      if (bytes <= MAX_EXTENT) extents.set(key, Math.max(extents.get(key) ?? 0, bytes))
+    }
+  }
+  return extents
+}

@@ -1,0 +1,182 @@
+import {
+  alu64,
+  assemble,
+  call,
+  exit,
+  type Item,
+  jump,
+  jumpIf,
+  label,
+  load,
+  loadMap,
+  type MapSpec,
+  mov64,
+  type Program,
+  R0,
+  R1,
+  R2,
+  R3,
+  R4,
+  R5,
+  R6,
+  R7,
+  R8,
+  R9,
+  R10,
+  store,
+} from '../../ebpf/index.js'
+import { type Graph, type Test, wireLength } from '../../ir/index.js'
+import { emitNodes, NO_MATCH } from './emit-nodes.js'
+import { PACKET, PACKET_END, WIRE_LENGTH } from './evaluate.js'
+
+/** What a matching packet meets. `count` counts and passes; `pass` ends the list for it. */
+export type Action = 'drop' | 'count' | 'pass'
+
+/** How the program sees packets, and whether anyone reads its counters. */
+export interface XdpOptions {
+  readonly name?: string
+  /** Packets and bytes of each rule in the map `rule_counters`; true where nothing is said. */
+  readonly counters?: boolean
+  /** Accept frames of several buffers; a rule sees the first, and `len` counts all. False where nothing is said. */
+  readonly multiBuffer?: boolean
+  /**
+   * Where `len` comes from: the frame, or a 32-bit number in host order that
+   * the caller put into the last 4 bytes before it (`data_meta`), as a cut
+   * capture needs. A frame without these bytes counts itself.
+   */
+  readonly wireLength?: 'frame' | 'metadata'
+}
+
+/** Per-CPU array: key u32 rule, value two u64: packets and bytes. */
+export const RULE_COUNTERS = 'rule_counters'
+
+const XDP_DROP = 1
+const XDP_PASS = 2
+/** Offsets in `struct xdp_md` (include/uapi/linux/bpf.h). */
+const DATA = 0
+const DATA_END = 4
+const DATA_META = 8
+const HELPER_MAP_LOOKUP = 1
+const HELPER_XDP_GET_BUFF_LEN = 188
+/** Where the counter's key lies on the stack. */
+const COUNTER_KEY = -4
+const WIRE_LENGTH_BYTES = 4
+const LICENSE = 'Dual BSD/GPL'
+
+/**
+ * The XDP program for `graph`, whose leaf `i` has the action `actions[i]`; no
+ * match passes. The graph must come from `optimize`, which puts every read
+ * behind a bounds check. Registers: R7 the packet, R8 its end, R9 the wire
+ * length and R6 the context where they are needed, the rest for the tests.
+ */
+export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOptions = {}): Program {
+  const { name = 'sluice_rules', counters = true, multiBuffer = false, wireLength: source = 'frame' } = options
+  const metadata = source === 'metadata'
+  const hasLength = metadata || graph.nodes.some((node) => node.kind === 'decision' && asksLength(node.test))
+  // Without the length in R9, the counters of a frame in several buffers ask for it in the end.
+  const keepsContext = multiBuffer && counters && !hasLength
+  const pool = [R0, R1, R2, R3, R4, R5, ...(keepsContext ? [] : [R6]), ...(hasLength ? [] : [R9])]
+
+  const items: Item[] = prologue({ hasLength, metadata, multiBuffer, keepsContext })
+  const verdicts: number[] = []
+  emitNodes(
+    graph,
+    pool,
+    (item) => items.push(item),
+    (rule) => {
+      const verdict = verdictOf(actions[rule]!)
+      verdicts.unshift(verdict)
+      if (counters) items.push(store('u32', R10, COUNTER_KEY, rule))
+      items.push(jump(verdictLabel(verdict)))
+    },
+  )
+  // The last rule goes on into its verdict.
+  if (verdicts.length > 0) items.pop()
+  items.push(...emitVerdicts(verdicts, { counters, hasLength, keepsContext }))
+  const map: MapSpec = {
+    name: RULE_COUNTERS,
+    kind: 'percpu-array',
+    keyBytes: 4,
+    valueBytes: 16,
+    maxEntries: Math.max(actions.length, 1),
+  }
+  return { name, type: 'xdp', license: LICENSE, ...assemble(items), maps: counters ? [map] : [], multiBuffer }
+}
+
+interface PrologueNeeds {
+  readonly hasLength: boolean
+  readonly metadata: boolean
+  readonly multiBuffer: boolean
+  readonly keepsContext: boolean
+}
+
+function prologue({ hasLength, metadata, multiBuffer, keepsContext }: PrologueNeeds): Item[] {
+  const asksKernel = hasLength && multiBuffer
+  const items: Item[] = []
+  const context = asksKernel ? R6 : R1
+  if (asksKernel || keepsContext) items.push(mov64(R6, R1))
+  if (asksKernel) items.push(call(HELPER_XDP_GET_BUFF_LEN), mov64(WIRE_LENGTH, R0))
+  items.push(load('u32', PACKET, context, DATA), load('u32', PACKET_END, context, DATA_END))
+  if (hasLength && !asksKernel) items.push(mov64(WIRE_LENGTH, PACKET_END), alu64('sub', WIRE_LENGTH, PACKET))
+  if (metadata)
+    items.push(
+      load('u32', R2, context, DATA_META),
+      mov64(R3, R2),
+      alu64('add', R3, WIRE_LENGTH_BYTES),
+      jumpIf(R3, '>', PACKET, 'length known'),
+      load('u32', WIRE_LENGTH, R2, 0),
+      label('length known'),
+    )
+  return items
+}
+
+interface CounterNeeds {
+  readonly counters: boolean
+  readonly hasLength: boolean
+  readonly keepsContext: boolean
+}
+
+/** One block for each verdict, the one that the last rule asked for first, and the end of a packet without a match. */
+function emitVerdicts(verdicts: readonly number[], needs: CounterNeeds): Item[] {
+  const items: Item[] = []
+  for (const verdict of new Set(verdicts)) {
+    items.push(label(verdictLabel(verdict)))
+    if (needs.counters) items.push(...countPacket(`out ${verdict}`, needs))
+    items.push(mov64(R0, verdict), exit())
+  }
+  return [...items, label(NO_MATCH), mov64(R0, XDP_PASS), exit()]
+}
+
+function verdictOf(action: Action): number {
+  return action === 'drop' ? XDP_DROP : XDP_PASS
+}
+
+function verdictLabel(verdict: number): string {
+  return `verdict ${verdict}`
+}
+
+function countPacket(out: string, { hasLength, keepsContext }: CounterNeeds): Item[] {
+  const items: Item[] = [
+    mov64(R2, R10),
+    alu64('add', R2, COUNTER_KEY),
+    loadMap(R1, RULE_COUNTERS),
+    call(HELPER_MAP_LOOKUP),
+    jumpIf(R0, '==', 0, out),
+    load('u64', R1, R0, 0),
+    alu64('add', R1, 1),
+    store('u64', R0, 0, R1),
+  ]
+  if (hasLength) items.push(...addBytes(R0, WIRE_LENGTH))
+  else if (keepsContext) items.push(mov64(R7, R0), mov64(R1, R6), call(HELPER_XDP_GET_BUFF_LEN), ...addBytes(R7, R0))
+  else items.push(alu64('sub', R8, R7), ...addBytes(R0, R8))
+  return [...items, label(out)]
+}
+
+function addBytes(counter: typeof R0, bytes: typeof R0): Item[] {
+  return [load('u64', R1, counter, 8), alu64('add', R1, bytes), store('u64', counter, 8, R1)]
+}
+
+function asksLength({ left, right }: Test): boolean {
+  const { key } = wireLength()
+  return left.key.includes(key) || right.key.includes(key)
+}

@@ -1,0 +1,190 @@
+import { constant, type Test, type Value } from '../../ir/index.js'
+
+/**
+ * What one register can hold. IR values with the machine's steps made visible:
+ * a number in the packet is read through a pointer, in the packet's byte order,
+ * and swapped only where its size matters. Equal expressions have equal keys.
+ */
+export type Expression = NumberExpression | LengthExpression | PointerExpression | Read | Swap | Calculation
+
+interface Keyed {
+  readonly key: string
+}
+
+export interface NumberExpression extends Keyed {
+  readonly kind: 'number'
+  readonly value: number
+}
+
+export interface LengthExpression extends Keyed {
+  readonly kind: 'length'
+}
+
+/** Start of the packet plus `base` bytes. */
+export interface PointerExpression extends Keyed {
+  readonly kind: 'pointer'
+  readonly base: Expression
+  readonly baseKey: string
+}
+
+/** Bytes in the order of the packet; a null pointer is the packet's start. */
+export interface Read extends Keyed {
+  readonly kind: 'read'
+  readonly pointer: PointerExpression | null
+  readonly offset: number
+  readonly size: 1 | 2 | 4
+}
+
+export interface Swap extends Keyed {
+  readonly kind: 'swap'
+  readonly read: Read
+}
+
+export interface Calculation extends Keyed {
+  readonly kind: 'calculation'
+  readonly operator: (Value & { kind: 'binary' })['operator']
+  readonly left: Expression
+  readonly right: Expression
+  /** No packet gives a greater right operand. */
+  readonly rightMax: number
+}
+
+/** A comparison of two expressions; `right` often is a number that becomes an immediate. */
+export interface Question {
+  readonly operator: Test['operator']
+  readonly left: Expression
+  readonly right: Expression
+}
+
+/** How to compute `value` as a number. */
+export function expressionOf(value: Value): Expression {
+  switch (value.kind) {
+    case 'constant':
+      return { kind: 'number', value: value.value, key: value.key }
+    case 'length':
+      return { kind: 'length', key: value.key }
+    case 'load': {
+      const read = readOf(value)
+      return value.size === 1 ? read : { kind: 'swap', read, key: value.key }
+    }
+    case 'binary':
+      return {
+        kind: 'calculation',
+        operator: value.operator,
+        left: expressionOf(value.left),
+        right: expressionOf(value.right),
+        rightMax: value.right.max,
+        key: value.key,
+      }
+  }
+}
+
+export function pointerOf(base: Value): PointerExpression {
+  return { kind: 'pointer', base: expressionOf(base), baseKey: base.key, key: `&${base.key}` }
+}
+
+function readOf(load: Value & { kind: 'load' }): Read {
+  const pointer = load.base === null ? null : pointerOf(load.base)
+  return { kind: 'read', pointer, offset: load.offset, size: load.size, key: `raw${load.key}` }
+}
+
+/**
+ * The cheapest way to ask `test`. Equality with a constant swaps the constant
+ * while compiling and not the packet while it waits:
+ *
+ *     [12:2] = 0x800        is  raw = 0x0008
+ *     [20:2] & 0x1fff = 0   is  raw & 0xff1f = 0
+ */
+export function questionOf(test: Test): Question {
+  const { operator, left, right } = test
+  const plain = { operator, left: expressionOf(left), right: expressionOf(right) }
+  if (operator !== '=' || right.kind !== 'constant') return plain
+  const isMasked = left.kind === 'binary' && left.operator === '&' && left.right.kind === 'constant'
+  const load = isMasked ? left.left : left
+  if (load.kind !== 'load' || load.size === 1 || right.value > load.max) return plain
+  const swapped = (number: number) => expressionOf(constant(byteSwap(number, load.size)))
+  const raw = readOf(load)
+  if (!isMasked) return { operator, left: raw, right: swapped(right.value) }
+  const mask = swapped((left.right as Value & { kind: 'constant' }).value)
+  const calculation: Calculation = {
+    kind: 'calculation',
+    operator: '&',
+    left: raw,
+    right: mask,
+    rightMax: load.max,
+    key: `(${raw.key} & ${mask.key})`,
+  }
+  return { operator, left: calculation, right: swapped(right.value) }
+}
+
+function byteSwap(number: number, size: number): number {
+  let swapped = 0
+  for (let byte = 0; byte < size; byte++) swapped = swapped * 256 + ((number >>> (8 * byte)) & 0xff)
+  return swapped
+}
+
+/** Calls `visit` for `expression` and everything it is computed from. */
+export function walk(expression: Expression, visit: (expression: Expression) => void): void {
+  visit(expression)
+  switch (expression.kind) {
+    case 'pointer':
+      walk(expression.base, visit)
+      break
+    case 'read':
+      if (expression.pointer !== null) walk(expression.pointer, visit)
+      break
+    case 'swap':
+      walk(expression.read, visit)
+      break
+    case 'calculation':
+      walk(expression.left, visit)
+      walk(expression.right, visit)
+      break
+  }
+}
+
+/**
+ * Registers that computing the expression takes at once (Sethi and Ullman,
+ * "The generation of optimal code for arithmetic expressions", 1970), with one
+ * more where a step needs a second one for itself.
+ */
+export function registersFor(expression: Expression): number {
+  switch (expression.kind) {
+    case 'number':
+    case 'length':
+      return 1
+    case 'pointer':
+      return registersFor(expression.base) + 1
+    case 'read':
+      return expression.pointer === null ? 1 : registersFor(expression.pointer) + 1
+    case 'swap':
+      return registersFor(expression.read) + 1
+    case 'calculation': {
+      const left = registersFor(expression.left)
+      const right = registersFor(expression.right)
+      return (left === right ? left + 1 : Math.max(left, right)) + 1
+    }
+  }
+}
+
+/** The greatest number that the kernel's verifier can prove for it, as far as this compiler relies on that. */
+export function provableMaximum(expression: Expression): number {
+  switch (expression.kind) {
+    case 'number':
+      return expression.value
+    case 'read':
+      return 2 ** (8 * expression.size) - 1
+    case 'calculation': {
+      const { operator, left, right } = expression
+      const bound = provableMaximum(left)
+      if (operator === '+') return bound + provableMaximum(right)
+      if (right.kind !== 'number') return Number.POSITIVE_INFINITY
+      if (operator === '&') return Math.min(bound, right.value)
+      if (operator === '>>') return bound / 2 ** right.value
+      if (operator === '<<') return bound * 2 ** right.value
+      return Number.POSITIVE_INFINITY
+    }
+    default:
+      return Number.POSITIVE_INFINITY
+  }
+}

@@ -1,0 +1,127 @@
+import type { RelationOperator } from '../filter/index.js'
+import { binary, constantOperand, possibleBits } from './fold.js'
+import { constant, type Value } from './value.js'
+
+/**
+ * What a lowered rule asks, still as a tree: operands are evaluated in order
+ * and only as far as needed, and a failing read anywhere ends the whole rule
+ * without a match, also inside `not`.
+ */
+export type Condition =
+  | { readonly kind: 'always'; readonly value: boolean }
+  | { readonly kind: 'test'; readonly test: Test }
+  | { readonly kind: 'not'; readonly operand: Condition }
+  | { readonly kind: 'all' | 'any'; readonly operands: readonly Condition[] }
+
+/** An unsigned comparison; the other three operators are these, negated or with their sides exchanged. */
+export interface Test {
+  readonly operator: '=' | '>' | '>='
+  readonly left: Value
+  readonly right: Value
+  readonly key: string
+}
+
+export const ALWAYS: Condition = { kind: 'always', value: true }
+export const NEVER: Condition = { kind: 'always', value: false }
+
+export function all(...operands: readonly Condition[]): Condition {
+  return { kind: 'all', operands }
+}
+
+export function any(...operands: readonly Condition[]): Condition {
+  return { kind: 'any', operands }
+}
+
+export function not(operand: Condition): Condition {
+  return operand.kind === 'not' ? operand.operand : { kind: 'not', operand }
+}
+
+/** `left operator right` in the one form that all equal tests share. */
+export function compare(left: Value, operator: RelationOperator, right: Value): Condition {
+  switch (operator) {
+    case '=':
+      return equal(left, right)
+    case '!=':
+      return not(equal(left, right))
+    case '>':
+      return greater(left, right)
+    case '<=':
+      return not(greater(left, right))
+    case '>=':
+      return greaterOrEqual(left, right)
+    case '<':
+      return not(greaterOrEqual(left, right))
+  }
+}
+
+/** `value & mask = wanted`; a mask of 0 asks nothing and reads nothing. */
+export function matchesMask(value: Value, mask: number, wanted: number): Condition {
+  return equal(binary('&', value, constant(mask)), constant(wanted))
+}
+
+/**
+ * Equations that bring the constant to the right alone:
+ *
+ *     x + a = c   is  x = c - a          x & bit = bit  is  not (x & bit = 0)
+ *     x ^ a = c   is  x = c ^ a          x >> a = c     is  x & ~(2^a - 1) = c << a
+ */
+function equal(left: Value, right: Value): Condition {
+  if (right.kind !== 'constant') {
+    if (left.kind === 'constant') return equal(right, left)
+    return left.key <= right.key ? decided('=', left, right) : decided('=', right, left)
+  }
+  const c = right.value
+  const sum = constantOperand(left, '+')
+  if (sum !== null) return equal(sum.value, constant(c - sum.constant))
+  const difference = constantOperand(left, '^')
+  if (difference !== null) return equal(difference.value, constant(c ^ difference.constant))
+  const shift = constantOperand(left, '>>')
+  if (shift !== null && c < 2 ** (32 - shift.constant))
+    return matchesMask(shift.value, (-1 << shift.constant) >>> 0, (c << shift.constant) >>> 0)
+  const bits = constantOperand(left, '&')
+  const oneBit = possibleBits(left)
+  if (bits !== null && c === oneBit && (oneBit & (oneBit - 1)) === 0) return not(decided('=', left, constant(0)))
+  return decided('=', left, right)
+}
+
+function greater(left: Value, right: Value): Condition {
+  if (right.kind === 'constant' && right.value === 0) return not(equal(left, right))
+  return decided('>', left, right)
+}
+
+function greaterOrEqual(left: Value, right: Value): Condition {
+  // x >= 0 stays: it holds, but only where x can be read.
+  if (right.kind === 'constant' && right.value > 0) return greater(left, constant(right.value - 1))
+  if (left.kind === 'constant') return not(greater(right, left))
+  return decided('>=', left, right)
+}
+
+function decided(operator: Test['operator'], left: Value, right: Value): Condition {
+  const test: Test = { operator, left, right, key: `${left.key} ${operator} ${right.key}` }
+  const outcome = left.canFail || right.canFail ? null : outcomeByRange(test)
+  return outcome === null ? { kind: 'test', test } : { kind: 'always', value: outcome }
+}
+
+/** What the test gives where its values can be computed at all, as far as their ranges tell; null: it depends. */
+export function outcomeByRange({ operator, left, right }: Test): boolean | null {
+  const least = (value: Value) => (value.kind === 'constant' ? value.value : 0)
+  switch (operator) {
+    case '=':
+      if (left.kind === 'constant' && right.kind === 'constant') return left.value === right.value
+      return left.max < least(right) || right.max < least(left) || misfits(left, right) ? false : null
+    case '>':
+      return least(left) > right.max ? true : left.max <= least(right) ? false : null
+    case '>=':
+      return least(left) >= right.max ? true : left.max < least(right) ? false : null
+  }
+}
+
+/** The constant has a bit that the value never has. */
+function misfits(value: Value, wanted: Value): boolean {
+  return wanted.kind === 'constant' && (wanted.value & ~possibleBits(value)) !== 0
+}
+
+/** True where computing either side can end the rule. */
+export function canFail(test: Test): boolean {
+  return test.left.canFail || test.right.canFail
+}

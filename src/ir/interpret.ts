@@ -1,0 +1,68 @@
+import type { Test } from './condition.js'
+import type { Graph } from './graph.js'
+import { compute, type Value } from './value.js'
+
+/** What a rule can see of a packet: the captured bytes, and how many there were on the wire. */
+export interface Packet {
+  readonly bytes: Uint8Array
+  readonly wireLength: number
+}
+
+/**
+ * The slow, plain oracle: walks the graph over one packet and gives the index
+ * of the first rule that matches, or null.
+ */
+export function interpret({ nodes, entry }: Graph, packet: Packet): number | null {
+  let id = entry
+  for (;;) {
+    const node = nodes[id]!
+    if (node.kind === 'leaf') return node.rule
+    if (node.kind === 'check') {
+      const base = node.base === null ? 0 : evaluate(node.base, packet)
+      id = base !== null && base + node.bytes <= packet.bytes.length ? node.next : node.fail
+    } else {
+      const answer = ask(node.test, packet)
+      id = answer === null ? node.fail : answer ? node.yes : node.no
+    }
+  }
+}
+
+function ask(test: Test, packet: Packet): boolean | null {
+  const left = evaluate(test.left, packet)
+  const right = evaluate(test.right, packet)
+  if (left === null || right === null) return null
+  switch (test.operator) {
+    case '=':
+      return left === right
+    case '>':
+      return left > right
+    case '>=':
+      return left >= right
+  }
+}
+
+/** The number, or null where a byte is not captured or a divisor is zero. */
+export function evaluate(value: Value, packet: Packet): number | null {
+  switch (value.kind) {
+    case 'constant':
+      return value.value
+    case 'length':
+      return packet.wireLength >>> 0
+    case 'load': {
+      const base = value.base === null ? 0 : evaluate(value.base, packet)
+      return base === null ? null : bigEndian(packet.bytes, base + value.offset, value.size)
+    }
+    case 'binary': {
+      const left = evaluate(value.left, packet)
+      const right = evaluate(value.right, packet)
+      return left === null || right === null ? null : compute(value.operator, left, right)
+    }
+  }
+}
+
+function bigEndian(bytes: Uint8Array, at: number, size: number): number | null {
+  if (at + size > bytes.length) return null
+  let number = 0
+  for (let index = at; index < at + size; index++) number = number * 256 + bytes[index]!
+  return number
+}

@@ -1,0 +1,115 @@
+import type { AddressPrimitive, Direction, LinkAddressPrimitive, Span } from '../filter/index.js'
+import { all, any, type Condition, matchesMask } from './condition.js'
+import { UnsupportedError } from './errors.js'
+import { atBottomOfStack, ETHERTYPE, type Headers, hasBytes, networkOf } from './headers.js'
+import { load } from './value.js'
+
+const IPV4_SOURCE = 12
+const IPV4_DESTINATION = 16
+const IPV6_SOURCE = 8
+const IPV6_DESTINATION = 24
+/** RFC 826 with 6-byte hardware and 4-byte protocol addresses. */
+const ARP_SENDER = 14
+const ARP_TARGET = 24
+
+/**
+ * The packet carries `protocol` (an EtherType or LLC access point) at this
+ * point. Behind MPLS labels nothing names it, so the label must be the last
+ * and the version of the IP header decides.
+ */
+export function carries(headers: Headers, protocol: number, span: Span): Condition {
+  if (headers.labels === 0) return headers.link.carries(headers, protocol)
+  if (protocol !== ETHERTYPE.ip && protocol !== ETHERTYPE.ip6)
+    throw new UnsupportedError('behind MPLS only IPv4 and IPv6 can be told apart; test for these two there', span)
+  return all(atBottomOfStack(headers), hasIpVersion(headers, protocol === ETHERTYPE.ip ? 4 : 6))
+}
+
+function hasIpVersion(headers: Headers, version: 4 | 6): Condition {
+  return matchesMask(load(networkOf(headers), 0, 1), 0xf0, version << 4)
+}
+
+/** `host`, `net`: IPv4 addresses also in ARP and RARP, unless the expression names one of the three. */
+export function lowerAddress(primitive: AddressPrimitive, headers: Headers): Condition {
+  const { protocol, direction, words, mask, span } = primitive
+  const at = (source: number, destination: number) =>
+    eitherSide(direction, span, source, destination, (offset) => hasAddress(headers, offset, words, mask))
+  if (primitive.family === 6) return all(carries(headers, ETHERTYPE.ip6, span), at(IPV6_SOURCE, IPV6_DESTINATION))
+
+  const inIp = () => all(carries(headers, ETHERTYPE.ip, span), at(IPV4_SOURCE, IPV4_DESTINATION))
+  const inArp = (type: number) => all(carries(headers, type, span), at(ARP_SENDER, ARP_TARGET))
+  if (protocol === 'ip') return inIp()
+  if (protocol === 'arp' || protocol === 'rarp') return inArp(ETHERTYPE[protocol])
+  if (headers.labels > 0) return inIp()
+  return any(inIp(), inArp(ETHERTYPE.arp), inArp(ETHERTYPE.rarp))
+}
+
+function hasAddress(headers: Headers, offset: number, words: readonly number[], mask: readonly number[]): Condition {
+  const network = networkOf(headers)
+  return all(...words.map((word, index) => matchesMask(load(network, offset + 4 * index, 4), mask[index]!, word)))
+}
+
+/** `ether host`. */
+export function lowerLinkAddress(primitive: LinkAddressPrimitive, headers: Headers): Condition {
+  const { addresses, name } = headers.link
+  if (addresses === null)
+    throw new UnsupportedError(`${name} frames have no link addresses; leave this out`, primitive.span)
+  const { base, offset } = headers.start
+  return eitherSide(primitive.direction, primitive.span, addresses.source, addresses.destination, (delta) =>
+    hasBytes({ base, offset: offset + delta }, primitive.bytes),
+  )
+}
+
+/** Applies the qualifier `src`, `dst`, `src or dst` or `src and dst` to a field that stands at two offsets. */
+export function eitherSide(
+  direction: Direction,
+  span: Span,
+  source: number,
+  destination: number,
+  matches: (offset: number) => Condition,
+): Condition {
+  switch (direction) {
+    case 'src':
+      return matches(source)
+    case 'dst':
+      return matches(destination)
+    case 'src-and-dst':
+      return all(matches(source), matches(destination))
+    case 'src-or-dst':
+      return any(matches(source), matches(destination))
+    default:
+      throw new UnsupportedError(`only IEEE 802.11 frames have an address '${direction}'; use src or dst`, span)
+  }
+}
+
+/** `ip broadcast` against the netmask of the network, `ip multicast` (RFC 5771), `ip6 multicast` (RFC 4291, 2.7). */
+export function lowerIpCast(
+  layer: 'ip' | 'ip6',
+  cast: 'broadcast' | 'multicast',
+  headers: Headers,
+  netmask: number | null,
+  span: Span,
+): Condition {
+  const network = networkOf(headers)
+  if (layer === 'ip6') {
+    if (cast === 'broadcast') throw new UnsupportedError('IPv6 has no broadcast; ask for ip6 multicast', span)
+    return all(carries(headers, ETHERTYPE.ip6, span), matchesMask(load(network, IPV6_DESTINATION, 1), 0xff, 0xff))
+  }
+  const isIp = carries(headers, ETHERTYPE.ip, span)
+  // 224.0.0.0/3 and not /4: libpcap counts the reserved class E in.
+  if (cast === 'multicast') return all(isIp, matchesMask(load(network, IPV4_DESTINATION, 1), 0xe0, 0xe0))
+  if (netmask === null)
+    throw new UnsupportedError('ip broadcast needs the netmask of the network, which is not known here; name it', span)
+  const hostMask = ~netmask >>> 0
+  const destination = load(network, IPV4_DESTINATION, 4)
+  return all(isIp, any(matchesMask(destination, hostMask, 0), matchesMask(destination, hostMask, hostMask)))
+}
+
+/** `broadcast`, `multicast` of the link: all ones, or the group bit of the destination (IEEE 802). */
+export function lowerLinkCast(cast: 'broadcast' | 'multicast', headers: Headers, span: Span): Condition {
+  const { link, start } = headers
+  if (link.addresses === null)
+    throw new UnsupportedError(`${link.name} frames have no link addresses; leave this out`, span)
+  const destination = { base: start.base, offset: start.offset + link.addresses.destination }
+  if (cast === 'multicast') return matchesMask(load(destination, 0, 1), 1, 1)
+  return hasBytes(destination, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
+}
