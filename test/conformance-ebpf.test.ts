@@ -140,7 +140,7 @@ function memoryOf(sections: Sections): Uint8Array {
 
 function rawBytes(sections: Sections): Uint8Array {
   const words = sections.get('raw')!.trim().split(/\s+/)
-  if (!words[0]!.startsWith('0x')) return Uint8Array.from(words, (byte) => Number.parseInt(byte, 16))
+  if (!words[0].startsWith('0x')) return Uint8Array.from(words, (byte) => Number.parseInt(byte, 16))
   return new Uint8Array(BigUint64Array.from(words, (word) => BigInt(word)).buffer)
 }
 

@@ -128,7 +128,7 @@ export function assemble(items: readonly Item[]): Assembled {
   items.forEach((item, index) => {
     if (!('kind' in item)) instructions.push(item)
     else if (item.kind === 'map') {
-      relocations.push({ slot: layout.slots[index]!, map: item.map })
+      relocations.push({ slot: layout.slots[index], map: item.map })
       instructions.push(item.instruction)
     } else if (item.kind !== 'label') instructions.push(...resolve(item, distance(item, index, layout), wide.has(item)))
   })
@@ -181,7 +181,7 @@ function distance(item: Reference, index: number, layout: Layout): number {
     throw new AssemblerError(`label '${item.target}' is used but not defined; put label('${item.target}') somewhere`)
   if (target === layout.end)
     throw new AssemblerError(`label '${item.target}' is behind the last instruction; put an exit after it`)
-  return target - layout.slots[index]! - 1
+  return target - layout.slots[index] - 1
 }
 
 function resolve(item: Reference, far: number, isWide: boolean): Instruction[] {

@@ -13,7 +13,7 @@ export function atomic32(
   operation: number,
 ): void {
   const old = view.getInt32(at, true)
-  const value = lo[src]!
+  const value = lo[src]
   if (operation === ATOMIC.cmpxchg) {
     if (old === lo[EXPECTED]) view.setInt32(at, value, true)
     lo[EXPECTED] = old
@@ -40,15 +40,15 @@ export function atomic64(
   let result = src
   if (operation === ATOMIC.cmpxchg) {
     const isExpected = oldLow === lo[EXPECTED] && oldHigh === hi[EXPECTED]
-    view.setInt32(at, isExpected ? lo[src]! : oldLow, true)
-    view.setInt32(at + 4, isExpected ? hi[src]! : oldHigh, true)
+    view.setInt32(at, isExpected ? lo[src] : oldLow, true)
+    view.setInt32(at + 4, isExpected ? hi[src] : oldHigh, true)
     result = EXPECTED
   } else {
-    const low = combined(operation, oldLow, lo[src]!)
+    const low = combined(operation, oldLow, lo[src])
     const isSum = (operation & 0xf0) === ATOMIC.add
     const carry = isSum && low >>> 0 < oldLow >>> 0 ? 1 : 0
     view.setInt32(at, low, true)
-    view.setInt32(at + 4, combined(operation, oldHigh, hi[src]!) + carry, true)
+    view.setInt32(at + 4, combined(operation, oldHigh, hi[src]) + carry, true)
   }
   if (!(operation & 1)) return
   lo[result] = oldLow

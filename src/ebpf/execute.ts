@@ -1,95 +1,7 @@
 import { atomic32, atomic64 } from './atomics.js'
 import { locate, MAX_FRAMES, type Memory, REGION, REGION_SHIFT, STACK_BYTES } from './memory.js'
+import { OP } from './operations.js'
 import { divide64, divideSigned64, multiply64, negatedHigh } from './word-pair.js'
-
-/**
- * Operations of the interpreter. An immediate is a register of its own, which
- * nothing writes, so there is one operation for both forms of an instruction.
- */
-// biome-ignore lint/suspicious/noConstEnum: only literal case labels become a jump table
-export const enum Op {
-  Add64,
-  Sub64,
-  Mul64,
-  Div64,
-  Sdiv64,
-  Or64,
-  And64,
-  Lsh64,
-  Rsh64,
-  Neg64,
-  Mod64,
-  Smod64,
-  Xor64,
-  Mov64,
-  Arsh64,
-  Add32,
-  Sub32,
-  Mul32,
-  Div32,
-  Sdiv32,
-  Or32,
-  And32,
-  Lsh32,
-  Rsh32,
-  Neg32,
-  Mod32,
-  Smod32,
-  Xor32,
-  Mov32,
-  Arsh32,
-  Movs8To64,
-  Movs16To64,
-  Movs32To64,
-  Movs8To32,
-  Movs16To32,
-  Cut16,
-  Cut32,
-  Cut64,
-  Swap16,
-  Swap32,
-  Swap64,
-  LoadU8,
-  LoadU16,
-  LoadU32,
-  LoadU64,
-  LoadS8,
-  LoadS16,
-  LoadS32,
-  Store8,
-  Store16,
-  Store32,
-  Store64,
-  Atomic32,
-  Atomic64,
-  Goto,
-  MayGoto,
-  Jeq64,
-  Jne64,
-  Jgt64,
-  Jge64,
-  Jlt64,
-  Jle64,
-  Jsgt64,
-  Jsge64,
-  Jslt64,
-  Jsle64,
-  Jset64,
-  Jeq32,
-  Jne32,
-  Jgt32,
-  Jge32,
-  Jlt32,
-  Jle32,
-  Jsgt32,
-  Jsge32,
-  Jslt32,
-  Jsle32,
-  Jset32,
-  CallHelper,
-  CallLocal,
-  Exit,
-}
 
 /**
  * Words of an instruction in `Machine.code`: operation, dst, src, then the
@@ -136,443 +48,443 @@ export function execute(machine: Machine): Machine['returned'] | Machine['faulte
   openFrame(machine, 0)
   for (;;) {
     if (budget-- === 0) return fail(machine, pc, budget, `no exit within ${machine.stepLimit} instructions`)
-    const dst = code[pc + 1]!
-    const src = code[pc + 2]!
-    const offset = code[pc + 3]!
+    const dst = code[pc + 1]
+    const src = code[pc + 2]
+    const offset = code[pc + 3]
     switch (code[pc]) {
-      case Op.Add64: {
-        const sum = (lo[dst]! + lo[src]!) | 0
-        const carry = sum >>> 0 < lo[dst]! >>> 0 ? 1 : 0
-        hi[dst] = (hi[dst]! + hi[src]! + carry) | 0
+      case 0 satisfies typeof OP.add64: {
+        const sum = (lo[dst] + lo[src]) | 0
+        const carry = sum >>> 0 < lo[dst] >>> 0 ? 1 : 0
+        hi[dst] = (hi[dst] + hi[src] + carry) | 0
         lo[dst] = sum
         break
       }
-      case Op.Sub64: {
-        const borrow = lo[dst]! >>> 0 < lo[src]! >>> 0 ? 1 : 0
-        hi[dst] = (hi[dst]! - hi[src]! - borrow) | 0
-        lo[dst] = (lo[dst]! - lo[src]!) | 0
+      case 1 satisfies typeof OP.sub64: {
+        const borrow = lo[dst] >>> 0 < lo[src] >>> 0 ? 1 : 0
+        hi[dst] = (hi[dst] - hi[src] - borrow) | 0
+        lo[dst] = (lo[dst] - lo[src]) | 0
         break
       }
-      case Op.Mul64:
+      case 2 satisfies typeof OP.mul64:
         multiply64(lo, hi, dst, src)
         break
-      case Op.Div64:
+      case 3 satisfies typeof OP.div64:
         if (lo[src] === 0 && hi[src] === 0) {
           lo[dst] = 0
           hi[dst] = 0
         } else divide64(lo, hi, dst, src, false)
         break
-      case Op.Sdiv64:
+      case 4 satisfies typeof OP.sdiv64:
         if (lo[src] === 0 && hi[src] === 0) {
           lo[dst] = 0
           hi[dst] = 0
         } else divideSigned64(lo, hi, dst, src, false)
         break
-      case Op.Or64:
-        lo[dst] = lo[dst]! | lo[src]!
-        hi[dst] = hi[dst]! | hi[src]!
+      case 5 satisfies typeof OP.or64:
+        lo[dst] = lo[dst] | lo[src]
+        hi[dst] = hi[dst] | hi[src]
         break
-      case Op.And64:
-        lo[dst] = lo[dst]! & lo[src]!
-        hi[dst] = hi[dst]! & hi[src]!
+      case 6 satisfies typeof OP.and64:
+        lo[dst] = lo[dst] & lo[src]
+        hi[dst] = hi[dst] & hi[src]
         break
-      case Op.Lsh64: {
-        const count = lo[src]! & 63
+      case 7 satisfies typeof OP.lsh64: {
+        const count = lo[src] & 63
         if (count > 31) {
-          hi[dst] = lo[dst]! << (count - 32)
+          hi[dst] = lo[dst] << (count - 32)
           lo[dst] = 0
         } else if (count > 0) {
-          hi[dst] = (hi[dst]! << count) | (lo[dst]! >>> (32 - count))
-          lo[dst] = lo[dst]! << count
+          hi[dst] = (hi[dst] << count) | (lo[dst] >>> (32 - count))
+          lo[dst] = lo[dst] << count
         }
         break
       }
-      case Op.Rsh64: {
-        const count = lo[src]! & 63
+      case 8 satisfies typeof OP.rsh64: {
+        const count = lo[src] & 63
         if (count > 31) {
-          lo[dst] = hi[dst]! >>> (count - 32)
+          lo[dst] = hi[dst] >>> (count - 32)
           hi[dst] = 0
         } else if (count > 0) {
-          lo[dst] = (lo[dst]! >>> count) | (hi[dst]! << (32 - count))
-          hi[dst] = hi[dst]! >>> count
+          lo[dst] = (lo[dst] >>> count) | (hi[dst] << (32 - count))
+          hi[dst] = hi[dst] >>> count
         }
         break
       }
-      case Op.Arsh64: {
-        const count = lo[src]! & 63
+      case 14 satisfies typeof OP.arsh64: {
+        const count = lo[src] & 63
         if (count > 31) {
-          lo[dst] = hi[dst]! >> (count - 32)
-          hi[dst] = hi[dst]! >> 31
+          lo[dst] = hi[dst] >> (count - 32)
+          hi[dst] = hi[dst] >> 31
         } else if (count > 0) {
-          lo[dst] = (lo[dst]! >>> count) | (hi[dst]! << (32 - count))
-          hi[dst] = hi[dst]! >> count
+          lo[dst] = (lo[dst] >>> count) | (hi[dst] << (32 - count))
+          hi[dst] = hi[dst] >> count
         }
         break
       }
-      case Op.Neg64:
-        hi[dst] = negatedHigh(lo[dst]!, hi[dst]!)
-        lo[dst] = -lo[dst]!
+      case 9 satisfies typeof OP.neg64:
+        hi[dst] = negatedHigh(lo[dst], hi[dst])
+        lo[dst] = -lo[dst]
         break
-      case Op.Mod64:
+      case 10 satisfies typeof OP.mod64:
         if (lo[src] !== 0 || hi[src] !== 0) divide64(lo, hi, dst, src, true)
         break
-      case Op.Smod64:
+      case 11 satisfies typeof OP.smod64:
         if (lo[src] !== 0 || hi[src] !== 0) divideSigned64(lo, hi, dst, src, true)
         break
-      case Op.Xor64:
-        lo[dst] = lo[dst]! ^ lo[src]!
-        hi[dst] = hi[dst]! ^ hi[src]!
+      case 12 satisfies typeof OP.xor64:
+        lo[dst] = lo[dst] ^ lo[src]
+        hi[dst] = hi[dst] ^ hi[src]
         break
-      case Op.Mov64:
-        lo[dst] = lo[src]!
-        hi[dst] = hi[src]!
+      case 13 satisfies typeof OP.mov64:
+        lo[dst] = lo[src]
+        hi[dst] = hi[src]
         break
-      case Op.Add32:
-        lo[dst] = (lo[dst]! + lo[src]!) | 0
+      case 15 satisfies typeof OP.add32:
+        lo[dst] = (lo[dst] + lo[src]) | 0
         hi[dst] = 0
         break
-      case Op.Sub32:
-        lo[dst] = (lo[dst]! - lo[src]!) | 0
+      case 16 satisfies typeof OP.sub32:
+        lo[dst] = (lo[dst] - lo[src]) | 0
         hi[dst] = 0
         break
-      case Op.Mul32:
-        lo[dst] = Math.imul(lo[dst]!, lo[src]!)
+      case 17 satisfies typeof OP.mul32:
+        lo[dst] = Math.imul(lo[dst], lo[src])
         hi[dst] = 0
         break
-      case Op.Div32:
-        lo[dst] = lo[src] === 0 ? 0 : (lo[dst]! >>> 0) / (lo[src]! >>> 0)
+      case 18 satisfies typeof OP.div32:
+        lo[dst] = lo[src] === 0 ? 0 : (lo[dst] >>> 0) / (lo[src] >>> 0)
         hi[dst] = 0
         break
-      case Op.Sdiv32:
-        lo[dst] = lo[src] === 0 ? 0 : lo[dst]! / lo[src]!
+      case 19 satisfies typeof OP.sdiv32:
+        lo[dst] = lo[src] === 0 ? 0 : lo[dst] / lo[src]
         hi[dst] = 0
         break
-      case Op.Or32:
-        lo[dst] = lo[dst]! | lo[src]!
+      case 20 satisfies typeof OP.or32:
+        lo[dst] = lo[dst] | lo[src]
         hi[dst] = 0
         break
-      case Op.And32:
-        lo[dst] = lo[dst]! & lo[src]!
+      case 21 satisfies typeof OP.and32:
+        lo[dst] = lo[dst] & lo[src]
         hi[dst] = 0
         break
-      case Op.Lsh32:
-        lo[dst] = lo[dst]! << lo[src]!
+      case 22 satisfies typeof OP.lsh32:
+        lo[dst] = lo[dst] << lo[src]
         hi[dst] = 0
         break
-      case Op.Rsh32:
-        lo[dst] = lo[dst]! >>> lo[src]!
+      case 23 satisfies typeof OP.rsh32:
+        lo[dst] = lo[dst] >>> lo[src]
         hi[dst] = 0
         break
-      case Op.Arsh32:
-        lo[dst] = lo[dst]! >> lo[src]!
+      case 29 satisfies typeof OP.arsh32:
+        lo[dst] = lo[dst] >> lo[src]
         hi[dst] = 0
         break
-      case Op.Neg32:
-        lo[dst] = -lo[dst]!
+      case 24 satisfies typeof OP.neg32:
+        lo[dst] = -lo[dst]
         hi[dst] = 0
         break
-      case Op.Mod32:
-        if (lo[src] !== 0) lo[dst] = (lo[dst]! >>> 0) % (lo[src]! >>> 0)
+      case 25 satisfies typeof OP.mod32:
+        if (lo[src] !== 0) lo[dst] = (lo[dst] >>> 0) % (lo[src] >>> 0)
         hi[dst] = 0
         break
-      case Op.Smod32:
-        if (lo[src] !== 0) lo[dst] = lo[dst]! % lo[src]!
+      case 26 satisfies typeof OP.smod32:
+        if (lo[src] !== 0) lo[dst] = lo[dst] % lo[src]
         hi[dst] = 0
         break
-      case Op.Xor32:
-        lo[dst] = lo[dst]! ^ lo[src]!
+      case 27 satisfies typeof OP.xor32:
+        lo[dst] = lo[dst] ^ lo[src]
         hi[dst] = 0
         break
-      case Op.Mov32:
-        lo[dst] = lo[src]!
+      case 28 satisfies typeof OP.mov32:
+        lo[dst] = lo[src]
         hi[dst] = 0
         break
-      case Op.Movs8To64:
-        lo[dst] = (lo[src]! << 24) >> 24
-        hi[dst] = lo[dst]! >> 31
+      case 30 satisfies typeof OP.movs8To64:
+        lo[dst] = (lo[src] << 24) >> 24
+        hi[dst] = lo[dst] >> 31
         break
-      case Op.Movs16To64:
-        lo[dst] = (lo[src]! << 16) >> 16
-        hi[dst] = lo[dst]! >> 31
+      case 31 satisfies typeof OP.movs16To64:
+        lo[dst] = (lo[src] << 16) >> 16
+        hi[dst] = lo[dst] >> 31
         break
-      case Op.Movs32To64:
-        lo[dst] = lo[src]!
-        hi[dst] = lo[dst]! >> 31
+      case 32 satisfies typeof OP.movs32To64:
+        lo[dst] = lo[src]
+        hi[dst] = lo[dst] >> 31
         break
-      case Op.Movs8To32:
-        lo[dst] = (lo[src]! << 24) >> 24
+      case 33 satisfies typeof OP.movs8To32:
+        lo[dst] = (lo[src] << 24) >> 24
         hi[dst] = 0
         break
-      case Op.Movs16To32:
-        lo[dst] = (lo[src]! << 16) >> 16
+      case 34 satisfies typeof OP.movs16To32:
+        lo[dst] = (lo[src] << 16) >> 16
         hi[dst] = 0
         break
-      case Op.Cut16:
-        lo[dst] = lo[dst]! & 0xffff
+      case 35 satisfies typeof OP.cut16:
+        lo[dst] = lo[dst] & 0xffff
         hi[dst] = 0
         break
-      case Op.Cut32:
+      case 36 satisfies typeof OP.cut32:
         hi[dst] = 0
         break
-      case Op.Cut64:
+      case 37 satisfies typeof OP.cut64:
         break
-      case Op.Swap16:
-        lo[dst] = swapped(lo[dst]!) >>> 16
+      case 38 satisfies typeof OP.swap16:
+        lo[dst] = swapped(lo[dst]) >>> 16
         hi[dst] = 0
         break
-      case Op.Swap32:
-        lo[dst] = swapped(lo[dst]!)
+      case 39 satisfies typeof OP.swap32:
+        lo[dst] = swapped(lo[dst])
         hi[dst] = 0
         break
-      case Op.Swap64: {
-        const high = swapped(lo[dst]!)
-        lo[dst] = swapped(hi[dst]!)
+      case 40 satisfies typeof OP.swap64: {
+        const high = swapped(lo[dst])
+        lo[dst] = swapped(hi[dst])
         hi[dst] = high
         break
       }
-      case Op.LoadU8: {
-        const at = locate(memory, readEnd, lo[src]!, hi[src]!, offset, 1)
+      case 41 satisfies typeof OP.loadU8: {
+        const at = locate(memory, readEnd, lo[src], hi[src], offset, 1)
         if (at < 0) return failAccess(machine, pc, budget, src, 1)
         lo[dst] = view.getUint8(at)
         hi[dst] = 0
         break
       }
-      case Op.LoadU16: {
-        const at = locate(memory, readEnd, lo[src]!, hi[src]!, offset, 2)
+      case 42 satisfies typeof OP.loadU16: {
+        const at = locate(memory, readEnd, lo[src], hi[src], offset, 2)
         if (at < 0) return failAccess(machine, pc, budget, src, 2)
         lo[dst] = view.getUint16(at, true)
         hi[dst] = 0
         break
       }
-      case Op.LoadU32: {
-        const at = locate(memory, readEnd, lo[src]!, hi[src]!, offset, 4)
+      case 43 satisfies typeof OP.loadU32: {
+        const at = locate(memory, readEnd, lo[src], hi[src], offset, 4)
         if (at < 0) return failAccess(machine, pc, budget, src, 4)
         lo[dst] = view.getInt32(at, true)
         hi[dst] = 0
         break
       }
-      case Op.LoadU64: {
-        const at = locate(memory, readEnd, lo[src]!, hi[src]!, offset, 8)
+      case 44 satisfies typeof OP.loadU64: {
+        const at = locate(memory, readEnd, lo[src], hi[src], offset, 8)
         if (at < 0) return failAccess(machine, pc, budget, src, 8)
         lo[dst] = view.getInt32(at, true)
         hi[dst] = view.getInt32(at + 4, true)
         break
       }
-      case Op.LoadS8: {
-        const at = locate(memory, readEnd, lo[src]!, hi[src]!, offset, 1)
+      case 45 satisfies typeof OP.loadS8: {
+        const at = locate(memory, readEnd, lo[src], hi[src], offset, 1)
         if (at < 0) return failAccess(machine, pc, budget, src, 1)
         lo[dst] = view.getInt8(at)
-        hi[dst] = lo[dst]! >> 31
+        hi[dst] = lo[dst] >> 31
         break
       }
-      case Op.LoadS16: {
-        const at = locate(memory, readEnd, lo[src]!, hi[src]!, offset, 2)
+      case 46 satisfies typeof OP.loadS16: {
+        const at = locate(memory, readEnd, lo[src], hi[src], offset, 2)
         if (at < 0) return failAccess(machine, pc, budget, src, 2)
         lo[dst] = view.getInt16(at, true)
-        hi[dst] = lo[dst]! >> 31
+        hi[dst] = lo[dst] >> 31
         break
       }
-      case Op.LoadS32: {
-        const at = locate(memory, readEnd, lo[src]!, hi[src]!, offset, 4)
+      case 47 satisfies typeof OP.loadS32: {
+        const at = locate(memory, readEnd, lo[src], hi[src], offset, 4)
         if (at < 0) return failAccess(machine, pc, budget, src, 4)
         lo[dst] = view.getInt32(at, true)
-        hi[dst] = lo[dst]! >> 31
+        hi[dst] = lo[dst] >> 31
         break
       }
-      case Op.Store8: {
-        const at = locate(memory, writeEnd, lo[dst]!, hi[dst]!, offset, 1)
+      case 48 satisfies typeof OP.store8: {
+        const at = locate(memory, writeEnd, lo[dst], hi[dst], offset, 1)
         if (at < 0) return failAccess(machine, pc, budget, dst, 1)
-        view.setInt8(at, lo[src]!)
+        view.setInt8(at, lo[src])
         break
       }
-      case Op.Store16: {
-        const at = locate(memory, writeEnd, lo[dst]!, hi[dst]!, offset, 2)
+      case 49 satisfies typeof OP.store16: {
+        const at = locate(memory, writeEnd, lo[dst], hi[dst], offset, 2)
         if (at < 0) return failAccess(machine, pc, budget, dst, 2)
-        view.setInt16(at, lo[src]!, true)
+        view.setInt16(at, lo[src], true)
         break
       }
-      case Op.Store32: {
-        const at = locate(memory, writeEnd, lo[dst]!, hi[dst]!, offset, 4)
+      case 50 satisfies typeof OP.store32: {
+        const at = locate(memory, writeEnd, lo[dst], hi[dst], offset, 4)
         if (at < 0) return failAccess(machine, pc, budget, dst, 4)
-        view.setInt32(at, lo[src]!, true)
+        view.setInt32(at, lo[src], true)
         break
       }
-      case Op.Store64: {
-        const at = locate(memory, writeEnd, lo[dst]!, hi[dst]!, offset, 8)
+      case 51 satisfies typeof OP.store64: {
+        const at = locate(memory, writeEnd, lo[dst], hi[dst], offset, 8)
         if (at < 0) return failAccess(machine, pc, budget, dst, 8)
-        view.setInt32(at, lo[src]!, true)
-        view.setInt32(at + 4, hi[src]!, true)
+        view.setInt32(at, lo[src], true)
+        view.setInt32(at + 4, hi[src], true)
         break
       }
-      case Op.Atomic32: {
-        const at = locate(memory, writeEnd, lo[dst]!, hi[dst]!, offset, 4)
+      case 52 satisfies typeof OP.atomic32: {
+        const at = locate(memory, writeEnd, lo[dst], hi[dst], offset, 4)
         if (at < 0) return failAccess(machine, pc, budget, dst, 4)
         if (at & 3) return fail(machine, pc, budget, MISALIGNED)
-        atomic32(view, lo, hi, at, src, code[pc + 4]!)
+        atomic32(view, lo, hi, at, src, code[pc + 4])
         break
       }
-      case Op.Atomic64: {
-        const at = locate(memory, writeEnd, lo[dst]!, hi[dst]!, offset, 8)
+      case 53 satisfies typeof OP.atomic64: {
+        const at = locate(memory, writeEnd, lo[dst], hi[dst], offset, 8)
         if (at < 0) return failAccess(machine, pc, budget, dst, 8)
         if (at & 7) return fail(machine, pc, budget, MISALIGNED)
-        atomic64(view, lo, hi, at, src, code[pc + 4]!)
+        atomic64(view, lo, hi, at, src, code[pc + 4])
         break
       }
-      case Op.Goto:
+      case 54 satisfies typeof OP.goto:
         pc = offset
         continue
-      case Op.MayGoto:
+      case 55 satisfies typeof OP.mayGoto:
         if (loops-- > 0) break
         pc = offset
         continue
-      case Op.Jeq64:
+      case 56 satisfies typeof OP.jeq64:
         if (lo[dst] === lo[src] && hi[dst] === hi[src]) {
           pc = offset
           continue
         }
         break
-      case Op.Jne64:
+      case 57 satisfies typeof OP.jne64:
         if (lo[dst] !== lo[src] || hi[dst] !== hi[src]) {
           pc = offset
           continue
         }
         break
-      case Op.Jgt64:
+      case 58 satisfies typeof OP.jgt64:
         if (isBelow(lo, hi, src, dst)) {
           pc = offset
           continue
         }
         break
-      case Op.Jge64:
+      case 59 satisfies typeof OP.jge64:
         if (!isBelow(lo, hi, dst, src)) {
           pc = offset
           continue
         }
         break
-      case Op.Jlt64:
+      case 60 satisfies typeof OP.jlt64:
         if (isBelow(lo, hi, dst, src)) {
           pc = offset
           continue
         }
         break
-      case Op.Jle64:
+      case 61 satisfies typeof OP.jle64:
         if (!isBelow(lo, hi, src, dst)) {
           pc = offset
           continue
         }
         break
-      case Op.Jsgt64:
+      case 62 satisfies typeof OP.jsgt64:
         if (isLess(lo, hi, src, dst)) {
           pc = offset
           continue
         }
         break
-      case Op.Jsge64:
+      case 63 satisfies typeof OP.jsge64:
         if (!isLess(lo, hi, dst, src)) {
           pc = offset
           continue
         }
         break
-      case Op.Jslt64:
+      case 64 satisfies typeof OP.jslt64:
         if (isLess(lo, hi, dst, src)) {
           pc = offset
           continue
         }
         break
-      case Op.Jsle64:
+      case 65 satisfies typeof OP.jsle64:
         if (!isLess(lo, hi, src, dst)) {
           pc = offset
           continue
         }
         break
-      case Op.Jset64:
-        if ((lo[dst]! & lo[src]!) !== 0 || (hi[dst]! & hi[src]!) !== 0) {
+      case 66 satisfies typeof OP.jset64:
+        if ((lo[dst] & lo[src]) !== 0 || (hi[dst] & hi[src]) !== 0) {
           pc = offset
           continue
         }
         break
-      case Op.Jeq32:
+      case 67 satisfies typeof OP.jeq32:
         if (lo[dst] === lo[src]) {
           pc = offset
           continue
         }
         break
-      case Op.Jne32:
+      case 68 satisfies typeof OP.jne32:
         if (lo[dst] !== lo[src]) {
           pc = offset
           continue
         }
         break
-      case Op.Jgt32:
-        if (lo[dst]! >>> 0 > lo[src]! >>> 0) {
+      case 69 satisfies typeof OP.jgt32:
+        if (lo[dst] >>> 0 > lo[src] >>> 0) {
           pc = offset
           continue
         }
         break
-      case Op.Jge32:
-        if (lo[dst]! >>> 0 >= lo[src]! >>> 0) {
+      case 70 satisfies typeof OP.jge32:
+        if (lo[dst] >>> 0 >= lo[src] >>> 0) {
           pc = offset
           continue
         }
         break
-      case Op.Jlt32:
-        if (lo[dst]! >>> 0 < lo[src]! >>> 0) {
+      case 71 satisfies typeof OP.jlt32:
+        if (lo[dst] >>> 0 < lo[src] >>> 0) {
           pc = offset
           continue
         }
         break
-      case Op.Jle32:
-        if (lo[dst]! >>> 0 <= lo[src]! >>> 0) {
+      case 72 satisfies typeof OP.jle32:
+        if (lo[dst] >>> 0 <= lo[src] >>> 0) {
           pc = offset
           continue
         }
         break
-      case Op.Jsgt32:
-        if (lo[dst]! > lo[src]!) {
+      case 73 satisfies typeof OP.jsgt32:
+        if (lo[dst] > lo[src]) {
           pc = offset
           continue
         }
         break
-      case Op.Jsge32:
-        if (lo[dst]! >= lo[src]!) {
+      case 74 satisfies typeof OP.jsge32:
+        if (lo[dst] >= lo[src]) {
           pc = offset
           continue
         }
         break
-      case Op.Jslt32:
-        if (lo[dst]! < lo[src]!) {
+      case 75 satisfies typeof OP.jslt32:
+        if (lo[dst] < lo[src]) {
           pc = offset
           continue
         }
         break
-      case Op.Jsle32:
-        if (lo[dst]! <= lo[src]!) {
+      case 76 satisfies typeof OP.jsle32:
+        if (lo[dst] <= lo[src]) {
           pc = offset
           continue
         }
         break
-      case Op.Jset32:
-        if ((lo[dst]! & lo[src]!) !== 0) {
+      case 77 satisfies typeof OP.jset32:
+        if ((lo[dst] & lo[src]) !== 0) {
           pc = offset
           continue
         }
         break
-      case Op.CallHelper: {
-        const reason = callHelper(machine, code[pc + 4]!)
+      case 78 satisfies typeof OP.callHelper: {
+        const reason = callHelper(machine, code[pc + 4])
         if (reason !== undefined) return fail(machine, pc, budget, reason)
         break
       }
-      case Op.CallLocal:
+      case 79 satisfies typeof OP.callLocal:
         if (depth === MAX_FRAMES - 1)
           return fail(machine, pc, budget, `local calls are nested more than ${MAX_FRAMES} deep`)
         save(machine, depth, pc + CODE_WORDS)
         openFrame(machine, ++depth)
         pc = offset
         continue
-      case Op.Exit:
+      case 80 satisfies typeof OP.exit:
         if (depth === 0) {
-          machine.returned.value = lo[0]! >>> 0
-          machine.returned.high = hi[0]! >>> 0
+          machine.returned.value = lo[0] >>> 0
+          machine.returned.high = hi[0] >>> 0
           machine.returned.steps = machine.stepLimit - budget
           return machine.returned
         }
@@ -588,12 +500,12 @@ const MISALIGNED = 'the address of an atomic operation is not aligned to its siz
 
 /** Unsigned `a < b`. */
 function isBelow(lo: Int32Array, hi: Int32Array, a: number, b: number): boolean {
-  return hi[a] === hi[b] ? lo[a]! >>> 0 < lo[b]! >>> 0 : hi[a]! >>> 0 < hi[b]! >>> 0
+  return hi[a] === hi[b] ? lo[a] >>> 0 < lo[b] >>> 0 : hi[a] >>> 0 < hi[b] >>> 0
 }
 
 /** Signed `a < b`. */
 function isLess(lo: Int32Array, hi: Int32Array, a: number, b: number): boolean {
-  return hi[a] === hi[b] ? lo[a]! >>> 0 < lo[b]! >>> 0 : hi[a]! < hi[b]!
+  return hi[a] === hi[b] ? lo[a] >>> 0 < lo[b] >>> 0 : hi[a] < hi[b]
 }
 
 function swapped(word: number): number {
@@ -612,7 +524,7 @@ function callHelper(machine: Machine, id: number): string | undefined {
 /** The frame of a function that is called: 512 zero bytes, R10 behind their end. */
 function openFrame({ memory, lo, hi }: Machine, depth: number): void {
   const region = REGION.stack + depth
-  const at = memory.base[region]!
+  const at = memory.base[region]
   memory.bytes.fill(0, at, at + STACK_BYTES)
   memory.readEnd[region] = STACK_BYTES
   memory.writeEnd[region] = STACK_BYTES
@@ -629,8 +541,8 @@ function save({ saved, lo, hi }: Machine, depth: number, returnTo: number): void
   const at = depth * SAVED_WORDS
   saved[at] = returnTo
   for (let register = 6; register < 10; register++) {
-    saved[at + register - 5] = lo[register]!
-    saved[at + register - 1] = hi[register]!
+    saved[at + register - 5] = lo[register]
+    saved[at + register - 1] = hi[register]
   }
 }
 
@@ -638,25 +550,25 @@ function save({ saved, lo, hi }: Machine, depth: number, returnTo: number): void
 function restore({ saved, lo, hi }: Machine, depth: number): number {
   const at = depth * SAVED_WORDS
   for (let register = 6; register < 10; register++) {
-    lo[register] = saved[at + register - 5]!
-    hi[register] = saved[at + register - 1]!
+    lo[register] = saved[at + register - 5]
+    hi[register] = saved[at + register - 1]
   }
   lo[10] = ((REGION.stack + depth) << REGION_SHIFT) + STACK_BYTES
-  return saved[at]!
+  return saved[at]
 }
 
 function fail(machine: Machine, pc: number, budget: number, reason: string): Machine['faulted'] {
   for (let depth = 1; depth < MAX_FRAMES; depth++) closeFrame(machine, depth)
   machine.faulted.reason = reason
-  machine.faulted.slot = machine.slots[pc / CODE_WORDS]!
+  machine.faulted.slot = machine.slots[pc / CODE_WORDS]
   machine.faulted.steps = machine.stepLimit - budget
   return machine.faulted
 }
 
 function failAccess(machine: Machine, pc: number, budget: number, base: number, size: number): Machine['faulted'] {
-  const offset = machine.code[pc + 3]!
-  const isLoad = isRead(machine.code[pc]!)
-  const address = `0x${hex(machine.hi[base]!)}${hex(machine.lo[base]!)}`
+  const offset = machine.code[pc + 3]
+  const isLoad = isRead(machine.code[pc])
+  const address = `0x${hex(machine.hi[base])}${hex(machine.lo[base])}`
   const where = `${address}${offset < 0 ? '' : '+'}${offset}`
   return fail(
     machine,
@@ -667,7 +579,7 @@ function failAccess(machine: Machine, pc: number, budget: number, base: number, 
 }
 
 function isRead(operation: number): boolean {
-  return operation >= Op.LoadU8 && operation <= Op.LoadS32
+  return operation >= OP.loadU8 && operation <= OP.loadS32
 }
 
 function hex(word: number): string {

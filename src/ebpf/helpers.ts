@@ -22,7 +22,7 @@ export function mapHandle(index: number): number {
 
 /** Helpers on maps, time and numbers, which every program type has, by number. */
 export function commonHelpers({ maps, clock, random }: Surroundings): Record<number, Helper> {
-  const mapOf = ({ lo, hi }: Machine) => (hi[1] === 0 ? maps[lo[1]! - mapHandle(0)] : undefined)
+  const mapOf = ({ lo, hi }: Machine) => (hi[1] === 0 ? maps[lo[1] - mapHandle(0)] : undefined)
   const time: Helper = (machine) => {
     const nanoseconds = clock()
     machine.lo[0] = nanoseconds % 2 ** 32
@@ -47,7 +47,7 @@ export function commonHelpers({ maps, clock, random }: Surroundings): Record<num
       if (keyAt < 0) return unreadable('the key', map)
       const valueAt = readable(machine, 3, map.spec.valueBytes)
       if (valueAt < 0) return unreadable('the value', map)
-      const flags = machine.hi[4] === 0 ? machine.lo[4]! >>> 0 : 0xffffffff
+      const flags = machine.hi[4] === 0 ? machine.lo[4] >>> 0 : 0xffffffff
       return answer(machine, map.put(keyAt, valueAt, flags))
     },
     [helperId('bpf_map_delete_elem')]: (machine) => {
@@ -60,10 +60,10 @@ export function commonHelpers({ maps, clock, random }: Surroundings): Record<num
       const map = mapOf(machine)
       if (!map) return NO_MAP
       const { view } = machine.memory
-      view.setInt32(machine.memory.base[REGION.scratch]!, machine.lo[2]!, true)
+      view.setInt32(machine.memory.base[REGION.scratch], machine.lo[2], true)
       // Without an entry the low bits of the flags are the verdict (include/linux/filter.h).
-      const isThere = map.find(machine.memory.base[REGION.scratch]!) >= 0
-      return answer(machine, isThere ? XDP_REDIRECT : machine.lo[3]! & 3)
+      const isThere = map.find(machine.memory.base[REGION.scratch]) >= 0
+      return answer(machine, isThere ? XDP_REDIRECT : machine.lo[3] & 3)
     },
     [helperId('bpf_ktime_get_ns')]: time,
     [helperId('bpf_ktime_get_boot_ns')]: time,
@@ -86,7 +86,7 @@ export function answer({ lo, hi }: Machine, value: number): undefined {
 
 /** Index in memory of `size` bytes at the address in an argument's register, or -1. */
 export function readable({ memory, lo, hi }: Machine, register: number, size: number): number {
-  return locate(memory, memory.readEnd, lo[register]!, hi[register]!, 0, size)
+  return locate(memory, memory.readEnd, lo[register], hi[register], 0, size)
 }
 
 const NO_MAP = 'the first argument of the helper is no map'
@@ -98,13 +98,13 @@ function unreadable(what: string, map: MapStore): string {
 /** s64 bpf_csum_diff(from, fromBytes, to, toBytes, seed), folded to 16 bits as kernels since 6.13 do. */
 const checksumDifference: Helper = (machine) => {
   const { lo } = machine
-  const fromBytes = lo[2]!
-  const toBytes = lo[4]!
+  const fromBytes = lo[2]
+  const toBytes = lo[4]
   if ((fromBytes | toBytes) & 3 || fromBytes < 0 || toBytes < 0) return answer(machine, EINVAL)
   const from = fromBytes ? readable(machine, 1, fromBytes) : 0
   const to = toBytes ? readable(machine, 3, toBytes) : 0
   if (from < 0 || to < 0) return 'bytes to be summed do not lie in readable memory'
-  const seed = lo[5]! >>> 0
+  const seed = lo[5] >>> 0
   let sum = seed
   if (fromBytes && toBytes) {
     sum = endAround(wordSum(machine, to, toBytes, seed) + (~wordSum(machine, from, fromBytes, 0) >>> 0))

@@ -132,7 +132,7 @@ function mapResolver(program: Code, stores: readonly MapStore[]) {
         `slot ${slot}: the map '${names.get(slot) ?? 'without a name'}' is not among the program's maps`,
       )
     if (instruction.src === WIDE.mapFd) return mapHandle(index)
-    return (stores[index]!.valuesAddress + (instruction.immHigh ?? 0)) | 0
+    return (stores[index].valuesAddress + (instruction.immHigh ?? 0)) | 0
   }
 }
 

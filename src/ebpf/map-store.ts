@@ -133,7 +133,7 @@ function tableEntries(
       return 0
     },
     *entries() {
-      for (const entry of table.values()) yield [keys[entry]!, entry] as const
+      for (const entry of table.values()) yield [keys[entry], entry] as const
     },
   }
 }
@@ -150,7 +150,7 @@ function prefixEntries(spec: MapSpec, memory: Memory, copy: Copy): Entries {
     new DataView(masked.buffer).setUint32(0, length, true)
     for (let bit = 0; bit < length; bit += 8) {
       const mask = length - bit >= 8 ? 0xff : (0xff00 >> (length - bit)) & 0xff
-      masked[4 + bit / 8] = memory.bytes[keyAt + 4 + bit / 8]! & mask
+      masked[4 + bit / 8] = memory.bytes[keyAt + 4 + bit / 8] & mask
     }
     return keyOf(masked, 0, spec.keyBytes)
   }
@@ -187,8 +187,8 @@ function indexKey(spec: MapSpec, memory: Memory): (keyAt: number) => Key | undef
 
 /** A key as a value that a Map compares by content: a number where it fits, else one character a byte. */
 function keyOf(bytes: Uint8Array, at: number, length: number): Key {
-  if (length === 4) return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+  if (length === 4) return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)
   let key = ''
-  for (let index = at; index < at + length; index++) key += String.fromCharCode(bytes[index]!)
+  for (let index = at; index < at + length; index++) key += String.fromCharCode(bytes[index])
   return key
 }

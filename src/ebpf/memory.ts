@@ -74,6 +74,6 @@ export function locate(
   const address = (low + offset) | 0
   const region = address >>> REGION_SHIFT
   const within = address & (REGION_BYTES - 1)
-  if (high !== 0 || within < memory.low[region]! || within + size > ends[region]!) return -1
-  return memory.base[region]! + within
+  if (high !== 0 || within < memory.low[region] || within + size > ends[region]) return -1
+  return memory.base[region] + within
 }

@@ -72,7 +72,7 @@ function splitMnemonic(line: string): { forms: readonly Form[]; operands: string
 }
 
 function fits(syntax: readonly OperandSyntax[], operands: readonly string[]): boolean {
-  return syntax.length === operands.length && syntax.every((one, index) => accepts(one, operands[index]!))
+  return syntax.length === operands.length && syntax.every((one, index) => accepts(one, operands[index]))
 }
 
 function accepts(syntax: OperandSyntax, operand: string): boolean {
@@ -95,7 +95,7 @@ function fill(form: Form, operands: readonly string[]): Pick<Statement, 'instruc
   const fields: Record<string, number> = { src: form.src, offset: form.offset, imm: form.imm }
   let target: string | number | undefined
   form.operands.forEach((syntax, index) => {
-    const operand = operands[index]!
+    const operand = operands[index]
     if (syntax === 'dst' || syntax === 'src') fields[syntax] = registerOf(operand)
     else if (syntax === 'imm') fields['imm'] = bits32(operand)
     else if (syntax === 'offset') fields['offset'] = inRange(operand, -0x8000, 0x7fff)
@@ -123,7 +123,7 @@ function link(statements: readonly Statement[], labels: ReadonlyMap<string, numb
   })
   const targets = statements.map(({ target, line }, index) => {
     if (target === undefined) return undefined
-    const found = typeof target === 'string' ? labels.get(target) : slots.get(positions[index]! + 1 + target)
+    const found = typeof target === 'string' ? labels.get(target) : slots.get(positions[index] + 1 + target)
     if (found === undefined || found === statements.length)
       throw new AssemblerError(
         `line ${line}: no instruction starts at '${target}'; name a label or count whole instructions`,

@@ -1,7 +1,7 @@
 import { slotsOf } from './assembler.js'
 import { AssemblerError } from './assembler-error.js'
 import { formatInstruction } from './disassembler.js'
-import { CODE_WORDS, Op } from './execute.js'
+import { CODE_WORDS } from './execute.js'
 import type { Instruction } from './instruction.js'
 import {
   ADDRESS_SPACE_CAST,
@@ -22,6 +22,7 @@ import {
   STORE_RELEASE,
   WIDE,
 } from './opcodes.js'
+import { OP } from './operations.js'
 import { functionDistance, jumpDistance } from './validate.js'
 
 /** What `execute` runs: see CODE_WORDS for the layout of `code`. */
@@ -37,73 +38,73 @@ export type ResolveMap = (instruction: Instruction, slot: number) => number
 
 /** Operations on 64 bits by the operation bits of the opcode, with those on 32 bits beside them. */
 const ALU_OPS = new Map<number, readonly [number, number]>([
-  [ALU.add, [Op.Add64, Op.Add32]],
-  [ALU.sub, [Op.Sub64, Op.Sub32]],
-  [ALU.mul, [Op.Mul64, Op.Mul32]],
-  [ALU.div, [Op.Div64, Op.Div32]],
-  [ALU.or, [Op.Or64, Op.Or32]],
-  [ALU.and, [Op.And64, Op.And32]],
-  [ALU.lsh, [Op.Lsh64, Op.Lsh32]],
-  [ALU.rsh, [Op.Rsh64, Op.Rsh32]],
-  [ALU.neg, [Op.Neg64, Op.Neg32]],
-  [ALU.mod, [Op.Mod64, Op.Mod32]],
-  [ALU.xor, [Op.Xor64, Op.Xor32]],
-  [ALU.mov, [Op.Mov64, Op.Mov32]],
-  [ALU.arsh, [Op.Arsh64, Op.Arsh32]],
+  [ALU.add, [OP.add64, OP.add32]],
+  [ALU.sub, [OP.sub64, OP.sub32]],
+  [ALU.mul, [OP.mul64, OP.mul32]],
+  [ALU.div, [OP.div64, OP.div32]],
+  [ALU.or, [OP.or64, OP.or32]],
+  [ALU.and, [OP.and64, OP.and32]],
+  [ALU.lsh, [OP.lsh64, OP.lsh32]],
+  [ALU.rsh, [OP.rsh64, OP.rsh32]],
+  [ALU.neg, [OP.neg64, OP.neg32]],
+  [ALU.mod, [OP.mod64, OP.mod32]],
+  [ALU.xor, [OP.xor64, OP.xor32]],
+  [ALU.mov, [OP.mov64, OP.mov32]],
+  [ALU.arsh, [OP.arsh64, OP.arsh32]],
 ])
 
 const JUMP_OPS = new Map<number, readonly [number, number]>([
-  [JMP.eq, [Op.Jeq64, Op.Jeq32]],
-  [JMP.ne, [Op.Jne64, Op.Jne32]],
-  [JMP.gt, [Op.Jgt64, Op.Jgt32]],
-  [JMP.ge, [Op.Jge64, Op.Jge32]],
-  [JMP.lt, [Op.Jlt64, Op.Jlt32]],
-  [JMP.le, [Op.Jle64, Op.Jle32]],
-  [JMP.sgt, [Op.Jsgt64, Op.Jsgt32]],
-  [JMP.sge, [Op.Jsge64, Op.Jsge32]],
-  [JMP.slt, [Op.Jslt64, Op.Jslt32]],
-  [JMP.sle, [Op.Jsle64, Op.Jsle32]],
-  [JMP.set, [Op.Jset64, Op.Jset32]],
+  [JMP.eq, [OP.jeq64, OP.jeq32]],
+  [JMP.ne, [OP.jne64, OP.jne32]],
+  [JMP.gt, [OP.jgt64, OP.jgt32]],
+  [JMP.ge, [OP.jge64, OP.jge32]],
+  [JMP.lt, [OP.jlt64, OP.jlt32]],
+  [JMP.le, [OP.jle64, OP.jle32]],
+  [JMP.sgt, [OP.jsgt64, OP.jsgt32]],
+  [JMP.sge, [OP.jsge64, OP.jsge32]],
+  [JMP.slt, [OP.jslt64, OP.jslt32]],
+  [JMP.sle, [OP.jsle64, OP.jsle32]],
+  [JMP.set, [OP.jset64, OP.jset32]],
 ])
 
 const LOAD_OPS = new Map<number, number>([
-  [MODE.mem | SIZE.u8, Op.LoadU8],
-  [MODE.mem | SIZE.u16, Op.LoadU16],
-  [MODE.mem | SIZE.u32, Op.LoadU32],
-  [MODE.mem | SIZE.u64, Op.LoadU64],
-  [MODE.memsx | SIZE.u8, Op.LoadS8],
-  [MODE.memsx | SIZE.u16, Op.LoadS16],
-  [MODE.memsx | SIZE.u32, Op.LoadS32],
+  [MODE.mem | SIZE.u8, OP.loadU8],
+  [MODE.mem | SIZE.u16, OP.loadU16],
+  [MODE.mem | SIZE.u32, OP.loadU32],
+  [MODE.mem | SIZE.u64, OP.loadU64],
+  [MODE.memsx | SIZE.u8, OP.loadS8],
+  [MODE.memsx | SIZE.u16, OP.loadS16],
+  [MODE.memsx | SIZE.u32, OP.loadS32],
 ])
 
 const STORE_OPS = new Map<number, number>([
-  [SIZE.u8, Op.Store8],
-  [SIZE.u16, Op.Store16],
-  [SIZE.u32, Op.Store32],
-  [SIZE.u64, Op.Store64],
+  [SIZE.u8, OP.store8],
+  [SIZE.u16, OP.store16],
+  [SIZE.u32, OP.store32],
+  [SIZE.u64, OP.store64],
 ])
 
 const SWAP_OPS = new Map<number, number>([
-  [16, Op.Swap16],
-  [32, Op.Swap32],
-  [64, Op.Swap64],
+  [16, OP.swap16],
+  [32, OP.swap32],
+  [64, OP.swap64],
 ])
 
 const CUT_OPS = new Map<number, number>([
-  [16, Op.Cut16],
-  [32, Op.Cut32],
-  [64, Op.Cut64],
+  [16, OP.cut16],
+  [32, OP.cut32],
+  [64, OP.cut64],
 ])
 
 const SIGNED_MOVES = new Map<number, number>([
-  [8, Op.Movs8To64],
-  [16, Op.Movs16To64],
-  [32, Op.Movs32To64],
+  [8, OP.movs8To64],
+  [16, OP.movs16To64],
+  [32, OP.movs32To64],
 ])
 
 const SIGNED_MOVES_32 = new Map<number, number>([
-  [8, Op.Movs8To32],
-  [16, Op.Movs16To32],
+  [8, OP.movs8To32],
+  [16, OP.movs16To32],
 ])
 
 /** One instruction for `execute`; `jump` is in slots from the next one. */
@@ -133,7 +134,7 @@ export function translate(instructions: readonly Instruction[], resolveMap: Reso
   })
   const code = new Int32Array(instructions.length * CODE_WORDS)
   instructions.forEach((instruction, index) => {
-    const slot = slots[index]!
+    const slot = slots[index]
     const step = stepOf(instruction, constants, () => resolveMap(instruction, slot))
     if (!step)
       throw new AssemblerError(
@@ -184,9 +185,9 @@ function stepOf(instruction: Instruction, constants: Constants, mapAddress: () =
       return storeStep(instruction)
     case CLASS.ld:
       if (opcode !== LDDW) return undefined
-      if (src === WIDE.number) return { op: Op.Mov64, dst, src: constants.register(imm, instruction.immHigh ?? 0) }
+      if (src === WIDE.number) return { op: OP.mov64, dst, src: constants.register(imm, instruction.immHigh ?? 0) }
       if (src !== WIDE.mapFd && src !== WIDE.mapValue) return undefined
-      return { op: Op.Mov64, dst, src: constants.register(mapAddress(), 0) }
+      return { op: OP.mov64, dst, src: constants.register(mapAddress(), 0) }
     default:
       return jumpStep(instruction, immediate)
   }
@@ -204,8 +205,8 @@ function aluStep({ opcode, dst, src, offset, imm }: Instruction, immediate: () =
     return { op: (is64 ? SIGNED_MOVES : SIGNED_MOVES_32).get(offset)!, dst, src }
   }
   const operand = opcode & SOURCE_REGISTER ? src : immediate()
-  if (operation === ALU.div && offset === 1) return { op: is64 ? Op.Sdiv64 : Op.Sdiv32, dst, src: operand }
-  if (operation === ALU.mod && offset === 1) return { op: is64 ? Op.Smod64 : Op.Smod32, dst, src: operand }
+  if (operation === ALU.div && offset === 1) return { op: is64 ? OP.sdiv64 : OP.sdiv32, dst, src: operand }
+  if (operation === ALU.mod && offset === 1) return { op: is64 ? OP.smod64 : OP.smod32, dst, src: operand }
   return { op: ALU_OPS.get(operation)![is64 ? 0 : 1], dst, src: operand }
 }
 
@@ -213,7 +214,7 @@ function storeStep({ opcode, dst, src, offset, imm }: Instruction): Step {
   const size = opcode & 0x18
   if ((opcode & 0xe0) === MODE.mem || imm === STORE_RELEASE) return { op: STORE_OPS.get(size)!, dst, src, offset }
   if (imm === LOAD_ACQUIRE) return { op: LOAD_OPS.get(MODE.mem | size)!, dst, src, offset }
-  return { op: size === SIZE.u64 ? Op.Atomic64 : Op.Atomic32, dst, src, offset, extra: imm }
+  return { op: size === SIZE.u64 ? OP.atomic64 : OP.atomic32, dst, src, offset, extra: imm }
 }
 
 function jumpStep(instruction: Instruction, immediate: () => number): Step | undefined {
@@ -221,15 +222,15 @@ function jumpStep(instruction: Instruction, immediate: () => number): Step | und
   const jump = functionDistance(instruction) ?? jumpDistance(instruction) ?? 0
   switch (opcode) {
     case EXIT_OPCODE:
-      return { op: Op.Exit }
+      return { op: OP.exit }
     case GOTO:
     case GOTO_LONG:
-      return { op: Op.Goto, jump }
+      return { op: OP.goto, jump }
     case MAY_GOTO:
-      return { op: Op.MayGoto, jump }
+      return { op: OP.mayGoto, jump }
     case CALL_OPCODE:
       if (src === CALL.kernel) return undefined
-      return src === CALL.local ? { op: Op.CallLocal, jump } : { op: Op.CallHelper, extra: imm }
+      return src === CALL.local ? { op: OP.callLocal, jump } : { op: OP.callHelper, extra: imm }
   }
   const ops = JUMP_OPS.get(opcode & 0xf0)!
   const operand = opcode & SOURCE_REGISTER ? src : immediate()

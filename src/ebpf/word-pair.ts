@@ -5,9 +5,9 @@
 
 /** `dst *= src`, modulo 2^64. */
 export function multiply64(lo: Int32Array, hi: Int32Array, dst: number, src: number): void {
-  const a = lo[dst]!
-  const b = lo[src]!
-  const cross = Math.imul(hi[dst]!, b) + Math.imul(a, hi[src]!)
+  const a = lo[dst]
+  const b = lo[src]
+  const cross = Math.imul(hi[dst], b) + Math.imul(a, hi[src])
   lo[dst] = Math.imul(a, b)
   hi[dst] = (highProduct(a, b) + cross) | 0
 }
@@ -15,12 +15,12 @@ export function multiply64(lo: Int32Array, hi: Int32Array, dst: number, src: num
 /** `dst /= src` or `dst %= src`, unsigned; the divisor must not be zero. */
 export function divide64(lo: Int32Array, hi: Int32Array, dst: number, src: number, wantRemainder: boolean): void {
   if (hi[dst] === 0 && hi[src] === 0) {
-    const a = lo[dst]! >>> 0
-    const b = lo[src]! >>> 0
+    const a = lo[dst] >>> 0
+    const b = lo[src] >>> 0
     lo[dst] = wantRemainder ? a % b : a / b
     return
   }
-  const result = longDivision(lo[dst]!, hi[dst]!, lo[src]!, hi[src]!, wantRemainder)
+  const result = longDivision(lo[dst], hi[dst], lo[src], hi[src], wantRemainder)
   lo[dst] = result
   hi[dst] = resultHigh
 }
@@ -30,12 +30,12 @@ export function divide64(lo: Int32Array, hi: Int32Array, dst: number, src: numbe
  * dividend; the least number divided by -1 is itself (RFC 9669, section 4.1).
  */
 export function divideSigned64(lo: Int32Array, hi: Int32Array, dst: number, src: number, wantRemainder: boolean): void {
-  const dividendNegative = hi[dst]! < 0
-  const divisorNegative = hi[src]! < 0
-  const dividendLow = dividendNegative ? -lo[dst]! | 0 : lo[dst]!
-  const dividendHigh = dividendNegative ? negatedHigh(lo[dst]!, hi[dst]!) : hi[dst]!
-  const divisorLow = divisorNegative ? -lo[src]! | 0 : lo[src]!
-  const divisorHigh = divisorNegative ? negatedHigh(lo[src]!, hi[src]!) : hi[src]!
+  const dividendNegative = hi[dst] < 0
+  const divisorNegative = hi[src] < 0
+  const dividendLow = dividendNegative ? -lo[dst] | 0 : lo[dst]
+  const dividendHigh = dividendNegative ? negatedHigh(lo[dst], hi[dst]) : hi[dst]
+  const divisorLow = divisorNegative ? -lo[src] | 0 : lo[src]
+  const divisorHigh = divisorNegative ? negatedHigh(lo[src], hi[src]) : hi[src]
   const low = longDivision(dividendLow, dividendHigh, divisorLow, divisorHigh, wantRemainder)
   const negative = wantRemainder ? dividendNegative : dividendNegative !== divisorNegative
   lo[dst] = negative ? -low | 0 : low

@@ -74,7 +74,7 @@ export function prepare(
       packet.hardEnd = Math.max(PAGE_ROOM, HEADROOM + frame.length)
       packet.wireLengthBytes = Math.max(input.wireLengthBytes ?? 0, frame.length)
       setBounds(memory, HEADROOM - (metadata?.length ?? 0), HEADROOM, HEADROOM + frame.length)
-      const context = memory.base[REGION.context]!
+      const context = memory.base[REGION.context]
       memory.view.setInt32(context + CONTEXT.ingress, input.ingressInterface ?? 0, true)
       memory.view.setInt32(context + CONTEXT.queue, input.receiveQueue ?? 0, true)
       memory.view.setInt32(context + CONTEXT.egress, input.egressInterface ?? 0, true)
@@ -82,7 +82,7 @@ export function prepare(
       machine.hi[1] = 0
       return execute(machine)
     },
-    frame: () => memory.bytes.subarray(packet.at + dataOf(memory), packet.at + memory.readEnd[REGION.packet]!),
+    frame: () => memory.bytes.subarray(packet.at + dataOf(memory), packet.at + memory.readEnd[REGION.packet]),
   }
 }
 
@@ -109,51 +109,51 @@ function xdpHelpers(packet: Packet): Record<number, Helper> {
     [helperId('bpf_xdp_get_buff_len')]: (machine) => answer(machine, packet.wireLengthBytes),
     [helperId('bpf_xdp_adjust_head')]: (machine) => {
       const { memory, lo } = machine
-      const data = dataOf(memory) + lo[2]!
-      const meta = memory.low[REGION.packet]! + lo[2]!
-      const end = memory.readEnd[REGION.packet]!
+      const data = dataOf(memory) + lo[2]
+      const meta = memory.low[REGION.packet] + lo[2]
+      const end = memory.readEnd[REGION.packet]
       if (meta < FRAME_STRUCT_BYTES || data > end - ETHERNET_HEADER) return answer(machine, EINVAL)
       // The metadata stays before the frame, so it moves along.
-      memory.bytes.copyWithin(packet.at + meta, packet.at + memory.low[REGION.packet]!, packet.at + dataOf(memory))
-      packet.wireLengthBytes -= lo[2]!
+      memory.bytes.copyWithin(packet.at + meta, packet.at + memory.low[REGION.packet], packet.at + dataOf(memory))
+      packet.wireLengthBytes -= lo[2]
       setBounds(memory, meta, data, end)
       return answer(machine, 0)
     },
     [helperId('bpf_xdp_adjust_tail')]: (machine) => {
       const { memory, lo } = machine
-      const end = memory.readEnd[REGION.packet]!
-      const moved = end + lo[2]!
+      const end = memory.readEnd[REGION.packet]
+      const moved = end + lo[2]
       if (moved > packet.hardEnd || moved < dataOf(memory) + ETHERNET_HEADER) return answer(machine, EINVAL)
       if (moved > end) memory.bytes.fill(0, packet.at + end, packet.at + moved)
-      packet.wireLengthBytes += lo[2]!
-      setBounds(memory, memory.low[REGION.packet]!, dataOf(memory), moved)
+      packet.wireLengthBytes += lo[2]
+      setBounds(memory, memory.low[REGION.packet], dataOf(memory), moved)
       return answer(machine, 0)
     },
     [helperId('bpf_xdp_adjust_meta')]: (machine) => {
       const { memory, lo } = machine
-      const meta = memory.low[REGION.packet]! + lo[2]!
+      const meta = memory.low[REGION.packet] + lo[2]
       const data = dataOf(memory)
       if (meta < FRAME_STRUCT_BYTES || meta > data || data - meta > HEADROOM - 4 || (data - meta) & 3)
         return answer(machine, EINVAL)
-      setBounds(memory, meta, data, memory.readEnd[REGION.packet]!)
+      setBounds(memory, meta, data, memory.readEnd[REGION.packet])
       return answer(machine, 0)
     },
     [helperId('bpf_xdp_load_bytes')]: (machine) => {
       const { memory, lo } = machine
-      const from = bytesAt(memory, packet, lo[2]!, lo[4]!)
-      const to = readable(machine, 3, lo[4]!)
+      const from = bytesAt(memory, packet, lo[2], lo[4])
+      const to = readable(machine, 3, lo[4])
       if (to < 0) return 'the buffer of the helper does not lie in readable memory'
       if (from < 0) return answer(machine, EINVAL)
-      memory.bytes.copyWithin(to, from, from + lo[4]!)
+      memory.bytes.copyWithin(to, from, from + lo[4])
       return answer(machine, 0)
     },
     [helperId('bpf_xdp_store_bytes')]: (machine) => {
       const { memory, lo } = machine
-      const to = bytesAt(memory, packet, lo[2]!, lo[4]!)
-      const from = readable(machine, 3, lo[4]!)
+      const to = bytesAt(memory, packet, lo[2], lo[4])
+      const from = readable(machine, 3, lo[4])
       if (from < 0) return 'the buffer of the helper does not lie in readable memory'
       if (to < 0) return answer(machine, EINVAL)
-      memory.bytes.copyWithin(to, from, from + lo[4]!)
+      memory.bytes.copyWithin(to, from, from + lo[4])
       return answer(machine, 0)
     },
   }
@@ -162,12 +162,12 @@ function xdpHelpers(packet: Packet): Record<number, Helper> {
 /** Index in memory of a piece of the frame, or -1. */
 function bytesAt(memory: Memory, packet: Packet, offset: number, length: number): number {
   const start = dataOf(memory) + offset
-  const isInside = offset >= 0 && length >= 0 && start + length <= memory.readEnd[REGION.packet]!
+  const isInside = offset >= 0 && length >= 0 && start + length <= memory.readEnd[REGION.packet]
   return isInside ? packet.at + start : -1
 }
 
 function setBounds({ view, base, low, readEnd, writeEnd }: Memory, meta: number, data: number, end: number): void {
-  const context = base[REGION.context]!
+  const context = base[REGION.context]
   const region = REGION.packet << REGION_SHIFT
   view.setInt32(context + CONTEXT.data, region + data, true)
   view.setInt32(context + CONTEXT.dataEnd, region + end, true)
@@ -179,5 +179,5 @@ function setBounds({ view, base, low, readEnd, writeEnd }: Memory, meta: number,
 
 /** Offset of the frame's first byte in its region. */
 function dataOf({ view, base }: Memory): number {
-  return view.getInt32(base[REGION.context]! + CONTEXT.data, true) - (REGION.packet << REGION_SHIFT)
+  return view.getInt32(base[REGION.context] + CONTEXT.data, true) - (REGION.packet << REGION_SHIFT)
 }
