@@ -1,0 +1,145 @@
+import { Command } from 'commander'
+import { type RunningDrop, startDrop } from '../control/index.js'
+import { formatDuration, parseDuration } from './duration.js'
+import { EXPRESSION_HELP, note, print, printJson } from './output.js'
+
+interface DropOptions {
+  readonly on: string
+  readonly for?: number
+  readonly generic?: boolean
+  readonly keep: readonly string[]
+  readonly keepSsh: boolean
+  readonly json?: boolean
+}
+
+const TICK_MS = 1000
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** `sluice drop EXPR --on DEVICE`: one rule, now, as long as this command runs. */
+export function dropCommand(): Command {
+  return new Command('drop')
+    .description('drop matching packets at a device, now, until Ctrl-C or --for')
+    .argument('<expression...>', EXPRESSION_HELP)
+    .requiredOption('--on <device>', 'network device whose received packets are judged')
+    .option('--for <duration>', 'how long: 30s, 10m, 1h', parseDuration)
+    .option('--generic', 'run the rule after the driver, where that has no native XDP; costs about four times as much')
+    .option('--keep <prefix>', 'never drop what comes from this address or prefix; can be repeated', collect, [])
+    .option('--no-keep-ssh', 'do not spare the address that your SSH session comes from')
+    .option('--json', 'one JSON document with the totals on standard output, at the end')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sudo sluice drop 'udp and src port 53 and greater 512' --on eth0 --for 10m
+  $ sudo sluice drop 'tcp dst port 443 and net 198.51.100.0/24' --on eth0 --keep 198.51.100.7
+
+The rule ends with this command, also when it is killed.`,
+    )
+    .action(async (words: string[], options: DropOptions) => {
+      await drop(words.join(' '), options)
+    })
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value]
+}
+
+async function drop(expression: string, options: DropOptions): Promise<void> {
+  // Listening comes first: a signal between attaching and listening would end without the totals.
+  const ended = endOf(options.for)
+  const running = startDrop({
+    expression,
+    device: options.on,
+    mode: options.generic === true ? 'generic' : null,
+    keep: options.keep,
+    keepSsh: options.keepSsh,
+  })
+  const startedAt = performance.now()
+  try {
+    announce(running, options)
+    const show = await openDisplay()
+    const line = liveLine(running, startedAt)
+    const timer = setInterval(() => show.update(line()), TICK_MS)
+    const reason = await ended.promise
+    clearInterval(timer)
+    show.close()
+    summarize(expression, running, options, reason, performance.now() - startedAt)
+  } finally {
+    running.close()
+    ended.cancel()
+  }
+}
+
+function announce({ mode, warning, kept }: RunningDrop, { on, for: forMs }: DropOptions): void {
+  const until = forMs === undefined ? 'until Ctrl-C' : `for ${formatDuration(forMs)}`
+  note(`dropping at ${on} (${mode}), ${until}`)
+  for (const what of kept) note(`never dropped: what comes from ${what}`)
+  if (warning !== null) note(`warning: ${warning}`)
+}
+
+/** Resolves with what ended the rule: `time` or the signal's name. */
+function endOf(forMs: number | undefined): { promise: Promise<string>; cancel(): void } {
+  let timer: NodeJS.Timeout | undefined
+  let resolve: (reason: string) => void = () => {}
+  const promise = new Promise<string>((settle) => {
+    resolve = settle
+    if (forMs !== undefined) timer = setTimeout(() => settle('time'), forMs)
+  })
+  for (const signal of SIGNALS) process.on(signal, resolve)
+  const cancel = () => {
+    clearTimeout(timer)
+    for (const signal of SIGNALS) process.off(signal, resolve)
+  }
+  return { promise, cancel }
+}
+
+/** What the live line says: totals, and the rate since it was last asked for. */
+function liveLine(running: RunningDrop, startedAt: number): () => string {
+  let before = { packets: 0, at: startedAt }
+  return () => {
+    const { dropped } = running.read()
+    const at = performance.now()
+    const rate = ((dropped.packets - before.packets) * 1000) / (at - before.at)
+    before = { packets: dropped.packets, at }
+    const bytes = `${quantity(dropped.bytes)}B`
+    return `${formatDuration(at - startedAt)}: ${dropped.packets} packets dropped (${quantity(rate)}/s), ${bytes}`
+  }
+}
+
+/** `1234567` as `1.23 M`. */
+function quantity(value: number): string {
+  const units = ['', 'k', 'M', 'G', 'T']
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 ? Math.round(value) : value.toPrecision(3)} ${units[unit]}`
+}
+
+interface Display {
+  update(line: string): void
+  close(): void
+}
+
+/** One line that is written over on a terminal, and line after line elsewhere. */
+async function openDisplay(): Promise<Display> {
+  if (!process.stderr.isTTY) return { update: note, close() {} }
+  const { createLogUpdate } = await import('log-update')
+  const update = createLogUpdate(process.stderr)
+  return { update, close: () => update.done() }
+}
+
+function summarize(
+  expression: string,
+  running: RunningDrop,
+  { on, json }: DropOptions,
+  endedBy: string,
+  elapsedMs: number,
+): void {
+  const { dropped, kept } = running.read()
+  const seconds = Math.round(elapsedMs / 10) / 100
+  const summary = { expression, device: on, mode: running.mode, seconds, endedBy, dropped, kept }
+  if (json) printJson({ ...summary, keptPrefixes: running.kept })
+  else print(`${dropped.packets} packets (${dropped.bytes} bytes) dropped at ${on} in ${formatDuration(elapsedMs)}`)
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from 'commander'
+import { DONE, endQuietlyOnClosedOutput, note, WRONG_INPUT } from './output.js'
+
+/** One module a command, loaded only when it is asked for: a rule is to drop packets 100 ms after Enter. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./demo.js')).demoCommand(),
+  match: async () => (await import('./match.js')).matchCommand(),
+  compile: async () => (await import('./compile.js')).compileCommand(),
+  drop: async () => (await import('./drop.js')).dropCommand(),
+  doctor: async () => (await import('./doctor.js')).doctorCommand(),
+}
+
+async function createProgram(name: string | undefined): Promise<Command> {
+  const program = new Command('sluice')
+    .description('A packet fast path for Linux: drops floods in the network driver by rules in tcpdump’s language.')
+    .helpCommand(false)
+    .addHelpText(
+      'after',
+      '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 the input was wrong.',
+    )
+  const wanted = name !== undefined && Object.hasOwn(COMMANDS, name) ? [name] : Object.keys(COMMANDS)
+  for (const command of wanted) program.addCommand(await COMMANDS[command]!())
+  for (const command of [program, ...program.commands]) reportUsageOurWay(command)
+  return program
+}
+
+/** Commander's own message would be a line without a remedy and status 1. */
+function reportUsageOurWay(command: Command): void {
+  command.exitOverride().configureOutput({
+    outputError: (message) => {
+      const what = message
+        .trim()
+        .replace(/^error: /, '')
+        .replace(/\n+/g, ' ')
+      const name = command.parent === null ? 'sluice' : `sluice ${command.name()}`
+      note(`sluice: ${what}; see ${name} --help`)
+    },
+  })
+}
+
+async function run(args: string[]): Promise<number> {
+  try {
+    const program = await createProgram(args[0])
+    if (args.length === 0) {
+      program.outputHelp({ error: true })
+      return WRONG_INPUT
+    }
+    await program.parseAsync(args, { from: 'user' })
+    return typeof process.exitCode === 'number' ? process.exitCode : DONE
+  } catch (error) {
+    // Commander has said it already; of --help and --version the status is 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG_INPUT
+    return (await import('./report-error.js')).reportError(error)
+  }
+}
+
+endQuietlyOnClosedOutput()
+process.exitCode = await run(process.argv.slice(2))

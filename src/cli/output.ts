@@ -1,0 +1,35 @@
+/** Exit statuses of every command (docs: the command line). */
+export const DONE = 0
+export const FAILED = 1
+export const WRONG_INPUT = 2
+
+/** What every command says of its expression; words are joined by spaces, as tcpdump does. */
+export const EXPRESSION_HELP = 'pcap-filter expression, as tcpdump takes it; "" is every packet'
+
+/** What the operator gave cannot be used: one sentence with what to do. Ends the command with status 2. */
+export class InputError extends Error {
+  override name = 'InputError'
+}
+
+/** The command's result, on standard output, with a line end. */
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+/** The one JSON document that `--json` promises. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0)}\n`)
+}
+
+/** What is said beside the result, on standard error. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+/** `sluice … | head` closes our standard output early: that is no error, and nobody is left to tell. */
+export function endQuietlyOnClosedOutput(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(DONE)
+    throw error
+  })
+}

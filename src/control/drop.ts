@@ -1,0 +1,116 @@
+import { type CompiledRules, compileRules, type Rule } from '../compile.js'
+import type { Program } from '../ebpf/index.js'
+import { closeNetlink, openRoute } from '../kernel/index.js'
+import {
+  attachXdp,
+  GENERIC_WARNING,
+  loadProgram,
+  type RuleCount,
+  ruleCountReader,
+  type XdpMode,
+} from '../loader/index.js'
+import { findDevice } from './device.js'
+import { asFilterError } from './filter-error.js'
+import { type KeepRule, keepRules } from './keep.js'
+
+/** One rule at one device. */
+export interface DropRequest {
+  readonly expression: string
+  readonly device: string
+  /** Null: native where the driver can, otherwise generic. */
+  readonly mode: XdpMode | null
+  /** Addresses and prefixes whose packets are never dropped. */
+  readonly keep: readonly string[]
+  /** Whether the SSH client of this process is kept as well. */
+  readonly keepSsh: boolean
+}
+
+/** A rule at work; it ends with `close` or with this process. */
+export interface RunningDrop {
+  readonly mode: XdpMode
+  /** What generic mode costs, where it was taken; otherwise null. */
+  readonly warning: string | null
+  /** What is never dropped, for the operator to read. */
+  readonly kept: readonly string[]
+  /** What was dropped, and what was kept that came from `kept`, since the start. */
+  read(): { readonly dropped: RuleCount; readonly kept: RuleCount }
+  close(): void
+}
+
+/** A prefix that is to be kept cannot be read. */
+export class KeepError extends Error {
+  override name = 'KeepError'
+}
+
+/**
+ * Compiles, loads and attaches. Throws FilterError, KeepError, DeviceError or
+ * LoadError, and leaves nothing behind then.
+ */
+export function startDrop(request: DropRequest): RunningDrop {
+  const kept = keepRules(request.keep, request.keepSsh)
+  const { program } = compileDrop(request.expression, kept)
+  const route = openRoute()
+  try {
+    const device = findDevice(route, request.device)
+    const loaded = loadProgram(program)
+    try {
+      const link = attachXdp(loaded, device, request.mode ?? undefined)
+      const readCounts = ruleCountReader(loaded.maps.get(program.maps[0]!.name)!)
+      return {
+        mode: link.mode,
+        warning: link.mode === 'generic' ? `${device.name} ${GENERIC_WARNING}` : null,
+        kept: kept.map(({ what }) => what),
+        read() {
+          const counts = readCounts()
+          return { dropped: counts.at(-1)!, kept: sum(counts.slice(0, -1)) }
+        },
+        close() {
+          link.close()
+          loaded.close()
+        },
+      }
+    } catch (error) {
+      loaded.close()
+      throw error
+    }
+  } finally {
+    closeNetlink(route)
+  }
+}
+
+/**
+ * What is kept stands before the rule and passes: as rules of their own, so
+ * that no `vlan` in the expression moves the headers they look at.
+ */
+function compileDrop(expression: string, kept: readonly KeepRule[]): CompiledRules & { readonly program: Program } {
+  const rules: Rule[] = kept.map(({ expression: match }) => ({ match, action: 'pass' }))
+  checkKept(kept)
+  try {
+    return compileRules([...rules, { match: expression, action: 'drop' }], { multiBuffer: true, name: 'sluice_drop' })
+  } catch (error) {
+    throw asFilterError(error, expression) ?? error
+  }
+}
+
+/** By itself, so that a fault in a prefix is not shown as one of the expression. */
+function checkKept(kept: readonly KeepRule[]): void {
+  for (const { expression, what } of kept) {
+    try {
+      compileRules([{ match: expression, action: 'pass' }])
+    } catch (error) {
+      const fault = asFilterError(error, expression)
+      if (fault === null) throw error
+      throw new KeepError(`--keep ${what} cannot be used: ${fault.message}`, { cause: error })
+    }
+  }
+}
+
+function sum(counts: readonly RuleCount[]): RuleCount {
+  return counts.reduce(
+    (total, { packets, bytes }) => ({ packets: total.packets + packets, bytes: total.bytes + bytes }),
+    {
+      packets: 0,
+      bytes: 0,
+    },
+  )
+}

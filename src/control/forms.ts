@@ -1,0 +1,36 @@
+import { compileRule } from '../compile.js'
+import { disassemble, encode, type Program } from '../ebpf/index.js'
+import type { Expression } from '../filter/index.js'
+import { printGraph } from '../ir/index.js'
+import { asFilterError } from './filter-error.js'
+import { checkLinkType } from './link-type.js'
+
+/** Every form that a rule has on its way from text to the kernel. */
+export interface RuleForms {
+  /** Null: the empty expression, which matches everything. */
+  readonly ast: Expression | null
+  /** The decision graph after the rewrites, as text. */
+  readonly ir: string
+  readonly program: Program
+  /** One instruction a line, in the notation of the kernel's verifier. */
+  readonly assembly: string
+  /** The instructions as the kernel takes them, in hexadecimal. */
+  readonly code: string
+}
+
+/** Compiles `drop EXPRESSION` for a link type, by its `tcpdump -y` name. Throws FilterError or LinkTypeError. */
+export function ruleForms(expression: string, linkType: string): RuleForms {
+  checkLinkType(linkType, '--link-type')
+  try {
+    const { filters, optimized, program } = compileRule({ match: expression, action: 'drop' }, { linkType })
+    return {
+      ast: filters[0]!.expression,
+      ir: printGraph(optimized),
+      program,
+      assembly: disassemble(program),
+      code: Buffer.from(encode(program.instructions)).toString('hex'),
+    }
+  } catch (error) {
+    throw asFilterError(error, expression) ?? error
+  }
+}

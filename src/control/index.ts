@@ -1,0 +1,13 @@
+/** The running parts behind the commands: each composes rooms that do not know each other. */
+export { CaptureError } from '../device/index.js'
+export { FilterError, formatFilterError } from '../filter/index.js'
+export { LoadError } from '../loader/index.js'
+export type { Check } from './check.js'
+export { DeviceError } from './device.js'
+export { examineMachine } from './doctor.js'
+export { examineDevice } from './doctor-device.js'
+export { type DropRequest, KeepError, type RunningDrop, startDrop } from './drop.js'
+export { type RuleForms, ruleForms } from './forms.js'
+export { LinkTypeError } from './link-type.js'
+export { type MatchReport, type MatchRequest, type MatchResult, matchCapture } from './match.js'
+export type { MatchEngine } from './matcher.js'

@@ -1,0 +1,74 @@
+import { compileFilter, compileRule } from '../compile.js'
+import { type Graph, interpret } from '../ir/index.js'
+import { prepareTestRun } from '../kernel/index.js'
+import { loadProgram } from '../loader/index.js'
+
+/** `ebpf`: the program that would run at the driver, run by the kernel. `interpreter`: the plain oracle. */
+export type MatchEngine = 'ebpf' | 'interpreter'
+
+/** One expression, ready to be asked about packets of one link type. */
+export interface Matcher {
+  matches(bytes: Uint8Array, wireLength: number): boolean
+  /** Packets that the interpreter judged in the place of the kernel. */
+  interpreted(): number
+  close(): void
+}
+
+/** Compiles and, for `ebpf`, loads. Throws FilterError, UnsupportedError or LoadError. */
+export function openMatcher(text: string, linkType: string, engine: MatchEngine): Matcher {
+  const options = { linkType, live: false }
+  return engine === 'ebpf' ? openKernelMatcher(text, options) : openInterpreter(compileFilter(text, options).graph)
+}
+
+interface CaptureOptions {
+  readonly linkType: string
+  /** A capture file does not know which way its packets went. */
+  readonly live: boolean
+}
+
+function openInterpreter(graph: Graph): Matcher {
+  return {
+    matches: (bytes, wireLength) => interpret(graph, { bytes, wireLength }) !== null,
+    interpreted: () => 0,
+    close() {},
+  }
+}
+
+const XDP_DROP = 1
+
+/** BPF_PROG_TEST_RUN takes no frame shorter than an Ethernet header. */
+const SHORTEST_BYTES = 14
+/** A 4 KiB page less headroom (256) and `struct skb_shared_info` (320): what a program sees of a longer frame. */
+const LONGEST_BYTES = 3520
+/** The wire length of a cut packet, which the program finds before the frame. */
+const METADATA_BYTES = 4
+/** Offsets in `struct xdp_md`, which for a test run count from the begin of the input. */
+const CONTEXT = { data: 0, dataEnd: 4, bytes: 24 } as const
+
+function openKernelMatcher(text: string, options: CaptureOptions): Matcher {
+  const rule = { match: text, action: 'drop' } as const
+  const { program, graph } = compileRule(rule, { ...options, counters: false, wireLength: 'metadata' })
+  const loaded = loadProgram(program)
+  const data = new Uint8Array(METADATA_BYTES + LONGEST_BYTES)
+  const context = new Uint8Array(CONTEXT.bytes)
+  const dataView = new DataView(data.buffer)
+  const contextView = new DataView(context.buffer)
+  contextView.setUint32(CONTEXT.data, METADATA_BYTES, true)
+  const run = prepareTestRun({ fd: loaded.fd, data, context })
+  let interpreted = 0
+  return {
+    matches(bytes, wireLength) {
+      if (bytes.length < SHORTEST_BYTES || bytes.length > LONGEST_BYTES) {
+        interpreted++
+        return interpret(graph, { bytes, wireLength }) !== null
+      }
+      const lengthBytes = METADATA_BYTES + bytes.length
+      dataView.setUint32(0, wireLength, true)
+      data.set(bytes, METADATA_BYTES)
+      contextView.setUint32(CONTEXT.dataEnd, lengthBytes, true)
+      return run(lengthBytes) === XDP_DROP
+    },
+    interpreted: () => interpreted,
+    close: loaded.close,
+  }
+}
