@@ -1,19 +1,14 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import {
-  KernelError,
-  placeNapi,
-  readStatistics,
-  setFeatures,
-  setPolicy,
-  writeDeviceAttribute,
-} from '../kernel/index.js'
+import { KernelError, placeNapi, readStatistics, setPolicy, writeDeviceAttribute } from '../kernel/index.js'
+import { loadProgram } from '../loader/index.js'
 import { nextMessage } from './child.js'
 import type { MeasureProgress, MeasureRequest, MeasureResult } from './client-orders.js'
 import type { CorePlan } from './demo-phase.js'
 import { type FloodGenerator, openFloodGenerator } from './flood.js'
 import type { FloodSpec } from './flood-frame.js'
+import { floodProgram } from './flood-program.js'
 import { createNetwork, type LabNetwork, receiveThroughNapi } from './network.js'
 
 /** The network with everything that runs in it: generator, service and client, each in its namespace. */
@@ -53,6 +48,8 @@ const FLOOD_SOURCES = { address: '198.18.0.0', length: 15 }
 export async function openDemoRig(): Promise<DemoRig> {
   const network = createNetwork()
   try {
+    // Whoever may not load programs shall know it now, not in the middle of the flood.
+    loadProgram(floodProgram(floodSpec(network))).close()
     const cores = planCores()
     const placement = placeNapi(network.victim.namespace, network.victim.device.name, {
       cpus: [cores.victim],

@@ -1,7 +1,9 @@
 import { parseAddress, parseMac } from '../kernel/index.js'
 import {
+  addWords,
   ETHERNET,
   ETHERTYPE,
+  foldChecksum,
   IP_PROTOCOL,
   IPV4,
   TCP,
@@ -85,4 +87,35 @@ export function floodTemplate(spec: FloodSpec): Uint8Array {
 export function packetBytes(kind: FloodSpec['kind'], frameBytes: number): number {
   const smallest = IPV4.headerBytes + transportFields(kind).headerBytes
   return frameBytes === SMALLEST_FRAME_BYTES ? smallest : frameBytes - ETHERNET.headerBytes
+}
+
+/** What differs from packet to packet; numbers in host order. */
+export interface FloodDraw {
+  readonly source: number
+  readonly port: number
+  readonly sequence: number
+}
+
+/** Writes what was drawn, the lengths and both checksums: what the generator's program does in the kernel. */
+export function sealFloodFrame(kind: FloodSpec['kind'], frame: Uint8Array, draw: FloodDraw): void {
+  const fields = transportFields(kind)
+  const at = FLOOD_FIELDS.transport
+  const total = packetBytes(kind, frame.length)
+  const end = ETHERNET.headerBytes + total
+  write16(frame, FLOOD_FIELDS.ipTotalLength, total)
+  write32(frame, FLOOD_FIELDS.source, draw.source)
+  write16(frame, at, draw.port)
+  if (fields.sequence !== null) write32(frame, fields.sequence, draw.sequence)
+  if (fields.length !== null) write16(frame, fields.length, end - at)
+  write16(frame, FLOOD_FIELDS.ipChecksum, 0)
+  write16(frame, FLOOD_FIELDS.ipChecksum, foldChecksum(addWords(0, frame, ETHERNET.headerBytes, at)))
+  const protocol = frame[ETHERNET.headerBytes + IPV4.protocol]!
+  write16(frame, fields.checksum, 0)
+  const pseudo = addWords(protocol + end - at, frame, FLOOD_FIELDS.source, at)
+  write16(frame, fields.checksum, foldChecksum(addWords(pseudo, frame, at, end)))
+}
+
+function write32(frame: Uint8Array, at: number, value: number): void {
+  write16(frame, at, value >>> 16)
+  write16(frame, at + 2, value & 0xffff)
 }
