@@ -67,3 +67,4 @@ export {
 export { getAffinity, type SchedulingPolicy, setAffinity, setPolicy, withAffinity } from './scheduler.js'
 export { closeDescriptor, errnoName, KernelError } from './syscall.js'
 export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'
+export { readXdpFeatures, type XdpFeatures } from './xdp-features.js'
