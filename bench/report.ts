@@ -1,0 +1,23 @@
+import { describeMachine } from '../src/lab/machine.js'
+
+/** What a benchmark found: `npm run bench -- NAME --json` prints it as one document. */
+export interface BenchReport {
+  readonly name: string
+  readonly rows: readonly Record<string, string | number>[]
+  readonly ratios: Readonly<Record<string, number>>
+}
+
+/** Prints a report as a table for people, or as JSON with `--json` among the arguments. */
+export function printReport(report: BenchReport): void {
+  const { name, rows, ratios } = report
+  if (process.argv.includes('--json')) {
+    process.stdout.write(`${JSON.stringify({ name, machine: describeMachine(), rows, ratios })}\n`)
+    return
+  }
+  console.table(rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, round(value)]))))
+  for (const [ratio, value] of Object.entries(ratios)) console.log(`${ratio}: ${value.toFixed(3)}`)
+}
+
+function round(value: string | number): string | number {
+  return typeof value === 'number' ? Math.round(value * 100) / 100 : value
+}
