@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
-import { DONE, endQuietlyOnClosedOutput, note, WRONG_INPUT } from './output.js'
+import { DONE, endQuietlyOnClosedOutput, isClosedOutput, note, WRONG_INPUT } from './output.js'
 
 /** One module a command, loaded only when it is asked for: a rule is to drop packets 100 ms after Enter. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -51,6 +51,7 @@ async function run(args: string[]): Promise<number> {
   } catch (error) {
     // Commander has said it already; of --help and --version the status is 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? DONE : WRONG_INPUT
+    if (isClosedOutput(error)) return DONE
     return (await import('./report-error.js')).reportError(error)
   }
 }

@@ -28,8 +28,13 @@ export function note(text: string): void {
 
 /** `sluice … | head` closes our standard output early: that is no error, and nobody is left to tell. */
 export function endQuietlyOnClosedOutput(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(DONE)
+  process.stdout.on('error', (error) => {
+    if (isClosedOutput(error)) process.exit(DONE)
     throw error
   })
+}
+
+/** Whether a write failed because its reader is gone. */
+export function isClosedOutput(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | null)?.code === 'EPIPE'
 }

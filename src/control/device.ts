@@ -1,17 +1,21 @@
-import { findLink, KernelError, type Link, listLinks, type NetlinkSocket } from '../kernel/index.js'
+import { closeNetlink, findLink, KernelError, type Link, listLinks, openRoute } from '../kernel/index.js'
 
 /** There is no device of that name: one sentence with those that there are. */
 export class DeviceError extends Error {
   override name = 'DeviceError'
 }
 
-/** The device called `name` in the namespace of `route`. Throws DeviceError. */
-export function findDevice(route: NetlinkSocket, name: string): Link {
+/** The device called `name` in this thread's network namespace. Throws DeviceError. */
+export function findDevice(name: string): Link {
+  const route = openRoute()
   try {
     return findLink(route, name)
   } catch (error) {
+    // A RangeError says that no device can have such a name.
     if (!(error instanceof RangeError) && !(error instanceof KernelError && error.code === 'ENODEV')) throw error
     const names = listLinks(route).map((link) => link.name)
     throw new DeviceError(`there is no network device "${name}"; choose one of: ${names.join(', ')}`)
+  } finally {
+    closeNetlink(route)
   }
 }

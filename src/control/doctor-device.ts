@@ -1,26 +1,12 @@
 import { availableParallelism } from 'node:os'
-import {
-  closeNetlink,
-  KernelError,
-  type Link,
-  openRoute,
-  readChannels,
-  readDriver,
-  readFeatures,
-  readXdpFeatures,
-} from '../kernel/index.js'
+import { KernelError, type Link, readChannels, readDriver, readFeatures, readXdpFeatures } from '../kernel/index.js'
 import { type Check, missing, note, ok } from './check.js'
 import { findDevice } from './device.js'
 
 /** What a device offers to rules. Attaches nothing. Throws DeviceError where there is no such device. */
 export function examineDevice(name: string): Check[] {
-  const route = openRoute()
-  try {
-    const link = findDevice(route, name)
-    return [state(link), driver(name), nativeHook(link), attached(link), mtu(link), queues(name), ...offloads(name)]
-  } finally {
-    closeNetlink(route)
-  }
+  const link = findDevice(name)
+  return [state(link), driver(name), nativeHook(link), attached(link), mtu(link), queues(name), ...offloads(name)]
 }
 
 function state(link: Link): Check {

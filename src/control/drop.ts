@@ -1,6 +1,6 @@
+import { RULE_COUNTERS } from '../codegen/index.js'
 import { type CompiledRules, compileRules, type Rule } from '../compile.js'
 import type { Program } from '../ebpf/index.js'
-import { closeNetlink, openRoute } from '../kernel/index.js'
 import {
   attachXdp,
   GENERIC_WARNING,
@@ -49,32 +49,27 @@ export class KeepError extends Error {
 export function startDrop(request: DropRequest): RunningDrop {
   const kept = keepRules(request.keep, request.keepSsh)
   const { program } = compileDrop(request.expression, kept)
-  const route = openRoute()
+  const device = findDevice(request.device)
+  const loaded = loadProgram(program)
   try {
-    const device = findDevice(route, request.device)
-    const loaded = loadProgram(program)
-    try {
-      const link = attachXdp(loaded, device, request.mode ?? undefined)
-      const readCounts = ruleCountReader(loaded.maps.get(program.maps[0]!.name)!)
-      return {
-        mode: link.mode,
-        warning: link.mode === 'generic' ? `${device.name} ${GENERIC_WARNING}` : null,
-        kept: kept.map(({ what }) => what),
-        read() {
-          const counts = readCounts()
-          return { dropped: counts.at(-1)!, kept: sum(counts.slice(0, -1)) }
-        },
-        close() {
-          link.close()
-          loaded.close()
-        },
-      }
-    } catch (error) {
-      loaded.close()
-      throw error
+    const link = attachXdp(loaded, device, request.mode ?? undefined)
+    const readCounts = ruleCountReader(loaded.maps.get(RULE_COUNTERS)!)
+    return {
+      mode: link.mode,
+      warning: link.mode === 'generic' ? `${device.name} ${GENERIC_WARNING}` : null,
+      kept: kept.map(({ what }) => what),
+      read() {
+        const counts = readCounts()
+        return { dropped: counts.at(-1)!, kept: sum(counts.slice(0, -1)) }
+      },
+      close() {
+        link.close()
+        loaded.close()
+      },
     }
-  } finally {
-    closeNetlink(route)
+  } catch (error) {
+    loaded.close()
+    throw error
   }
 }
 

@@ -1,5 +1,5 @@
 import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
-import type { CapturedPacket } from './capture.js'
+import { type CapturedPacket, CaptureError } from './capture.js'
 
 /** What the file header says: link type as LINKTYPE_ number, snapshot length in bytes. */
 export interface PcapHeaderFields {
@@ -23,19 +23,20 @@ const RECORD_HEADER_BYTES = 16
 /**
  * Writes a pcap file (version 2.4, little-endian) in one step: everything goes
  * to a file beside `path` that is renamed at the end, so that `path` is never
- * half written. `-` is standard output. Throws Node's system error.
+ * half written. `-` is standard output. Throws CaptureError where `path` cannot be
+ * made, and later Node's system error where it cannot be written to.
  */
 export function createCapture(path: string, header: PcapHeaderFields): CaptureWriter {
   const toStdout = path === '-'
   const temporary = `${path}.${process.pid}.part`
-  const fd = toStdout ? 1 : openSync(temporary, 'wx')
+  const fd = toStdout ? 1 : openNew(temporary, path)
   const nanosecondsPerUnit = header.resolution === 'nanoseconds' ? 1 : 1000
   let buffer = Buffer.allocUnsafe(BUFFER_BYTES)
   let used = fileHeader(buffer, header)
   let open = true
 
   const flush = () => {
-    for (let done = 0; done < used; ) done += writeSync(fd, buffer, done, used - done)
+    writeAll(fd, buffer.subarray(0, used))
     used = 0
   }
   return {
@@ -63,6 +64,31 @@ export function createCapture(path: string, header: PcapHeaderFields): CaptureWr
       closeSync(fd)
       rmSync(temporary, { force: true })
     },
+  }
+}
+
+function openNew(temporary: string, path: string): number {
+  try {
+    return openSync(temporary, 'wx')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new CaptureError(`cannot write ${path} (${code}); check that its folder is there and yours to write to`, {
+      cause: error,
+    })
+  }
+}
+
+const PAUSE = new Int32Array(new SharedArrayBuffer(4))
+
+/** Standard output may be a pipe in non-blocking mode: a full one is waited for. */
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(fd, bytes, done)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      Atomics.wait(PAUSE, 0, 0, 1)
+    }
   }
 }
 

@@ -1,0 +1,46 @@
+/**
+ * Sluice: rules in tcpdump's language that drop packets in the network driver.
+ *
+ * ```ts
+ * import { attachXdp, compileRule, findDevice, loadProgram, ruleCountReader } from 'sluice'
+ *
+ * const { program } = compileRule({ match: 'udp and src port 53 and greater 512', action: 'drop' })
+ * const loaded = loadProgram(program)
+ * const link = attachXdp(loaded, findDevice('eth0'))
+ * const [count] = ruleCountReader(loaded.maps.get('rule_counters')!)()
+ * ```
+ *
+ * The rooms behind it are entries of their own: `sluice/filter`, `sluice/ir`,
+ * `sluice/ebpf`, `sluice/codegen`, `sluice/loader`, `sluice/kernel`, `sluice/device`.
+ */
+export {
+  type CompiledRules,
+  type CompileOptions,
+  compileFilter,
+  compileRule,
+  compileRules,
+  type Rule,
+} from './compile.js'
+export { DeviceError, findDevice } from './control/index.js'
+export {
+  type Capture,
+  type CapturedPacket,
+  CaptureError,
+  type CaptureWriter,
+  createCapture,
+  openCapture,
+} from './device/index.js'
+export { disassemble, type Program } from './ebpf/index.js'
+export { FilterError, formatFilterError, type ParsedFilter, parseFilter } from './filter/index.js'
+export { type Graph, interpret, type Packet, printGraph, UnsupportedError } from './ir/index.js'
+export {
+  attachXdp,
+  LoadError,
+  type LoadedMap,
+  type LoadedProgram,
+  loadProgram,
+  type RuleCount,
+  ruleCountReader,
+  type XdpLink,
+  type XdpMode,
+} from './loader/index.js'
