@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { after, before, test } from 'node:test'
+import {
+  addAddress,
+  closeNamespace,
+  closeNetlink,
+  createNamespace,
+  createVeth,
+  findLink,
+  type NetworkNamespace,
+  openRoute,
+  setLink,
+} from '../src/kernel/index.js'
+import { CLI, runCli } from './support/cli.js'
+import { skipUnless } from './support/require.js'
+
+/** `sender` and `receiver` are joined by a veth pair; the rule stands at the receiver's end. */
+const SENDER = '198.51.100.1'
+const RECEIVER = '198.51.100.2'
+const PORT = 9999
+const DATAGRAMS = 200
+
+let sender: NetworkNamespace
+let receiver: NetworkNamespace
+
+const skip = skipUnless('root', 'ip')
+
+before(() => {
+  if (skip) return
+  sender = createNamespace()
+  receiver = createNamespace()
+  const [near, far] = [openRoute(sender), openRoute(receiver)]
+  createVeth(near, { name: 'near' }, { name: 'far' }, receiver)
+  for (const [route, name, address] of [
+    [near, 'near', SENDER],
+    [far, 'far', RECEIVER],
+  ] as const) {
+    const { index } = findLink(route, name)
+    setLink(route, index, { up: true })
+    addAddress(route, index, `${address}/24`)
+    closeNetlink(route)
+  }
+})
+
+after(() => {
+  if (skip) return
+  closeNamespace(sender)
+  closeNamespace(receiver)
+})
+
+function inside({ path }: NetworkNamespace): string[] {
+  return ['nsenter', `--net=${path}`]
+}
+
+interface Drop {
+  readonly child: ChildProcess
+  readonly stderr: () => string
+  /** Status, and the JSON document of standard output. */
+  readonly end: Promise<{ status: number | null; signal: string | null; summary: Summary | null }>
+}
+
+interface Summary {
+  readonly endedBy: string
+  readonly mode: string
+  readonly dropped: { packets: number; bytes: number }
+  readonly kept: { packets: number; bytes: number }
+  readonly keptPrefixes: string[]
+}
+
+/** Starts `sluice drop … --json` at the receiver and waits until the rule stands. */
+async function startDrop(args: readonly string[], environment: Record<string, string> = {}): Promise<Drop> {
+  const [command, ...rest] = [...inside(receiver), process.execPath, CLI, 'drop', ...args, '--on', 'far', '--json']
+  const env = { ...process.env, SSH_CONNECTION: '', ...environment }
+  const child = spawn(command!, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (data) => {
+    stdout += data
+  })
+  const end = once(child, 'close').then(([status, signal]) => ({
+    status,
+    signal,
+    summary: stdout === '' ? null : (JSON.parse(stdout) as Summary),
+  }))
+  await new Promise<void>((resolve, reject) => {
+    child.stderr.on('data', (data) => {
+      stderr += data
+      if (stderr.includes('dropping at')) resolve()
+    })
+    end.then(() => reject(new Error(`drop ended early: ${stderr}`)), reject)
+  })
+  return { child, stderr: () => stderr, end }
+}
+
+/** Sends datagrams of 100 bytes; returns when all have left. */
+function sendDatagrams(): void {
+  const script = `
+    const socket = require('dgram').createSocket('udp4')
+    let left = ${DATAGRAMS}
+    const next = () => left-- > 0 ? socket.send(Buffer.alloc(100), ${PORT}, '${RECEIVER}', next) : socket.close()
+    next()`
+  const [command, ...rest] = [...inside(sender), process.execPath, '-e', script]
+  execFileSync(command!, rest)
+}
+
+const RULE = `udp and dst port ${PORT}`
+const FRAME_BYTES = 14 + 20 + 8 + 100
+
+test('a rule drops what it matches and counts it, until Ctrl-C or SIGTERM', { skip }, async () => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const drop = await startDrop([RULE])
+    sendDatagrams()
+    drop.child.kill(signal)
+    const { status, summary } = await drop.end
+    assert.equal(status, 0, drop.stderr())
+    assert.equal(summary!.endedBy, signal)
+    assert.equal(summary!.mode, 'native')
+    assert.deepEqual(summary!.dropped, { packets: DATAGRAMS, bytes: DATAGRAMS * FRAME_BYTES })
+    assert.deepEqual(summary!.kept, { packets: 0, bytes: 0 })
+  }
+})
+
+test('--for ends the rule, and generic mode says what it costs', { skip }, async () => {
+  const drop = await startDrop([RULE, '--for', '1s', '--generic'])
+  const { status, summary } = await drop.end
+  assert.equal(status, 0)
+  assert.deepEqual([summary!.endedBy, summary!.mode], ['time', 'generic'])
+  assert.match(drop.stderr(), /warning: far runs in generic mode: .*about four times as much/)
+})
+
+test('the SSH client and --keep are never dropped, also by a rule that matches everything', { skip }, async () => {
+  const cases: [string[], Record<string, string>, RegExp | null][] = [
+    [
+      [''],
+      { SSH_CONNECTION: `${SENDER} 50000 ${RECEIVER} 22` },
+      /never dropped: .*198\.51\.100\.1 \(your SSH client\)/,
+    ],
+    [['vlan', 'or', 'udp'], { SSH_CONNECTION: `${SENDER} 50000 ${RECEIVER} 22` }, /your SSH client/],
+    [[RULE, '--keep', '192.0.2.0/24', '--keep', '198.51.100.0/24'], {}, /never dropped: .*198\.51\.100\.0\/24/],
+    [[RULE, '--no-keep-ssh'], { SSH_CONNECTION: `${SENDER} 50000 ${RECEIVER} 22` }, null],
+  ]
+  for (const [args, environment, said] of cases) {
+    const drop = await startDrop(args, environment)
+    sendDatagrams()
+    drop.child.kill('SIGINT')
+    const { summary } = await drop.end
+    if (said === null) {
+      assert.equal(summary!.dropped.packets, DATAGRAMS)
+      assert.doesNotMatch(drop.stderr(), /never dropped/)
+    } else {
+      assert.match(drop.stderr(), said)
+      assert.equal(summary!.dropped.packets, 0, args.join(' '))
+      assert.ok(summary!.kept.packets >= DATAGRAMS)
+    }
+  }
+})
+
+test('a device that has a program already, a wrong prefix: one sentence', { skip }, async () => {
+  const drop = await startDrop([RULE])
+  const second = runCli(['drop', 'udp', '--on', 'far'], inside(receiver))
+  drop.child.kill('SIGINT')
+  await drop.end
+  assert.deepEqual([second.status, second.stdout], [1, ''])
+  assert.match(second.stderr, /^sluice: far already has an XDP program: .*\n$/)
+
+  const wrong = runCli(['drop', 'udp', '--on', 'far', '--keep', '10.0.0.1/8'], inside(receiver))
+  assert.deepEqual([wrong.status, wrong.stdout], [2, ''])
+  assert.match(wrong.stderr, /^sluice: --keep 10\.0\.0\.1\/8 cannot be used: .*\n$/)
+})
+
+test('nothing stays attached, also after SIGKILL', { skip }, async () => {
+  const drop = await startDrop([RULE])
+  const attached = () => findFar().xdp.mode
+  assert.equal(attached(), 'native')
+  drop.child.kill('SIGKILL')
+  await drop.end
+  assert.equal(attached(), 'none')
+})
+
+function findFar() {
+  const route = openRoute(receiver)
+  try {
+    return findLink(route, 'far')
+  } finally {
+    closeNetlink(route)
+  }
+}
