@@ -26,8 +26,16 @@ export function prepare({ tests = false } = {}) {
 
 function install() {
   if (isInstalled()) return
-  // npm start --silent would hide why an installation failed, and NODE_ENV=production would leave the compiler out.
-  run('installing packages', 'npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
+  // Not `npm ci`: it refuses a lock file that leaves out packages for platforms other than Linux. `--no-save` keeps
+  // the lock file as it is; NODE_ENV=production would leave the compiler out, npm start --silent the reason of a failure.
+  run('installing packages', 'npm', [
+    'install',
+    '--no-save',
+    '--include=dev',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ])
 }
 
 /** npm keeps a lock file of what it installed: the tree is right when that agrees with ours. */
