@@ -4,7 +4,7 @@ import { UnsupportedError } from './errors.js'
 import { binary, normalizePlace } from './fold.js'
 import { ETHERTYPE, type Headers, networkOf } from './headers.js'
 import { carries } from './network.js'
-import { behindIpv4, behindIpv6, IP_PROTOCOL, startsInIpv4, startsInIpv6 } from './transport.js'
+import { behindIpv4, behindIpv6, IP_PROTOCOL, ipv4Names, ipv6Names, isFirstFragment } from './transport.js'
 import { constant, load, type Place, type Value, wireLength } from './value.js'
 
 /** A value and the conditions under which it means what was asked. */
@@ -17,7 +17,7 @@ interface Guarded {
 export function lowerRelation({ operator, left, right }: RelationPrimitive, headers: Headers): Condition {
   const first = lowerValue(left, headers)
   const second = lowerValue(right, headers)
-  return all(...second.guards, ...first.guards, compare(first.value, operator, second.value))
+  return all(...first.guards, ...second.guards, compare(first.value, operator, second.value))
 }
 
 function lowerValue(arithmetic: Arithmetic, headers: Headers): Guarded {
@@ -43,11 +43,10 @@ function lowerValue(arithmetic: Arithmetic, headers: Headers): Guarded {
 }
 
 function lowerAccess({ base, offset, size, span }: PacketValue, headers: Headers): Guarded {
-  const header = headerOf(base, headers, span)
+  const { place, before, after } = headerOf(base, headers, span)
   const index = lowerValue(offset, headers)
-  const place = normalizePlace(displaced(header.place, index.value))
-  const guards = header.guard === null ? index.guards : [...index.guards, header.guard]
-  return { value: load(place, 0, size), guards }
+  const value = load(normalizePlace(displaced(place, index.value)), 0, size)
+  return { value, guards: [...before, ...index.guards, ...after] }
 }
 
 function displaced({ base, offset }: Place, by: Value): Place {
@@ -68,15 +67,23 @@ const LINK_BASES: Partial<Record<AccessBase, number>> = {
   sca: 0x6007,
 }
 
-/** Where an access such as `tcp[…]` counts from, and what the packet must be. */
-function headerOf(base: AccessBase, headers: Headers, span: Span): { place: Place; guard: Condition | null } {
+/** Where an access such as `tcp[…]` counts from, and what the packet must be, around what its index asks. */
+interface Header {
+  readonly place: Place
+  readonly before: readonly Condition[]
+  readonly after: readonly Condition[]
+}
+
+function headerOf(base: AccessBase, headers: Headers, span: Span): Header {
   const type = LINK_BASES[base]
-  if (type !== undefined) return { place: networkOf(headers), guard: carries(headers, type, span) }
+  if (type !== undefined) return { place: networkOf(headers), before: [], after: [carries(headers, type, span)] }
   switch (base) {
     case 'link':
-      return { place: headers.start, guard: null }
-    case 'icmp6':
-      return { place: behindIpv6(headers), guard: startsInIpv6(headers, IP_PROTOCOL.icmp6, span) }
+      return { place: headers.start, before: [], after: [] }
+    case 'icmp6': {
+      const isIcmp6 = all(carries(headers, ETHERTYPE.ip6, span), ipv6Names(headers, IP_PROTOCOL.icmp6))
+      return { place: behindIpv6(headers), before: [], after: [isIcmp6] }
+    }
     case 'tcp':
     case 'udp':
     case 'sctp':
@@ -85,8 +92,10 @@ function headerOf(base: AccessBase, headers: Headers, span: Span): { place: Plac
     case 'igrp':
     case 'pim':
     case 'vrrp':
-    case 'carp':
-      return { place: behindIpv4(headers), guard: startsInIpv4(headers, IP_PROTOCOL[base], span) }
+    case 'carp': {
+      const starts = all(ipv4Names(headers, IP_PROTOCOL[base]), isFirstFragment(headers))
+      return { place: behindIpv4(headers), before: [carries(headers, ETHERTYPE.ip, span)], after: [starts] }
+    }
     default:
       throw new UnsupportedError(`${headers.link.name} frames have no ${base} header; leave this out`, span)
   }

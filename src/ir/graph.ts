@@ -1,4 +1,4 @@
-import type { Condition, Test } from './condition.js'
+import { type Condition, canFail, type Test } from './condition.js'
 import type { Value } from './value.js'
 
 /** Index into `Graph.nodes`. */
@@ -43,7 +43,7 @@ export interface Check {
 /** Makes nodes from the leaves upwards; equal nodes are one node. */
 export interface GraphBuilder {
   leaf(rule: number | null): NodeId
-  /** A test that decides nothing, because both answers lead to one node, is left out with its reads. */
+  /** Left out where both answers lead to one node and nothing can fail on the way. */
   decision(test: Test, yes: NodeId, no: NodeId, fail: NodeId): NodeId
   check(base: Value | null, bytes: number, next: NodeId, fail: NodeId): NodeId
   /** The graph from `entry` on, without nodes that it does not reach. */
@@ -64,7 +64,7 @@ export function createGraphBuilder(): GraphBuilder {
   return {
     leaf: (rule) => add(`leaf ${rule}`, { kind: 'leaf', rule }),
     decision(test, yes, no, fail) {
-      if (yes === no) return yes
+      if (yes === no && (yes === fail || !canFail(test))) return yes
       if (alwaysFails(test.left) || alwaysFails(test.right)) return fail
       return add(`${test.key}?${yes}:${no}:${fail}`, { kind: 'decision', test, yes, no, fail })
     },

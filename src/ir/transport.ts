@@ -1,4 +1,4 @@
-import type { IpProtocolPrimitive, PortPrimitive, Span } from '../filter/index.js'
+import type { IpProtocolPrimitive, PortPrimitive } from '../filter/index.js'
 import { all, any, type Condition, compare, matchesMask } from './condition.js'
 import { binary } from './fold.js'
 import { ETHERTYPE, type Headers, networkOf } from './headers.js'
@@ -26,16 +26,17 @@ const IPV6_NEXT_HEADER_OFFSET = 6
 const IPV6_HEADER_BYTES = 40
 
 /** The IPv4 header names `protocol`, whether or not this is a first fragment. */
-function ipv4Names(headers: Headers, protocol: number): Condition {
+export function ipv4Names(headers: Headers, protocol: number): Condition {
   return compare(load(networkOf(headers), IPV4_PROTOCOL_OFFSET, 1), '=', constant(protocol))
 }
 
-function ipv6Names(headers: Headers, protocol: number): Condition {
+/** The fixed IPv6 header names `protocol` as what follows it. */
+export function ipv6Names(headers: Headers, protocol: number): Condition {
   return compare(load(networkOf(headers), IPV6_NEXT_HEADER_OFFSET, 1), '=', constant(protocol))
 }
 
 /** Only a first fragment holds the transport header (RFC 791, section 3.1). */
-function isFirstFragment(headers: Headers): Condition {
+export function isFirstFragment(headers: Headers): Condition {
   return matchesMask(load(networkOf(headers), IPV4_FRAGMENT_OFFSET, 2), 0x1fff, 0)
 }
 
@@ -51,16 +52,6 @@ export function behindIpv4(headers: Headers): Place {
 export function behindIpv6(headers: Headers): Place {
   const network = networkOf(headers)
   return { base: network.base, offset: network.offset + IPV6_HEADER_BYTES }
-}
-
-/** An IPv4 packet of `protocol` that starts with its header. */
-export function startsInIpv4(headers: Headers, protocol: number, span: Span): Condition {
-  return all(carries(headers, ETHERTYPE.ip, span), ipv4Names(headers, protocol), isFirstFragment(headers))
-}
-
-/** An IPv6 packet whose first header is `protocol`. */
-export function startsInIpv6(headers: Headers, protocol: number, span: Span): Condition {
-  return all(carries(headers, ETHERTYPE.ip6, span), ipv6Names(headers, protocol))
 }
 
 /** `tcp`, `ip proto 6`, `ip6 proto 6`: over IPv6 also behind one fragment header (RFC 8200, section 4.5). */

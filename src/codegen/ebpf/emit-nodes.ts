@@ -1,7 +1,7 @@
 import { type Condition, type Item, jump, jumpIf32, label, type Operand, type Register } from '../../ebpf/index.js'
 import { type Check, type Decision, type Graph, keyOf, type NodeId, readsOf } from '../../ir/index.js'
 import { createEvaluator, MAX_EXTENT } from './evaluate.js'
-import { type Expression, pointerOf, type Question, questionOf, walk } from './expression.js'
+import { childrenOf, type Expression, pointerOf, type Question, questionOf } from './expression.js'
 import { layOut } from './layout.js'
 import { createRegisterFile, meetSnapshots, type Snapshot } from './registers.js'
 
@@ -10,14 +10,14 @@ import { createRegisterFile, meetSnapshots, type Snapshot } from './registers.js
  * carried along every edge; where edges meet, what they agree on stays, so that
  * nothing is read twice that is still there, and no code is spent on moving
  * registers. `emitLeaf` ends a rule where it stands; a packet that no rule
- * matches jumps to the label `NO_MATCH`.
+ * matches goes to the label `NO_MATCH`. Returns whether any can.
  */
 export function emitNodes(
   graph: Graph,
   pool: readonly Register[],
   emit: (item: Item) => void,
   emitLeaf: (rule: number) => void,
-): void {
+): boolean {
   const { nodes } = graph
   const nameOf = (id: NodeId) => {
     const node = nodes[id]!
@@ -98,6 +98,7 @@ export function emitNodes(
     if (node.kind === 'check') emitCheck(node, order[index + 1])
     else emitDecision(node, order[index + 1])
   })
+  return [...arriving.keys()].some((id) => nameOf(id) === NO_MATCH)
 }
 
 /** The label of the end where no rule matched. */
@@ -119,19 +120,34 @@ function expressionsOf(node: Check | Decision): Expression[] {
   return [left, right]
 }
 
+/** How often each expression is asked for; what it is computed from counts once. */
 function countsIn(expressions: readonly Expression[]): Map<string, number> {
   const counts = new Map<string, number>()
-  for (const expression of expressions) walk(expression, ({ key }) => counts.set(key, (counts.get(key) ?? 0) + 1))
+  const count = (expression: Expression) => {
+    const before = counts.get(expression.key) ?? 0
+    counts.set(expression.key, before + 1)
+    if (before === 0) childrenOf(expression).forEach(count)
+  }
+  expressions.forEach(count)
   return counts
 }
 
-/** The last position in `order` at which each expression is asked for. */
+/**
+ * The last position in `order` at which each expression is asked for. What it
+ * is computed from is asked for only the first time: later it is expected to
+ * be there still. Where it is not, only a copy too few was made.
+ */
 function usesIn({ nodes }: Graph, order: readonly NodeId[]): Map<string, number> {
   const last = new Map<string, number>()
   order.forEach((id, position) => {
     const node = nodes[id]!
     if (node.kind === 'leaf') return
-    for (const expression of expressionsOf(node)) walk(expression, ({ key }) => last.set(key, position))
+    const use = (expression: Expression) => {
+      const isFirst = !last.has(expression.key)
+      last.set(expression.key, position)
+      if (isFirst) childrenOf(expression).forEach(use)
+    }
+    expressionsOf(node).forEach(use)
   })
   return last
 }

@@ -25,7 +25,7 @@ import {
   R10,
   store,
 } from '../../ebpf/index.js'
-import { type Graph, type Test, wireLength } from '../../ir/index.js'
+import type { Graph, Test, Value } from '../../ir/index.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { PACKET, PACKET_END, WIRE_LENGTH } from './evaluate.js'
 
@@ -79,7 +79,8 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
 
   const items: Item[] = prologue({ hasLength, metadata, multiBuffer, keepsContext })
   const verdicts: number[] = []
-  emitNodes(
+  let endOfLeaf = 0
+  const canMiss = emitNodes(
     graph,
     pool,
     (item) => items.push(item),
@@ -87,12 +88,14 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
       const verdict = verdictOf(actions[rule]!)
       verdicts.unshift(verdict)
       if (counters) items.push(store('u32', R10, COUNTER_KEY, rule))
-      items.push(jump(verdictLabel(verdict)))
+      endOfLeaf = items.push(jump(verdictLabel(verdict)))
     },
   )
-  // The last rule goes on into its verdict.
-  if (verdicts.length > 0) items.pop()
+  // The rule that ends last goes on into its verdict.
+  if (items.length === endOfLeaf) items.pop()
   items.push(...emitVerdicts(verdicts, { counters, hasLength, keepsContext }))
+  // The verifier refuses code that nothing reaches.
+  if (canMiss) items.push(label(NO_MATCH), mov64(R0, XDP_PASS), exit())
   const map: MapSpec = {
     name: RULE_COUNTERS,
     kind: 'percpu-array',
@@ -136,7 +139,7 @@ interface CounterNeeds {
   readonly keepsContext: boolean
 }
 
-/** One block for each verdict, the one that the last rule asked for first, and the end of a packet without a match. */
+/** One block for each verdict, the one that the last rule asked for first. */
 function emitVerdicts(verdicts: readonly number[], needs: CounterNeeds): Item[] {
   const items: Item[] = []
   for (const verdict of new Set(verdicts)) {
@@ -144,7 +147,7 @@ function emitVerdicts(verdicts: readonly number[], needs: CounterNeeds): Item[] 
     if (needs.counters) items.push(...countPacket(`out ${verdict}`, needs))
     items.push(mov64(R0, verdict), exit())
   }
-  return [...items, label(NO_MATCH), mov64(R0, XDP_PASS), exit()]
+  return items
 }
 
 function verdictOf(action: Action): number {
@@ -177,6 +180,11 @@ function addBytes(counter: typeof R0, bytes: typeof R0): Item[] {
 }
 
 function asksLength({ left, right }: Test): boolean {
-  const { key } = wireLength()
-  return left.key.includes(key) || right.key.includes(key)
+  return hasLengthIn(left) || hasLengthIn(right)
+}
+
+function hasLengthIn(value: Value | null): boolean {
+  if (value === null) return false
+  if (value.kind === 'load') return hasLengthIn(value.base)
+  return value.kind === 'binary' ? hasLengthIn(value.left) || hasLengthIn(value.right) : value.kind === 'length'
 }

@@ -123,23 +123,19 @@ function byteSwap(number: number, size: number): number {
   return swapped
 }
 
-/** Calls `visit` for `expression` and everything it is computed from. */
-export function walk(expression: Expression, visit: (expression: Expression) => void): void {
-  visit(expression)
+/** What the expression is computed from in its last step. */
+export function childrenOf(expression: Expression): readonly Expression[] {
   switch (expression.kind) {
     case 'pointer':
-      walk(expression.base, visit)
-      break
+      return [expression.base]
     case 'read':
-      if (expression.pointer !== null) walk(expression.pointer, visit)
-      break
+      return expression.pointer === null ? [] : [expression.pointer]
     case 'swap':
-      walk(expression.read, visit)
-      break
+      return [expression.read]
     case 'calculation':
-      walk(expression.left, visit)
-      walk(expression.right, visit)
-      break
+      return [expression.left, expression.right]
+    default:
+      return []
   }
 }
 

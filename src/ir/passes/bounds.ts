@@ -41,16 +41,17 @@ export function placeBoundsChecks(graph: Graph): Graph {
   return builder.finish(rebuilt[entry]!)
 }
 
-/** With its reads behind it, a test that only a failing read kept alive (`ip[0] >= 0`) can go. */
+/** With its reads checked, a test that only they kept alive (`ip[0] >= 0`) can go. */
 function afterChecks(
   decision: (test: Test, yes: NodeId, no: NodeId, fail: NodeId) => NodeId,
   node: Decision,
   rebuilt: Int32Array,
 ): NodeId {
-  const outcome = divides(node.test.left) || divides(node.test.right) ? null : outcomeByRange(node.test)
+  const canStillFail = divides(node.test.left) || divides(node.test.right)
+  const outcome = canStillFail ? null : outcomeByRange(node.test)
   const yes = rebuilt[outcome === false ? node.no : node.yes]!
   const no = rebuilt[outcome === true ? node.yes : node.no]!
-  return decision(node.test, yes, no, rebuilt[node.fail]!)
+  return yes === no && !canStillFail ? yes : decision(node.test, yes, no, rebuilt[node.fail]!)
 }
 
 /** True where computing the value can meet a division by zero. */

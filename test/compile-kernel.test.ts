@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { type CompileOptions, compileRule, compileRules, type Rule } from '../src/compile.js'
+import type { Program } from '../src/ebpf/index.js'
+import { FilterError } from '../src/filter/index.js'
+import { UnsupportedError } from '../src/ir/index.js'
+import { loadProgram } from '../src/loader/index.js'
+import { type Random, seededRandom } from './support/random.js'
+import { randomFilter } from './support/random-filter.js'
+import { CORPUS, skipUnless } from './support/require.js'
+
+const RANDOM_EXPRESSIONS = 300
+const RANDOM_POLICIES = 20
+const MOST_RULES = 12
+/** Expressions of the corpus that this compiler leaves out. */
+const NOT_COMPILED = new Set(['d117'])
+
+const VARIANTS: readonly CompileOptions[] = [
+  {},
+  { multiBuffer: true },
+  { wireLength: 'metadata' },
+  { wireLength: 'metadata', multiBuffer: true, counters: false },
+]
+
+describe("the kernel's verifier", () => {
+  it('accepts every expression of the corpus', { skip: skipUnless('root', 'corpus') }, (context) => {
+    let instructions = 0
+    const refused: string[] = []
+    for (const { id, text } of corpusExpressions()) {
+      const rule: Rule = { match: text, action: 'drop' }
+      if (compileOrNull([rule]) === null) {
+        refused.push(id)
+        continue
+      }
+      for (const options of VARIANTS) instructions += verify(compileRule(rule, options).program, text)
+    }
+    context.diagnostic(`${instructions} instructions walked by the verifier`)
+    assert.deepEqual(refused, [...NOT_COMPILED])
+  })
+
+  it('accepts every random expression', { skip: skipUnless('root') }, (context) => {
+    const random = seededRandom(context, 'compile-kernel')
+    for (let made = 0; made < RANDOM_EXPRESSIONS; ) {
+      const match = randomFilter(random, random.below(5))
+      const compiled = compileOrNull([{ match, action: 'drop' }], random.pick(VARIANTS))
+      if (compiled === null) continue
+      verify(compiled, match)
+      made++
+    }
+  })
+
+  it('accepts random lists of rules', { skip: skipUnless('root') }, (context) => {
+    const random = seededRandom(context, 'compile-kernel')
+    for (let made = 0; made < RANDOM_POLICIES; made++) {
+      const rules = Array.from({ length: 1 + random.below(MOST_RULES) }, () => randomRule(random))
+      verify(compileRules(rules, random.pick(VARIANTS)).program, rules.map(({ match }) => match).join('\n'))
+    }
+  })
+})
+
+/** Loads and forgets the program; gives the instructions that the verifier looked at. */
+function verify(program: Program, expression: string): number {
+  try {
+    const loaded = loadProgram(program)
+    loaded.close()
+    return loaded.info.verifiedInstructions
+  } catch (error) {
+    throw new Error(`the verifier refuses: ${expression}`, { cause: error })
+  }
+}
+
+function randomRule(random: Random): Rule {
+  for (;;) {
+    const rule: Rule = { match: randomFilter(random, 2), action: random.pick(['drop', 'count', 'pass']) }
+    if (compileOrNull([rule]) !== null) return rule
+  }
+}
+
+function compileOrNull(rules: readonly Rule[], options?: CompileOptions): Program | null {
+  try {
+    return compileRules(rules, options).program
+  } catch (error) {
+    if (error instanceof UnsupportedError || error instanceof FilterError) return null
+    throw error
+  }
+}
+
+function corpusExpressions(): { id: string; text: string }[] {
+  const lines = readFileSync(`${CORPUS}expressions.txt`, 'utf8').split('\n')
+  return lines
+    .map((line) => line.split('\t'))
+    .filter(([, linkType]) => linkType === 'EN10MB')
+    .map(([id = '', , text = '']) => ({ id, text }))
+}
