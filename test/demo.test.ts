@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { listLinks, OWNER_VARIABLE, openRoute } from '../src/kernel/index.js'
+import { runDemoInMemory } from '../src/lab/demo-in-memory.js'
+import type { DemoEvent, DemoResult, Phase } from '../src/lab/demo-phase.js'
+import { CLI } from './support/cli.js'
+import { eventually } from './support/eventually.js'
+import { skipUnless } from './support/require.js'
+
+const byName = (phases: readonly Phase[], name: string) => phases.find((phase) => phase.name === name)!
+
+describe('the demonstration in memory', () => {
+  test('the rule drops the flood and nothing of the service', async () => {
+    const events: DemoEvent[] = []
+    const result = await runDemoInMemory({ seconds: 2, packetsPerSecond: 0, onEvent: (event) => events.push(event) })
+    assert.deepEqual(
+      result.phases.map(({ name }) => name),
+      ['calm', 'undefended', 'defended', 'recovered'],
+    )
+    const [undefended, defended] = [byName(result.phases, 'undefended'), byName(result.phases, 'defended')]
+    assert.ok(undefended.service.failed > undefended.service.requests / 2, 'without the rule the ring overflows')
+    assert.ok(undefended.flood.ringLoss > 0)
+    assert.equal(defended.rule!.dropped, defended.flood.reached)
+    assert.equal(defended.rule!.serviceDropped, 0)
+    assert.equal(defended.service.failed, 0)
+    assert.ok(defended.flood.reached > 1000)
+    assert.ok(result.notes.some((note) => /sudo/.test(note)))
+    assert.ok(events.some(({ kind }) => kind === 'progress'))
+  })
+})
+
+describe('the demonstration on real devices', { skip: skipUnless('root', 'ip', 'iptables', 'bpftool') }, () => {
+  test('accounts for every packet', async (t) => {
+    const child = spawn(process.execPath, [CLI, 'demo', '--json', '--seconds', '6'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const output: string[] = []
+    child.stdout.on('data', (chunk) => output.push(String(chunk)))
+    const [status] = await once(child, 'exit')
+    assert.equal(status, 0)
+    const result = JSON.parse(output.join('')) as DemoResult
+    assert.equal(result.on, 'veth')
+    assert.deepEqual(
+      result.phases.map(({ name }) => name),
+      ['calm', 'undefended', 'iptables', 'defended', 'recovered'],
+    )
+    for (const { flood, name } of result.phases) assert.equal(flood.sent, flood.reached + flood.ringLoss, name)
+    for (const name of ['iptables', 'defended']) {
+      const { rule, flood } = byName(result.phases, name)
+      assert.equal(rule!.dropped, flood.reached, `${name}: dropped by the rule = reached it`)
+      assert.ok(flood.sent > 100_000, `${name}: a flood of ${flood.sent}`)
+    }
+    assert.ok(byName(result.phases, 'undefended').flood.ringLoss > 0, 'without defence the ring overflows')
+    assert.equal(byName(result.phases, 'calm').service.failed, 0)
+    const { offeredPps, ringLoss, sent } = byName(result.phases, 'defended').flood
+    t.diagnostic(`${offeredPps} packets a second, ring loss ${((100 * ringLoss) / sent).toFixed(3)} %`)
+  })
+
+  // One moment in each of: set-up, calm, flood, iptables, rule, recovery.
+  for (const afterMs of [150, 1200, 2400, 4600, 6200, 8000]) {
+    test(`killed after ${afterMs} ms it leaves nothing behind`, () => endsWithoutTraces('SIGKILL', afterMs))
+  }
+
+  test('Ctrl-C ends it with nothing left', () => endsWithoutTraces('SIGINT', 3000))
+})
+
+async function endsWithoutTraces(signal: NodeJS.Signals, afterMs: number): Promise<void> {
+  const devices = hostDevices()
+  const child = spawn(process.execPath, [CLI, 'demo', '--json', '--seconds', '8'], { stdio: 'ignore' })
+  await sleep(afterMs)
+  const programs = afterMs > 1000 ? programsOf(child.pid!) : []
+  if (afterMs > 1000) assert.notDeepEqual(childrenOf(child.pid!), [], 'it was running when it was ended')
+  child.kill(signal)
+  await once(child, 'exit')
+  await eventually('no process is left', () => childrenOf(child.pid!).length === 0)
+  await eventually('no receive thread is left', () => receiveThreadsOf(child.pid!).length === 0)
+  await eventually('no program is left', () => !loadedPrograms().some((id) => programs.includes(id)))
+  assert.deepEqual(hostDevices(), devices)
+}
+
+const hostDevices = () => listLinks(openRoute()).map(({ name }) => name)
+
+const processes = () => readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))
+
+function readProcess(pid: string | number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** Lab processes that carry the mark of this owner. */
+const childrenOf = (owner: number) =>
+  processes().filter((pid) => readProcess(pid, 'environ').includes(`${OWNER_VARIABLE}=${owner}:`))
+
+/** Kernel threads of the owner's devices, whose names end with its number. */
+const receiveThreadsOf = (owner: number) =>
+  processes().filter((pid) => readProcess(pid, 'comm').startsWith(`napi/victim-${(owner * 8).toString(36)}`))
+
+/** Ids of the programs that the owner's processes hold open. */
+function programsOf(owner: number): string[] {
+  return [owner, ...childrenOf(owner)].flatMap((pid) => {
+    const folder = `/proc/${pid}/fdinfo`
+    return readdirSync(folder).flatMap((fd) => /^prog_id:\s+(\d+)$/m.exec(readProcess(pid, `fdinfo/${fd}`))?.[1] ?? [])
+  })
+}
+
+/** Ids of every program in the kernel. */
+function loadedPrograms(): string[] {
+  const listing = execFileSync('bpftool', ['--json', 'prog', 'show'], { encoding: 'utf8' })
+  return (JSON.parse(listing) as { id: number }[]).map(({ id }) => String(id))
+}

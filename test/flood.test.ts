@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { prepare } from '../src/ebpf/index.js'
+import { readStatistics, withNamespace } from '../src/kernel/index.js'
+import { type FloodGenerator, openFloodGenerator } from '../src/lab/flood.js'
+import { type FloodSpec, floodTemplate, sealFloodFrame } from '../src/lab/flood-frame.js'
+import { FLOOD_MAP, FLOOD_STATE, floodProgram } from '../src/lab/flood-program.js'
+import { createNetwork, type LabNetwork } from '../src/lab/network.js'
+import { skipUnless } from './support/require.js'
+
+const XDP_TX = 3
+const FLOOD_PROCESS = new URL('../src/lab/flood-process.js', import.meta.url)
+
+const SPEC: FloodSpec = {
+  kind: 'syn',
+  sourceMac: '02:00:00:00:00:01',
+  destinationMac: '02:00:00:00:00:02',
+  destination: '203.0.113.2',
+  port: 8080,
+  sources: { address: '198.18.0.0', length: 15 },
+  bytes: { least: 60, most: 60 },
+}
+const VARIANTS: Record<string, FloodSpec> = {
+  'SYNs of the smallest size': SPEC,
+  'SYNs of mixed sizes': { ...SPEC, bytes: { least: 60, most: 300 } },
+  'UDP of the smallest size': { ...SPEC, kind: 'udp' },
+  'UDP of mixed sizes, odd ones too': { ...SPEC, kind: 'udp', bytes: { least: 61, most: 1514 } },
+}
+
+describe('the generator’s program, interpreted', () => {
+  for (const [name, spec] of Object.entries(VARIANTS)) {
+    test(`makes of ${name} what the plain twin makes`, () => {
+      const machine = prepare(floodProgram(spec))
+      const sizes = new Set<number>()
+      for (let n = 0; n < 200; n++) {
+        const outcome = machine.run(floodTemplate(spec))
+        assert.equal(outcome.kind === 'return' && outcome.value, XDP_TX)
+        const frame = machine.frame().slice()
+        sizes.add(frame.length)
+        assert.deepEqual(frame, twin(spec, frame))
+        assert.equal((frame[26]! << 8) | (frame[27]! & 0xfe), (198 << 8) | 18, 'the source is in 198.18.0.0/15')
+      }
+      assert.equal(sizes.size > 1, spec.bytes.least !== spec.bytes.most)
+    })
+  }
+
+  test('counts what it sends', () => {
+    const machine = prepare(floodProgram(SPEC))
+    for (let n = 0; n < 5; n++) machine.run(floodTemplate(SPEC))
+    const state = machine.maps.get(FLOOD_MAP)!.lookup(new Uint8Array(4))!
+    const view = new DataView(state.buffer, state.byteOffset)
+    assert.equal(view.getBigUint64(FLOOD_STATE.sent, true), 5n)
+    assert.equal(view.getBigUint64(FLOOD_STATE.bytes, true), 300n)
+  })
+
+  test('refuses sizes that no frame has', () => {
+    assert.throws(() => floodProgram({ ...SPEC, bytes: { least: 20, most: 60 } }), /60 to 1514/)
+  })
+})
+
+/** The same draw, written by the plain TypeScript twin. */
+function twin(spec: FloodSpec, sent: Uint8Array): Uint8Array {
+  const view = new DataView(sent.buffer, sent.byteOffset)
+  const frame = floodTemplate(spec).slice(0, sent.length)
+  sealFloodFrame(spec.kind, frame, {
+    source: view.getUint32(26),
+    port: view.getUint16(34),
+    sequence: view.getUint32(38),
+  })
+  return frame
+}
+
+describe('a flood of live frames', { skip: skipUnless('root', 'ip', 'tcpdump') }, () => {
+  let network: LabNetwork
+  let generator: FloodGenerator
+  const specOf = (spec: FloodSpec): FloodSpec => ({
+    ...spec,
+    sourceMac: network.router.towardsVictim.mac,
+    destinationMac: network.victim.device.mac,
+  })
+  const start = (spec: FloodSpec, packetsPerSecond: number, seconds: number) =>
+    generator.start({
+      spec: specOf(spec),
+      interfaceIndex: network.router.towardsVictim.index,
+      packetsPerSecond,
+      seconds,
+    })
+
+  before(async () => {
+    network = createNetwork()
+    generator = await openFloodGenerator(network.spawn(network.router, FLOOD_PROCESS))
+  })
+  after(() => network.close())
+
+  for (const [name, spec] of Object.entries(VARIANTS)) {
+    test(`${name}: tcpdump finds every checksum right`, async () => {
+      const { namespace, device } = network.victim
+      const args = ['-i', device.name, '-c', '50', '-nn', '-vv', '-Q', 'in', '-l', 'src net 198.18.0.0/15']
+      const tcpdump = withNamespace(namespace, () => spawn('tcpdump', args, { stdio: ['ignore', 'pipe', 'pipe'] }))
+      const text: string[] = []
+      tcpdump.stdout.on('data', (chunk) => text.push(String(chunk)))
+      await once(tcpdump.stderr, 'data')
+      await sleep(100)
+      const ended = once(tcpdump, 'exit')
+      start(spec, 2000, 5)
+      await ended
+      await generator.stop()
+      const output = text.join('')
+      const checked = spec.kind === 'syn' ? /cksum 0x[0-9a-f]+ \(correct\)/g : /\[udp sum ok\]/g
+      assert.equal(output.match(checked)?.length, 50, output.slice(0, 2000))
+      assert.doesNotMatch(output, /bad cksum|incorrect|bad length/)
+    })
+  }
+
+  test('every frame it counts either reached the victim or found its ring full', async () => {
+    const count = () => {
+      const statistics = readStatistics(network.router.towardsVictim.name, network.router.namespace)
+      return (statistics.get('tx_queue_0_xdp_xmit') ?? 0) + (statistics.get('tx_queue_0_xdp_xmit_errors') ?? 0)
+    }
+    const before = count()
+    start(SPEC, 1_000_000, 5)
+    await sleep(500)
+    const { sent } = await generator.stop()
+    assert.equal(count() - before, sent)
+    assert.ok(sent > 0)
+  })
+
+  test('ends by itself at its bound', async () => {
+    start(SPEC, 5000, 0.2)
+    await sleep(600)
+    const { sent, elapsedMs } = await generator.stop()
+    assert.ok(sent > 0 && elapsedMs < 550, `${sent} packets in ${elapsedMs} ms`)
+  })
+})
