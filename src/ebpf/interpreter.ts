@@ -145,7 +145,7 @@ function helperTable(helpers: Readonly<Record<number, Helper>>): (Helper | undef
 function createMapView(store: MapStore, { memory }: Machine, keyAt: number): InterpreterMap {
   const { spec } = store
   const valueAt = keyAt + round8(spec.keyBytes)
-  const valueOf = (entry: number) => memory.bytes.subarray(store.valueAt(entry), store.valueAt(entry) + spec.valueBytes)
+  const valueIn = (entry: number) => memory.bytes.subarray(store.valueAt(entry), store.valueAt(entry) + spec.valueBytes)
   const put = (bytes: Uint8Array, at: number, length: number, what: string) => {
     if (bytes.length !== length)
       throw new RangeError(`a ${what} of map '${spec.name}' has ${length} bytes, not ${bytes.length}`)
@@ -156,7 +156,7 @@ function createMapView(store: MapStore, { memory }: Machine, keyAt: number): Int
     lookup(key) {
       put(key, keyAt, spec.keyBytes, 'key')
       const entry = store.find(keyAt)
-      return entry < 0 ? undefined : valueOf(entry)
+      return entry < 0 ? undefined : valueIn(entry)
     },
     update(key, value) {
       put(key, keyAt, spec.keyBytes, 'key')
@@ -172,7 +172,7 @@ function createMapView(store: MapStore, { memory }: Machine, keyAt: number): Int
       return store.remove(keyAt) === 0
     },
     *entries() {
-      for (const [key, entry] of store.entries()) yield [key, valueOf(entry)] as const
+      for (const [key, entry] of store.entries()) yield [key, valueIn(entry)] as const
     },
   }
 }

@@ -12,7 +12,11 @@ const ENOSPC = -28
 const NO_EXIST = 1
 const EXIST = 2
 
-/** A map inside the interpreter. A per-CPU map has the one value of the one CPU. */
+/**
+ * A map inside the interpreter. A per-CPU map has the one value of the one CPU.
+ * The values of a map lie side by side in one region, so an access that leaves
+ * its value for the next one is no fault here, only in the verifier.
+ */
 export interface MapStore {
   readonly spec: MapSpec
   /** Address of the first value, for programs that read an array without a call. */

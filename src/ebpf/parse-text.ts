@@ -3,6 +3,7 @@ import { AssemblerError } from './assembler-error.js'
 import { plain } from './construct.js'
 import type { Instruction } from './instruction.js'
 import { FORMS_BY_MNEMONIC, type Form, type OperandSyntax } from './instruction-set.js'
+import { LDDW } from './opcodes.js'
 
 /** A line that is an instruction, still without the way to its target. */
 interface Statement {
@@ -93,6 +94,7 @@ function accepts(syntax: OperandSyntax, operand: string): boolean {
 
 function fill(form: Form, operands: readonly string[]): Pick<Statement, 'instruction' | 'target'> {
   const fields: Record<string, number> = { src: form.src, offset: form.offset, imm: form.imm }
+  if (form.opcode === LDDW) fields['immHigh'] = 0
   let target: string | number | undefined
   form.operands.forEach((syntax, index) => {
     const operand = operands[index]

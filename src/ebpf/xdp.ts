@@ -9,7 +9,7 @@ import type { Program } from './program.js'
 export interface XdpInput {
   /** Length on the wire, where `frame` is only its start; bpf_xdp_get_buff_len gives it. */
   readonly wireLengthBytes?: number
-  /** Bytes before the frame, from `data_meta` to `data`; at most 252, a multiple of 4. */
+  /** Bytes before the frame, from `data_meta` to `data`; at most 216, a multiple of 4. */
   readonly metadata?: Uint8Array
   /** Interface index. */
   readonly ingressInterface?: number
@@ -20,7 +20,7 @@ export interface XdpInput {
 
 /** Settings of a machine for XDP programs. */
 export interface XdpOptions extends InterpreterOptions {
-  /** The longest frame that it takes; 65,536 unless told. */
+  /** The longest frame that it takes; 262,144 unless told, as much as tcpdump captures. */
   readonly maxFrameBytes?: number
 }
 
@@ -40,9 +40,11 @@ const CONTEXT = { data: 0, dataEnd: 4, dataMeta: 8, ingress: 12, queue: 16, egre
 /** XDP_PACKET_HEADROOM; its first bytes hold struct xdp_frame, which a program may not overwrite. */
 const HEADROOM = 256
 const FRAME_STRUCT_BYTES = 40
+const MAX_METADATA_BYTES = HEADROOM - FRAME_STRUCT_BYTES
 /** What the kernel's test run gives a frame: a page less struct skb_shared_info, which bounds growth at the tail. */
 const PAGE_ROOM = 4096 - 320
 const ETHERNET_HEADER = 14
+const EACCES = -13
 const EINVAL = -22
 const NOTHING: XdpInput = {}
 
@@ -51,7 +53,7 @@ export function prepare(
   program: Pick<Program, 'instructions' | 'relocations' | 'maps'>,
   options: XdpOptions = {},
 ): XdpMachine {
-  const maxFrameBytes = options.maxFrameBytes ?? 65_536
+  const maxFrameBytes = options.maxFrameBytes ?? 262_144
   const packetBytes = Math.max(HEADROOM + maxFrameBytes, PAGE_ROOM)
   const packet = { at: 0, hardEnd: 0, wireLengthBytes: 0 }
   const { machine, maps, ownAt } = createBase(program, CONTEXT.bytes + packetBytes, xdpHelpers(packet), options)
@@ -65,9 +67,9 @@ export function prepare(
       const { metadata } = input
       if (frame.length > maxFrameBytes)
         throw new RangeError(`a frame of ${frame.length} bytes; this machine takes ${maxFrameBytes}, set maxFrameBytes`)
-      if (metadata && (metadata.length > HEADROOM - 4 || metadata.length & 3))
+      if (metadata && (metadata.length > MAX_METADATA_BYTES || metadata.length & 3))
         throw new RangeError(
-          `metadata of ${metadata.length} bytes; it must be at most ${HEADROOM - 4}, a multiple of 4`,
+          `metadata of ${metadata.length} bytes; make it at most ${MAX_METADATA_BYTES}, a multiple of 4`,
         )
       memory.bytes.set(frame, packet.at + HEADROOM)
       if (metadata) memory.bytes.set(metadata, packet.at + HEADROOM - metadata.length)
@@ -133,8 +135,8 @@ function xdpHelpers(packet: Packet): Record<number, Helper> {
       const { memory, lo } = machine
       const meta = memory.low[REGION.packet] + lo[2]
       const data = dataOf(memory)
-      if (meta < FRAME_STRUCT_BYTES || meta > data || data - meta > HEADROOM - 4 || (data - meta) & 3)
-        return answer(machine, EINVAL)
+      if (meta < FRAME_STRUCT_BYTES || meta > data) return answer(machine, EINVAL)
+      if ((data - meta) & 3) return answer(machine, EACCES)
       setBounds(memory, meta, data, memory.readEnd[REGION.packet])
       return answer(machine, 0)
     },
