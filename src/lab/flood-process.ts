@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoName, lookupElement, TEST_XDP_LIVE_FRAMES, tryTestRun, updateElement } from '../kernel/index.js'
 import { loadProgram } from '../loader/index.js'
 import { startLabChild } from './child.js'
@@ -24,6 +25,7 @@ const SLACK_PACKETS = 48
 /** Below this rate frames are sent one call each, with the thread asleep between. */
 const SLEEPING_RATE = 20_000
 const EINTR = 4
+const MESSAGE_MS = 20
 
 const child = startLabChild()
 let stopping = false
@@ -61,7 +63,8 @@ async function flood(start: FloodStart): Promise<void> {
         `the kernel refused to send live frames (${errnoName(errno)}): the flood needs Linux 5.18 or newer`,
       )
     }
-    await new Promise(setImmediate)
+    // After a signal the order to stop is on its way, but not yet a message.
+    await sleep(errno === EINTR ? MESSAGE_MS : 0)
   }
   child.send({ kind: 'report', elapsedMs: elapsedMs(), ...readState(state.fd) } satisfies FloodReport)
   program.close()
@@ -71,7 +74,7 @@ async function flood(start: FloodStart): Promise<void> {
 async function sendSparsely(run: Parameters<typeof tryTestRun>[0], packetsPerSecond: number): Promise<number> {
   const packets = Math.max(1, Math.round(packetsPerSecond / 1000))
   const errno = tryTestRun({ ...run, repeat: packets, batchSize: packets })
-  await new Promise((resolve) => setTimeout(resolve, (packets / packetsPerSecond) * 1000 - 0.5))
+  await sleep((packets / packetsPerSecond) * 1000 - 0.5)
   return errno
 }
 
