@@ -167,7 +167,10 @@ export interface CastPrimitive {
   readonly span: Span
 }
 
-/** `gateway HOST`: sent by HOST's link address, not by its IP address. */
+/**
+ * `gateway HOST`: sent by HOST's link address, not by its IP address. Only in
+ * trees built by hand: `parseFilter` has the addresses and writes them out.
+ */
 export interface GatewayPrimitive {
   readonly kind: 'gateway'
   readonly protocol: 'ip' | 'arp' | 'rarp' | null

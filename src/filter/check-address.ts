@@ -3,7 +3,7 @@ import type { AddressPrimitive, Direction, Expression, LinkAddressPrimitive, Spa
 import { decnetHost, parseDecnet } from './check-decnet.js'
 import { wrongProtocol } from './check-protocol.js'
 import { type CheckState, fault, known, notOnLinkType, quoted, requireAtMost, requireCarrier } from './check-state.js'
-import { ARP, IP, IP6, RARP } from './names/ether-types.js'
+import { ARP, DECNET, IP, IP6, RARP } from './names/ether-types.js'
 import type { Qualifiers, Value } from './syntax.js'
 
 const ADDRESS_CARRIERS = { ip: [IP], arp: [ARP], rarp: [RARP], ip6: [IP6] }
@@ -47,7 +47,7 @@ export function checkGateway(state: CheckState, qualifiers: Qualifiers, value: V
   if (value.kind !== 'name')
     throw fault(state, `a gateway has a MAC and an IP address; write its name, not ${quoted(state, span)}`, span)
   if (protocol !== null && protocol !== 'ip' && protocol !== 'arp' && protocol !== 'rarp') {
-    throw wrongProtocol(state, qualifiers, 'nothing, ip, arp or rarp')
+    throw wrongProtocol(state, qualifiers, 'a gateway', 'nothing, ip, arp or rarp')
   }
   if (state.mplsLabels > 0 || state.isTunnelled)
     throw fault(state, 'gateway cannot look into mpls, geneve or vxlan; write it before them', span)
@@ -113,7 +113,7 @@ function ipv4Address(state: CheckState, qualifiers: Qualifiers, word: number, ma
   const { protocol } = qualifiers
   requirePlainDirection(state, qualifiers)
   if (protocol !== null && protocol !== 'ip' && protocol !== 'arp' && protocol !== 'rarp') {
-    throw wrongProtocol(state, qualifiers, 'nothing, ip, arp or rarp')
+    throw wrongProtocol(state, qualifiers, 'an IPv4 address', 'nothing, ip, arp or rarp')
   }
   const carriers = protocol !== null ? ADDRESS_CARRIERS[protocol] : state.mplsLabels > 0 ? [IP] : [IP, ARP, RARP]
   const carried = carriers.map((type) => requireCarrier(state, type, span))
@@ -149,7 +149,8 @@ function ipv6Address(
     throw fault(state, `${quoted(state, span)} is a network, not a host; write net before it`, span)
   }
   requirePlainDirection(state, qualifiers)
-  if (protocol !== null && protocol !== 'ip6') throw wrongProtocol(state, qualifiers, 'nothing or ip6')
+  if (protocol !== null && protocol !== 'ip6')
+    throw wrongProtocol(state, qualifiers, 'an IPv6 address', 'nothing or ip6')
   const carried = requireCarrier(state, IP6, span)
   const direction = qualifiers.direction ?? 'src-or-dst'
   const node: AddressPrimitive = { kind: 'address', protocol, direction, family: 6, words, mask, span }
@@ -189,7 +190,7 @@ function stationAddress(state: CheckState, qualifiers: Qualifiers, bytes: readon
 }
 
 function decnetAddress(state: CheckState, qualifiers: Qualifiers, value: Value): Expression {
-  if (qualifiers.type === 'net') throw wrongProtocol(state, qualifiers, 'nothing, ip, arp, rarp or ip6')
+  if (qualifiers.type === 'net') throw wrongProtocol(state, qualifiers, 'a network', 'nothing, ip, arp, rarp or ip6')
   requirePlainDirection(state, qualifiers)
   const address = value.kind === 'ipv4' ? parseDecnet(value.text) : null
   if (address === null) {
@@ -199,7 +200,7 @@ function decnetAddress(state: CheckState, qualifiers: Qualifiers, value: Value):
       value.span,
     )
   }
-  requireCarrier(state, 0x6003, value.span)
+  requireCarrier(state, DECNET, value.span)
   return decnetHost(address, qualifiers.direction, value.span)
 }
 
@@ -209,18 +210,15 @@ function namedNetwork(state: CheckState, qualifiers: Qualifiers, { text, span }:
   const found = state.options.resolver?.network?.(text)
   const address = found === undefined ? null : parseIpv4(found)
   if (!address) throw unknownName(state, 'network', text, span)
-  // As a number, so that trailing zero bytes fall away before it is moved left.
-  let { word } = address
-  while (word !== 0 && word % 256 === 0) word /= 256
   requireNetworkProtocol(state, qualifiers, span)
-  return network(state, qualifiers, word, span)
+  return ipv4Address(state, qualifiers, address.word, prefixMask(address.bits), span)
 }
 
 function namedHost(state: CheckState, qualifiers: Qualifiers, name: Name): Expression {
   const { protocol } = qualifiers
   if (protocol === 'link') return namedStation(state, qualifiers, name)
   if (protocol !== null && !(protocol in ADDRESS_CARRIERS))
-    throw wrongProtocol(state, qualifiers, 'nothing, ip, arp, rarp or ip6')
+    throw wrongProtocol(state, qualifiers, 'the name of a host', 'nothing, ip, arp, rarp or ip6')
   requirePlainDirection(state, qualifiers)
   const primitives = hostAddresses(state, name).flatMap((text) => {
     const four = protocol === 'ip6' ? null : parseIpv4(text)

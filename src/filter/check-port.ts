@@ -22,7 +22,7 @@ interface Port {
 export function checkPort(state: CheckState, qualifiers: Qualifiers, value: Value): PortPrimitive {
   const transport = TRANSPORTS.find((name) => name === qualifiers.protocol) ?? null
   if (transport === null && qualifiers.protocol !== null)
-    throw wrongProtocol(state, qualifiers, 'nothing, tcp, udp or sctp')
+    throw wrongProtocol(state, qualifiers, 'a port', 'nothing, tcp, udp or sctp')
   requirePlainDirection(state, qualifiers)
   const { span } = value
   const [low, high] = readPorts(state, qualifiers, value, transport)
@@ -65,7 +65,8 @@ function readPort(state: CheckState, text: string, transport: Transport | null, 
   const service = findService(text)
   if (!service) throw fault(state, `no service is called "${text}"; write the port number`, span)
   if (transport !== null) {
-    const number = service[transport]
+    // A name of TCP and UDP counts as a plain number, which SCTP may use too.
+    const number = service[transport] ?? (service.tcp === service.udp ? service.tcp : undefined)
     if (number !== undefined) return { number, transport }
     const used = TRANSPORTS.filter((name) => service[name] !== undefined).join(' and ')
     throw fault(

@@ -1,26 +1,10 @@
 import type { Expression, IpProtocolPrimitive, LinkProtocolPrimitive, Span } from './ast.js'
 import { type CheckState, fault, known, notOnLinkType, quoted, requireAtMost, requireCarrier } from './check-state.js'
 import { ETHER_TYPES, IP, IP6, LLC_SAPS } from './names/ether-types.js'
-import { findIpProtocol } from './names/ip-protocols.js'
+import { findIpProtocol, IP_WORDS } from './names/ip-protocols.js'
 import { ISIS_PDU_TYPES, ISO_PROTOCOLS } from './names/iso.js'
 import type { ProtocolName } from './names/keywords.js'
 import type { Qualifiers, Value } from './syntax.js'
-
-/** Protocols in an IP header that are words of the language: which IP versions carry them, and their numbers. */
-const IP_WORDS: Readonly<Partial<Record<ProtocolName, { family: 4 | 6 | null; protocol: number }>>> = {
-  sctp: { family: null, protocol: 132 },
-  tcp: { family: null, protocol: 6 },
-  udp: { family: null, protocol: 17 },
-  ah: { family: null, protocol: 51 },
-  esp: { family: null, protocol: 50 },
-  pim: { family: null, protocol: 103 },
-  icmp: { family: 4, protocol: 1 },
-  igmp: { family: 4, protocol: 2 },
-  igrp: { family: 4, protocol: 9 },
-  vrrp: { family: 4, protocol: 112 },
-  carp: { family: 4, protocol: 112 },
-  icmp6: { family: 6, protocol: 58 },
-}
 
 const ISO_SAP = 0xfe
 
@@ -66,7 +50,7 @@ export function checkProto(state: CheckState, qualifiers: Qualifiers, value: Val
       requireAtMost(state, 'IS-IS PDU type', number, 31, span)
       return isoProtocol(state, 'isis', [number], span)
     default:
-      throw wrongProtocol(state, qualifiers, 'nothing, ip, ip6, ether, iso or isis')
+      throw wrongProtocol(state, qualifiers, 'a protocol', 'nothing, ip, ip6, ether, iso or isis')
   }
 }
 
@@ -75,7 +59,7 @@ export function checkProtocolChain(state: CheckState, qualifiers: Qualifiers, va
   const { protocol } = qualifiers
   const number = protocolNumber(state, protocol, value)
   if (protocol !== null && protocol !== 'ip' && protocol !== 'ip6') {
-    throw wrongProtocol(state, qualifiers, 'nothing, ip or ip6')
+    throw wrongProtocol(state, qualifiers, 'a chain of headers', 'nothing, ip or ip6')
   }
   checkedNumber(state, number, value.span)
   if (state.linkType.isVariable || state.isTunnelled)
@@ -88,10 +72,12 @@ export function checkProtocolChain(state: CheckState, qualifiers: Qualifiers, va
   )
 }
 
-/** The error for a protocol before a type of value that does not go with it. */
-export function wrongProtocol(state: CheckState, qualifiers: Qualifiers, expected: string) {
-  const message = `${quoted(state, qualifiers.span)} does not go together; use another protocol, or join two primitives by "and"`
-  return fault(state, message, qualifiers.span, `before "${qualifiers.type ?? 'host'}" ${expected}`)
+/** The error for a protocol that does not go with a type of value; `expected` lists those that do. */
+export function wrongProtocol(state: CheckState, qualifiers: Qualifiers, what: string, expected: string) {
+  const { start } = qualifiers.span
+  const word = /^\S+/.exec(state.source.slice(start))?.[0] ?? ''
+  const message = `"${word}" cannot qualify ${what}; write ${expected} before it, or join two primitives by "and"`
+  return fault(state, message, { start, end: start + word.length }, expected)
 }
 
 function checkedNumber(state: CheckState, number: number, span: Span): number {

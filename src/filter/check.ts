@@ -1,5 +1,6 @@
 import type {
   Arithmetic,
+  BinaryValue,
   CastPrimitive,
   EncapsulationPrimitive,
   Expression,
@@ -22,6 +23,7 @@ import {
 } from './check-state.js'
 import { type Feature, hasFeature, linkTypeOf } from './link-type.js'
 import { IP, IP6 } from './names/ether-types.js'
+import { ATM_WORDS, TELEPHONY_FIELDS } from './names/telephony.js'
 import type { FilterOptions } from './options.js'
 import type { CastSyntax, ChainSyntax, Syntax, ValueSyntax } from './syntax.js'
 
@@ -29,22 +31,6 @@ import type { CastSyntax, ChainSyntax, Syntax, ValueSyntax } from './syntax.js'
 const LEFT_DEEP = 64
 
 const LARGEST_ID = { vlan: 0xfff, mpls: 0xfffff, pppoed: 0, pppoes: 0xffff, geneve: 0xffffff, vxlan: 0xffffff }
-
-const LARGEST_FIELD: Readonly<Record<string, number>> = {
-  vpi: 0xff,
-  vci: 0xffff,
-  sio: 0xff,
-  opc: 0x3fff,
-  dpc: 0x3fff,
-  sls: 0xf,
-  hsio: 0xff,
-  hopc: 0x3fff,
-  hdpc: 0x3fff,
-  hsls: 0xf,
-}
-
-/** ATM words among the telephony primitives; the others are of SS7. */
-const ATM_WORDS: ReadonlySet<string> = new Set(['vpi', 'vci', 'lane', 'connectmsg', 'metaconnect'])
 
 /**
  * Judges what the parser read, from left to right, and resolves it: qualifiers,
@@ -106,16 +92,21 @@ function checkChain(state: CheckState, { operator, operands }: ChainSyntax): Exp
   )
 }
 
-/** Both trees read the operands in the order of the text, which is what their meaning depends on. */
+/** Every tree reads the operands in the order of the text, which is what their meaning depends on. */
 function fold(state: CheckState, operator: 'and' | 'or', operands: readonly Expression[]): Expression {
-  if (operands.length <= LEFT_DEEP) return operands.reduce((left, right) => joined(state, operator, left, right))
+  return operands.length <= LEFT_DEEP ? leftDeep(state, operator, operands) : balanced(state, operator, operands)
+}
+
+function leftDeep(state: CheckState, operator: 'and' | 'or', operands: readonly Expression[]): Expression {
+  return operands.reduce((left, right) => joined(state, operator, left, right))
+}
+
+/** Its leaves are half as deep as they may be, so that it still has this shape after it was printed and parsed. */
+function balanced(state: CheckState, operator: 'and' | 'or', operands: readonly Expression[]): Expression {
+  if (operands.length <= LEFT_DEEP / 2) return leftDeep(state, operator, operands)
   const middle = operands.length >> 1
-  return joined(
-    state,
-    operator,
-    fold(state, operator, operands.slice(0, middle)),
-    fold(state, operator, operands.slice(middle)),
-  )
+  const left = balanced(state, operator, operands.slice(0, middle))
+  return joined(state, operator, left, balanced(state, operator, operands.slice(middle)))
 }
 
 function joined(state: CheckState, operator: 'and' | 'or', left: Expression, right: Expression): Expression {
@@ -182,18 +173,22 @@ function checkArithmetic(state: CheckState, node: Arithmetic): void {
     case 'binary':
       checkArithmetic(state, node.left)
       checkArithmetic(state, node.right)
-      if (node.right.kind !== 'constant') return
-      if ((node.operator === '/' || node.operator === '%') && node.right.value === 0) {
-        throw fault(state, 'this divides by zero; write another divisor', node.right.span)
-      }
-      if (node.operator === '<<' || node.operator === '>>')
-        requireAtMost(state, 'shift', node.right.value, 31, node.right.span)
+      checkRightSide(state, node)
       return
     case 'packet':
       checkArithmetic(state, node.offset)
       if (node.base === 'radio') requireFeature(state, 'radio', 'radio header', node)
       requireHeader(state, node.base, node.span)
   }
+}
+
+/** Constant divisors and shifts; what only calculation would tell ends in no match when it happens. */
+function checkRightSide(state: CheckState, { operator, right }: BinaryValue): void {
+  if (right.kind !== 'constant') return
+  if ((operator === '/' || operator === '%') && right.value === 0) {
+    throw fault(state, 'this divides by zero; write another divisor', right.span)
+  }
+  if (operator === '<<' || operator === '>>') requireAtMost(state, 'shift', right.value, 31, right.span)
 }
 
 function checkEncapsulation(state: CheckState, node: EncapsulationPrimitive): Expression {
@@ -245,7 +240,7 @@ function checkTelephony(state: CheckState, node: TelephonyPrimitive): Expression
   const { field, value, span } = node
   if (ATM_WORDS.has(field)) requireFeature(state, 'atm', 'ATM header', node)
   else requireFeature(state, 'ss7', 'SS7 header', node)
-  requireAtMost(state, field, value, LARGEST_FIELD[field] ?? 1, span)
+  requireAtMost(state, field, value, TELEPHONY_FIELDS.get(field) ?? 1, span)
   // LAN emulation: an Ethernet frame follows.
   if (field === 'lane') state.linkType = linkTypeOf('EN10MB')
   return node

@@ -87,7 +87,7 @@ export function unexpected(cursor: Cursor, expected: string): FilterError {
   const token = peek(cursor)
   const shown = cursor.source.slice(token.span.start, token.span.end)
   const what = token.kind === 'end' ? 'the expression ends too early' : `"${shown}" cannot stand here`
-  return new FilterError(`${what}; see below what can`, cursor.source, token.span, expected)
+  return new FilterError(`${what}; write ${expected}`, cursor.source, token.span, expected)
 }
 
 /** An error about a part of the expression that the parser stands in. */

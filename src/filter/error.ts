@@ -24,8 +24,8 @@ const WINDOW = 96
 
 /**
  * The message, the expression, a caret line under the fault, and what was
- * expected there, indented by two columns. Of a long expression only the part
- * around the fault is shown.
+ * expected there unless the message says it, indented by two columns. Of a
+ * long expression only the part around the fault is shown.
  */
 export function formatFilterError(error: FilterError): string {
   const { source, span, message, expected } = error
@@ -39,6 +39,7 @@ export function formatFilterError(error: FilterError): string {
   const column = before.length + span.start - start
   const width = Math.max(1, Math.min(span.end, end) - span.start)
   const lines = [message, `  ${before}${shown}${after}`, `  ${' '.repeat(column)}${'^'.repeat(width)}`]
-  if (expected !== undefined) lines.push(`  ${' '.repeat(Math.min(column, 24))}expected ${expected}`)
+  if (expected !== undefined && !message.includes(expected))
+    lines.push(`  ${' '.repeat(Math.min(column, 24))}expected ${expected}`)
   return lines.join('\n')
 }

@@ -2,7 +2,7 @@
 export interface NameResolver {
   /** IPv4 and IPv6 addresses of a host, as text. */
   host?(name: string): readonly string[] | undefined
-  /** The IPv4 address of a network, as text; trailing zero bytes are not part of it. */
+  /** The address of an IPv4 network as text, with as many parts as count: `192.0.2` is a /24, `192.0.2.0` one address. */
   network?(name: string): string | undefined
   /** The MAC address of a host, as text. */
   ethernet?(name: string): string | undefined

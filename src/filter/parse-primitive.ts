@@ -16,6 +16,7 @@ import {
 import type { Token } from './lexer.js'
 import { LLC_SUPERVISORY, LLC_UNNUMBERED } from './names/llc.js'
 import { PF_ACTIONS, PF_REASONS } from './names/packet-filter.js'
+import { ATM_CIRCUITS, TELEPHONY_FIELDS, TELEPHONY_SIGNALS } from './names/telephony.js'
 import { WLAN_DIRECTIONS, WLAN_SUBTYPES, WLAN_TYPES } from './names/wlan.js'
 import { isRelationOperator } from './parse-arithmetic.js'
 import type { Syntax } from './syntax.js'
@@ -29,27 +30,6 @@ import type { Syntax } from './syntax.js'
  *         | circuit | signal | field ( number | comparison number | '(' number { 'or' number } ')' )
  * wlan    = 'type' (number | name) [ 'subtype' (number | name) ] | 'subtype' name | 'dir' (number | name)
  */
-
-/** Fixed ATM circuits with virtual path 0: the virtual channels they use. */
-const CIRCUITS: ReadonlyMap<string, readonly number[]> = new Map([
-  ['metac', [1]],
-  ['bcc', [2]],
-  ['oamf4sc', [3]],
-  ['oamf4ec', [4]],
-  ['sc', [5]],
-  ['ilmic', [16]],
-  ['oam', [3, 4]],
-  ['oamf4', [3, 4]],
-])
-
-/** ATM and SS7 words that stand alone; as a primitive they equal 1. */
-const SIGNALS: ReadonlySet<string> = new Set([
-  ...['lane', 'connectmsg', 'metaconnect', 'fisu', 'lssu', 'msu', 'hfisu', 'hlssu', 'hmsu'],
-])
-
-const TELEPHONY_FIELDS: ReadonlySet<string> = new Set([
-  ...['vpi', 'vci', 'sio', 'opc', 'dpc', 'sls', 'hsio', 'hopc', 'hdpc', 'hsls'],
-])
 
 /** The primitive that begins with a reserved word other than a protocol or qualifier; null when none does. */
 export function parseKeywordPrimitive(cursor: Cursor): Syntax | null {
@@ -238,7 +218,7 @@ function maskedOr(cursor: Cursor, mask: number, byName: () => number): number {
 
 function parseTelephony(cursor: Cursor, word: string): Syntax | null {
   const { span } = peek(cursor)
-  const circuits = CIRCUITS.get(word)
+  const circuits = ATM_CIRCUITS.get(word)
   if (circuits) {
     cursor.at++
     const channels = circuits.map((value): Syntax => ({ kind: 'telephony', field: 'vci', operator: '=', value, span }))
@@ -247,7 +227,7 @@ function parseTelephony(cursor: Cursor, word: string): Syntax | null {
     const path: Syntax = { kind: 'telephony', field: 'vpi', operator: '=', value: 0, span }
     return { kind: 'chain', operator: 'and', operands: [path, channel], span }
   }
-  if (SIGNALS.has(word)) {
+  if (TELEPHONY_SIGNALS.has(word)) {
     cursor.at++
     return { kind: 'telephony', field: word, operator: '=', value: 1, span }
   }

@@ -54,7 +54,7 @@ type Part =
   | { kind: 'arithmetic'; value: Arithmetic }
 
 const PRIMITIVE = 'a primitive such as tcp, host 192.0.2.1, port 53 or ip[8] < 64'
-const OPERATOR = '"and", "or" or the end of the expression'
+const CONNECTIVE = '"and" or "or" before it'
 
 const DIRECTIONS: ReadonlySet<string> = new Set(['src', 'dst', 'addr1', 'addr2', 'addr3', 'addr4', 'ra', 'ta'])
 const DIRECTED_TYPES: ReadonlySet<string> = new Set(['host', 'net', 'port', 'portrange'])
@@ -68,7 +68,7 @@ export function parse(source: string): Syntax | null {
   const cursor = openCursor(source)
   if (peek(cursor).kind === 'end') return null
   const { node } = parseExpression(cursor, null)
-  if (peek(cursor).kind !== 'end') throw unexpected(cursor, OPERATOR)
+  if (peek(cursor).kind !== 'end') throw unexpected(cursor, CONNECTIVE)
   return node
 }
 

@@ -39,7 +39,7 @@ export interface ChainSyntax {
   readonly span: Span
 }
 
-export interface NotSyntax {
+interface NotSyntax {
   readonly kind: 'not'
   readonly operand: Syntax
   readonly span: Span
@@ -54,7 +54,7 @@ export interface ValueSyntax {
 }
 
 /** A protocol name that stands alone: `tcp`. */
-export interface ProtocolSyntax {
+interface ProtocolSyntax {
   readonly kind: 'protocol'
   readonly name: ProtocolName
   readonly span: Span

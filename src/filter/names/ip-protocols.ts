@@ -1,3 +1,5 @@
+import type { ProtocolName } from './keywords.js'
+
 /** IP protocol numbers by name: the IANA registry "Protocol Numbers" with the names of protocols(5). */
 const PROTOCOLS: ReadonlyMap<string, number> = new Map([
   ['ip', 0],
@@ -74,4 +76,20 @@ const PROTOCOLS: ReadonlyMap<string, number> = new Map([
 /** The number of an IP protocol by its name, in any case of letters; undefined when there is none. */
 export function findIpProtocol(name: string): number | undefined {
   return PROTOCOLS.get(name.toLowerCase())
+}
+
+/** Protocols in an IP header that are words of the language: which IP versions carry them, and their numbers. */
+export const IP_WORDS: Readonly<Partial<Record<ProtocolName, { family: 4 | 6 | null; protocol: number }>>> = {
+  sctp: { family: null, protocol: 132 },
+  tcp: { family: null, protocol: 6 },
+  udp: { family: null, protocol: 17 },
+  ah: { family: null, protocol: 51 },
+  esp: { family: null, protocol: 50 },
+  pim: { family: null, protocol: 103 },
+  icmp: { family: 4, protocol: 1 },
+  igmp: { family: 4, protocol: 2 },
+  igrp: { family: 4, protocol: 9 },
+  vrrp: { family: 4, protocol: 112 },
+  carp: { family: 4, protocol: 112 },
+  icmp6: { family: 6, protocol: 58 },
 }

@@ -6,7 +6,7 @@
  */
 
 /** Words that can qualify a value (`tcp port 80`) or stand alone (`tcp`). */
-export const PROTOCOL_NAMES = [
+const PROTOCOL_NAMES = [
   ...['link', 'ip', 'arp', 'rarp', 'sctp', 'tcp', 'udp', 'icmp', 'igmp', 'igrp', 'pim', 'vrrp', 'carp', 'radio'],
   ...['ip6', 'icmp6', 'ah', 'esp', 'atalk', 'aarp', 'decnet', 'lat', 'sca', 'moprc', 'mopdl'],
   ...['iso', 'esis', 'isis', 'l1', 'l2', 'iih', 'lsp', 'snp', 'csnp', 'psnp', 'clnp', 'stp', 'ipx', 'netbeui'],
