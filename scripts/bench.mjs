@@ -1,5 +1,5 @@
 /** `npm run bench -- NAME …`: one benchmark, in this process; without a name, what there is. */
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { exitOnFailure, prepare, ROOT } from './prepare.mjs'
@@ -7,11 +7,11 @@ import { exitOnFailure, prepare, ROOT } from './prepare.mjs'
 const [name, ...args] = process.argv.slice(2)
 exitOnFailure(() => prepare({ tests: true }))
 
-const folder = join(ROOT, 'build/bench')
+const folder = join(ROOT, 'bench')
 const names = existsSync(folder)
   ? readdirSync(folder)
-      .filter((file) => file.endsWith('.js') && !file.endsWith('.test.js'))
-      .map((file) => file.slice(0, -'.js'.length))
+      .filter(isBenchmark)
+      .map((file) => file.replace(/\.ts$/, ''))
   : []
 
 if (name === undefined) {
@@ -20,7 +20,12 @@ if (name === undefined) {
   console.error(`sluice: there is no benchmark "${name}"; choose one of: ${names.join(', ')}`)
   process.exitCode = 2
 } else {
-  const file = join(folder, `${name}.js`)
+  const file = join(ROOT, 'build/bench', `${name}.js`)
   process.argv = [process.execPath, file, ...args]
   await import(pathToFileURL(file).href)
+}
+
+/** What others import is a part of benchmarks, not one that can be run. */
+function isBenchmark(file) {
+  return /^[^.]+\.ts$/.test(file) && !/^export /m.test(readFileSync(join(folder, file), 'utf8'))
 }

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { type RunningDrop, startDrop } from '../control/index.js'
 import { formatDuration, parseDuration } from './duration.js'
 import { EXPRESSION_HELP, note, print, printJson } from './output.js'
@@ -23,7 +23,11 @@ export function dropCommand(): Command {
     .requiredOption('--on <device>', 'network device whose received packets are judged')
     .option('--for <duration>', 'how long: 30s, 10m, 1h', parseDuration)
     .option('--generic', 'run the rule after the driver, where that has no native XDP; costs about four times as much')
-    .option('--keep <prefix>', 'never drop what comes from this address or prefix; can be repeated', collect, [])
+    .addOption(
+      new Option('--keep <prefix>', 'never drop what comes from this address or prefix; can be repeated')
+        .argParser(collect)
+        .default([], 'none'),
+    )
     .option('--no-keep-ssh', 'do not spare the address that your SSH session comes from')
     .option('--json', 'one JSON document with the totals on standard output, at the end')
     .addHelpText(
@@ -47,33 +51,46 @@ function collect(value: string, before: readonly string[]): string[] {
 async function drop(expression: string, options: DropOptions): Promise<void> {
   // Listening comes first: a signal between attaching and listening would end without the totals.
   const ended = endOf(options.for)
-  const running = startDrop({
-    expression,
-    device: options.on,
-    mode: options.generic === true ? 'generic' : null,
-    keep: options.keep,
-    keepSsh: options.keepSsh,
-  })
-  const startedAt = performance.now()
   try {
-    announce(running, options)
-    const show = await openDisplay()
-    const line = liveLine(running, startedAt)
-    const timer = setInterval(() => show.update(line()), TICK_MS)
-    const reason = await ended.promise
-    clearInterval(timer)
-    show.close()
-    summarize(expression, running, options, reason, performance.now() - startedAt)
+    const running = startDrop({
+      expression,
+      device: options.on,
+      mode: options.generic === true ? 'generic' : null,
+      keep: options.keep,
+      keepSsh: options.keepSsh,
+    })
+    try {
+      await watch(expression, running, options, ended.promise)
+    } finally {
+      running.close()
+    }
   } finally {
-    running.close()
     ended.cancel()
   }
 }
 
-function announce({ mode, warning, kept }: RunningDrop, { on, for: forMs }: DropOptions): void {
+async function watch(
+  expression: string,
+  running: RunningDrop,
+  options: DropOptions,
+  ended: Promise<string>,
+): Promise<void> {
+  const startedAt = performance.now()
+  announce(running, options)
+  const show = await openDisplay()
+  const line = liveLine(running, startedAt)
+  const timer = setInterval(() => show.update(line()), TICK_MS)
+  const endedBy = await ended
+  clearInterval(timer)
+  show.close()
+  summarize(expression, running, options, endedBy, performance.now() - startedAt)
+}
+
+function announce({ mode, warning, kept }: RunningDrop, { on, for: forMs, keepSsh }: DropOptions): void {
   const until = forMs === undefined ? 'until Ctrl-C' : `for ${formatDuration(forMs)}`
   note(`dropping at ${on} (${mode}), ${until}`)
   for (const what of kept) note(`never dropped: what comes from ${what}`)
+  if (kept.length === 0 && keepSsh) note('no SSH session found, nothing is spared; name your own address with --keep')
   if (warning !== null) note(`warning: ${warning}`)
 }
 
