@@ -80,7 +80,8 @@ function equal(left: Value, right: Value): Condition {
     return matchesMask(shift.value, (-1 << shift.constant) >>> 0, (c << shift.constant) >>> 0)
   const bits = constantOperand(left, '&')
   const oneBit = possibleBits(left)
-  if (bits !== null && c === oneBit && (oneBit & (oneBit - 1)) === 0) return not(decided('=', left, constant(0)))
+  if (bits !== null && c !== 0 && c === oneBit && (oneBit & (oneBit - 1)) === 0)
+    return not(decided('=', left, constant(0)))
   return decided('=', left, right)
 }
 
@@ -107,7 +108,7 @@ export function outcomeByRange({ operator, left, right }: Test): boolean | null 
   const least = (value: Value) => (value.kind === 'constant' ? value.value : 0)
   switch (operator) {
     case '=':
-      if (left.kind === 'constant' && right.kind === 'constant') return left.value === right.value
+      if (left.max === least(left) && right.max === least(right)) return left.max === right.max
       return left.max < least(right) || right.max < least(left) || misfits(left, right) ? false : null
     case '>':
       return least(left) > right.max ? true : left.max <= least(right) ? false : null

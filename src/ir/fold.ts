@@ -1,5 +1,5 @@
 import type { ArithmeticOperator } from '../filter/index.js'
-import { type Binary, compute, constant, MAX_U32, type Place, type Value } from './value.js'
+import { type Binary, compute, constant, divides, MAX_U32, type Place, type Value } from './value.js'
 
 /**
  * Arithmetic that folds while it builds, so that equal values meet under one
@@ -11,8 +11,8 @@ import { type Binary, compute, constant, MAX_U32, type Place, type Value } from 
  *     x + 0, x << 0    = x                   (x >> a) << b       = (x >> (a - b)) & ~(2^b - 1)
  *     x & 0, x * 0     = 0                   x & m               = x where m covers x
  *
- * `x & 0` drops the reads of x, as libpcap's optimiser does; no other rule
- * drops a read.
+ * `x & 0` and `x * 0` drop the reads of x, as libpcap's optimizer does; no
+ * other rule drops a read, and none a division.
  */
 export function binary(operator: ArithmeticOperator, left: Value, right: Value): Value {
   if (left.kind === 'constant' && right.kind === 'constant') {
@@ -46,20 +46,25 @@ function withConstant(operator: ArithmeticOperator, left: Value, c: number): Val
     case '-':
       return withConstant('+', left, -c >>> 0)
     case '*':
-      if (c === 0) return constant(0)
+      if (c === 0) return divides(left) ? zeroOf(left) : constant(0)
       return isPowerOfTwo(c) ? withConstant('<<', left, Math.log2(c)) : reassociated('*', left, c)
     case '/':
       return isPowerOfTwo(c) ? withConstant('>>', left, Math.log2(c)) : plain('/', left, constant(c))
     case '%':
       return isPowerOfTwo(c) ? withConstant('&', left, c - 1) : plain('%', left, constant(c))
     case '&':
-      return masked(left, c)
+      return c === 0 && !divides(left) ? constant(0) : masked(left, c)
     case '<<':
     case '>>':
-      return c > 31 ? constant(0) : shifted(operator, left, c)
+      return c > 31 ? zeroOf(left) : shifted(operator, left, c)
     default:
       return reassociated(operator, left, c)
   }
+}
+
+/** 0 where x can be computed at all: what is left of x when its last bit is gone. */
+function zeroOf(left: Value): Value {
+  return left.canFail ? plain('&', left, constant(0)) : constant(0)
 }
 
 /** `(x op a) op c = x op (a op c)` for the associative operators. */
@@ -73,14 +78,14 @@ function masked(left: Value, mask: number): Value {
   const inner = constantOperand(left, '&')
   if (inner !== null) return masked(inner.value, (inner.constant & mask) >>> 0)
   const useful = (mask & possibleBits(left)) >>> 0
-  if (useful === 0) return constant(0)
+  if (useful === 0) return zeroOf(left)
   // The bits that x cannot have are taken out of the mask, so that one test has one spelling.
   return useful === possibleBits(left) ? left : plain('&', left, constant(useful))
 }
 
 function shifted(operator: '<<' | '>>', left: Value, c: number): Value {
   const same = constantOperand(left, operator)
-  if (same !== null) return shifted2(operator, same.value, same.constant + c)
+  if (same !== null) return shiftedOnce(operator, same.value, same.constant + c)
   const opposite = constantOperand(left, operator === '<<' ? '>>' : '<<')
   if (opposite !== null) {
     const { value, constant: a } = opposite
@@ -90,8 +95,8 @@ function shifted(operator: '<<' | '>>', left: Value, c: number): Value {
   return plain(operator, left, constant(c))
 }
 
-function shifted2(operator: '<<' | '>>', value: Value, by: number): Value {
-  return by > 31 ? constant(0) : plain(operator, value, constant(by))
+function shiftedOnce(operator: '<<' | '>>', value: Value, by: number): Value {
+  return by > 31 ? zeroOf(value) : plain(operator, value, constant(by))
 }
 
 /** Left by `by` bits, or right where `by` is negative. */
@@ -145,7 +150,7 @@ export function possibleBits(value: Value): number {
 }
 
 function plain(operator: ArithmeticOperator, left: Value, right: Value): Binary {
-  const divides = operator === '/' || operator === '%'
+  const isDivision = operator === '/' || operator === '%'
   return {
     kind: 'binary',
     operator,
@@ -153,7 +158,7 @@ function plain(operator: ArithmeticOperator, left: Value, right: Value): Binary 
     right,
     key: `(${left.key} ${operator} ${right.key})`,
     max: maximum(operator, left, right),
-    canFail: left.canFail || right.canFail || (divides && !isNonZeroConstant(right)),
+    canFail: left.canFail || right.canFail || (isDivision && !isNonZeroConstant(right)),
   }
 }
 

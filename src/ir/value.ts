@@ -110,3 +110,12 @@ export function loadsOf(value: Value, into: Load[] = []): Load[] {
   }
   return into
 }
+
+/** True where computing the value can meet a division by zero. */
+export function divides(value: Value): boolean {
+  if (value.kind === 'load') return value.base !== null && divides(value.base)
+  if (value.kind !== 'binary') return false
+  const isDivision = value.operator === '/' || value.operator === '%'
+  const isSafe = value.right.kind === 'constant' && value.right.value !== 0
+  return (isDivision && !isSafe) || divides(value.left) || divides(value.right)
+}

@@ -25,7 +25,7 @@ import {
   R10,
   store,
 } from '../../ebpf/index.js'
-import type { Graph, Test, Value } from '../../ir/index.js'
+import type { Graph, Node, Value } from '../../ir/index.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { PACKET, PACKET_END, WIRE_LENGTH } from './evaluate.js'
 
@@ -72,7 +72,7 @@ const LICENSE = 'Dual BSD/GPL'
 export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOptions = {}): Program {
   const { name = 'sluice_rules', counters = true, multiBuffer = false, wireLength: source = 'frame' } = options
   const metadata = source === 'metadata'
-  const hasLength = metadata || graph.nodes.some((node) => node.kind === 'decision' && asksLength(node.test))
+  const hasLength = metadata || graph.nodes.some(asksLength)
   // Without the length in R9, the counters of a frame in several buffers ask for it in the end.
   const keepsContext = multiBuffer && counters && !hasLength
   const pool = [R0, R1, R2, R3, R4, R5, ...(keepsContext ? [] : [R6]), ...(hasLength ? [] : [R9])]
@@ -179,8 +179,10 @@ function addBytes(counter: typeof R0, bytes: typeof R0): Item[] {
   return [load('u64', R1, counter, 8), alu64('add', R1, bytes), store('u64', counter, 8, R1)]
 }
 
-function asksLength({ left, right }: Test): boolean {
-  return hasLengthIn(left) || hasLengthIn(right)
+function asksLength(node: Node): boolean {
+  if (node.kind === 'leaf') return false
+  if (node.kind === 'check') return hasLengthIn(node.base)
+  return hasLengthIn(node.test.left) || hasLengthIn(node.test.right)
 }
 
 function hasLengthIn(value: Value | null): boolean {

@@ -1,6 +1,6 @@
 import { outcomeByRange, type Test } from '../condition.js'
 import { createGraphBuilder, type Decision, type Graph, type NodeId } from '../graph.js'
-import { loadsOf, type Value } from '../value.js'
+import { divides, loadsOf, type Value } from '../value.js'
 
 /** How far behind each base bytes are read, by the key of the base; the packet's start has the key ''. */
 type Extents = ReadonlyMap<string, number>
@@ -52,14 +52,6 @@ function afterChecks(
   const yes = rebuilt[outcome === false ? node.no : node.yes]!
   const no = rebuilt[outcome === true ? node.yes : node.no]!
   return yes === no && !canStillFail ? yes : decision(node.test, yes, no, rebuilt[node.fail]!)
-}
-
-/** True where computing the value can meet a division by zero. */
-export function divides(value: Value): boolean {
-  if (value.kind === 'load') return value.base !== null && divides(value.base)
-  if (value.kind !== 'binary') return false
-  const isDivision = value.operator === '/' || value.operator === '%'
-  return (isDivision && value.right.kind !== 'constant') || divides(value.left) || divides(value.right)
 }
 
 function needsOf({ nodes }: Graph): Extents[] {
