@@ -128,11 +128,6 @@ export function addressOf(memory: ArrayBufferView): bigint {
   return koffi.address(memory) as bigint
 }
 
-/** The memory at `address` as an ArrayBuffer that owns nothing: unmap it last. */
-export function viewOf(address: bigint, lengthBytes: number): ArrayBuffer {
-  return koffi.view(address, lengthBytes) as ArrayBuffer
-}
-
 /** Closes a descriptor; a descriptor that is closed already is left alone. */
 export function closeDescriptor(fd: number): void {
   trySyscall('close', fd)
