@@ -1,6 +1,6 @@
 /**
- * The Internet checksum (RFC 1071) in 16-bit words, and its incremental
- * update (RFC 1624). Sums are kept unfolded: at most 2^16 words fit exactly.
+ * The Internet checksum (RFC 1071) in 16-bit words. Sums are kept unfolded;
+ * numbers hold those of any packet exactly.
  */
 
 /** Adds the 16-bit big-endian words of `bytes` to `sum`; an odd last byte is padded with zero. */
@@ -17,9 +17,4 @@ export function foldChecksum(sum: number): number {
   let folded = sum
   while (folded > 0xffff) folded = (folded % 0x10000) + Math.floor(folded / 0x10000)
   return ~folded & 0xffff
-}
-
-/** The checksum after a 16-bit field went from `before` to `after` (RFC 1624, equation 3). */
-export function updateChecksum(checksum: number, before: number, after: number): number {
-  return foldChecksum((~checksum & 0xffff) + (~before & 0xffff) + after)
 }

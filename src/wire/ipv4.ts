@@ -39,6 +39,6 @@ export function writeIpv4(frame: Uint8Array, at: number, header: Ipv4Header): vo
 
 /** Stores a 16-bit big-endian number. */
 export function write16(frame: Uint8Array, at: number, value: number): void {
-  frame[at] = value >>> 8
+  frame[at] = (value >>> 8) & 0xff
   frame[at + 1] = value & 0xff
 }
