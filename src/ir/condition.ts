@@ -21,13 +21,12 @@ export interface Test {
   readonly key: string
 }
 
-export const ALWAYS: Condition = { kind: 'always', value: true }
-export const NEVER: Condition = { kind: 'always', value: false }
-
+/** All of them, in order; of none: always. */
 export function all(...operands: readonly Condition[]): Condition {
   return { kind: 'all', operands }
 }
 
+/** One of them, in order; of none: never. */
 export function any(...operands: readonly Condition[]): Condition {
   return { kind: 'any', operands }
 }
