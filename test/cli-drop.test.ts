@@ -12,6 +12,7 @@ import {
   type NetworkNamespace,
   openRoute,
   setLink,
+  writeSysctl,
 } from '../src/kernel/index.js'
 import { CLI, runCli } from './support/cli.js'
 import { skipUnless } from './support/require.js'
@@ -31,6 +32,8 @@ before(() => {
   if (skip) return
   sender = createNamespace()
   receiver = createNamespace()
+  // The kernel's own neighbour and router solicitations would be counted too, now and then.
+  for (const namespace of [sender, receiver]) writeSysctl(namespace, 'ipv6/conf/default/disable_ipv6', 1)
   const [near, far] = [openRoute(sender), openRoute(receiver)]
   createVeth(near, { name: 'near' }, { name: 'far' }, receiver)
   for (const [route, name, address] of [
