@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { skipUnless } from '../../test/support/require.js'
-import { getAffinity, setAffinity, setPolicy, withAffinity } from './scheduler.js'
+import { getAffinity, pinProcess, setAffinity, setPolicy, withAffinity } from './scheduler.js'
 
 /** Fields of /proc/thread-self/stat by their number in proc(5). */
 function schedulingOf(): { nice: number; realTimePriority: number; policy: number } {
@@ -36,4 +36,16 @@ test('a thread becomes real-time and ordinary again', { skip: skipUnless('root')
   setPolicy(0, { policy: 'other', nice: before.nice + 1 })
   assert.deepEqual(schedulingOf(), { nice: before.nice + 1, realTimePriority: 0, policy: 0 })
   setPolicy(0, { policy: 'other', nice: before.nice })
+})
+
+test('a process is kept on one CPU with all its threads, and let go again', () => {
+  const tids = () => readdirSync('/proc/self/task').map(Number)
+  const before = tids().map((tid) => getAffinity(tid))
+  const unpin = pinProcess(0)
+  assert.ok(tids().every((tid) => getAffinity(tid).join() === '0'))
+  unpin()
+  assert.deepEqual(
+    tids().map((tid) => getAffinity(tid)),
+    before,
+  )
 })

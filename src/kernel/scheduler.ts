@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs'
 import { addressOf, syscall } from './syscall.js'
 
 /** Which CPUs a thread may use and before whom it runs: sched(7). Everywhere, thread 0 is the calling one. */
@@ -25,6 +26,22 @@ export function setAffinity(tid: number, cpus: readonly number[]): void {
   const mask = new Uint8Array(MASK_BYTES)
   for (const cpu of cpus) mask[cpu >> 3] |= 1 << (cpu & 7)
   syscall(`moving ${nameThread(tid)} to CPU ${cpus.join(', ')}`, 'sched_setaffinity', tid, mask.length, addressOf(mask))
+}
+
+/**
+ * Keeps every thread of this process on one CPU; what is returned lets the
+ * threads that still live run where they could before.
+ */
+export function pinProcess(cpu: number): () => void {
+  const threads = readdirSync('/proc/self/task').map(Number)
+  const before = threads.map((tid) => getAffinity(tid))
+  for (const tid of threads) setAffinity(tid, [cpu])
+  return () => {
+    const alive = new Set(readdirSync('/proc/self/task').map(Number))
+    threads.forEach((tid, index) => {
+      if (alive.has(tid)) setAffinity(tid, before[index])
+    })
+  }
 }
 
 /** What `run` returns, called on `cpus` only: children and threads that it starts stay there for life. */

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { KernelError, placeNapi, readStatistics, setPolicy, writeDeviceAttribute } from '../kernel/index.js'
+import { KernelError, pinProcess, placeNapi, readStatistics, setPolicy, writeDeviceAttribute } from '../kernel/index.js'
 import { loadProgram } from '../loader/index.js'
 import { nextMessage } from './child.js'
 import type { MeasureProgress, MeasureRequest, MeasureResult } from './client-orders.js'
@@ -56,6 +56,7 @@ export async function openDemoRig(): Promise<DemoRig> {
       scheduling: { policy: 'fifo', priority: NAPI_PRIORITY },
     })
     const notes = [...placement.problems, ...handOverByTimer(network)]
+    const unpin = pinProcess(cores.client)
     const start = (host: Parameters<LabNetwork['spawn']>[0], name: string, core: number, args: string[] = []) =>
       network.spawn(host, new URL(`./${name}-process.js`, import.meta.url), args, { cpus: [core] })
 
@@ -68,21 +69,21 @@ export async function openDemoRig(): Promise<DemoRig> {
       nextMessage(client, 'ready'),
     ])
     setPolicy(flood.pid!, { policy: 'other', nice: GENERATOR_NICE })
-    return makeRig(network, generator, client, cores, notes, placement.threads)
+    return makeRig({ network, generator, client, cores, notes, threads: placement.threads, unpin })
   } catch (error) {
     network.close()
     throw error
   }
 }
 
-function makeRig(
-  network: LabNetwork,
-  generator: FloodGenerator,
-  client: ChildProcess,
-  cores: CorePlan,
-  notes: readonly string[],
-  threads: readonly number[],
-): DemoRig {
+interface RigParts extends Pick<DemoRig, 'network' | 'generator' | 'cores' | 'notes'> {
+  readonly client: ChildProcess
+  /** The victim's receive threads. */
+  readonly threads: readonly number[]
+  readonly unpin: () => void
+}
+
+function makeRig({ network, generator, client, cores, notes, threads, unpin }: RigParts): DemoRig {
   const { victim, router } = network
   const flooded = router.towardsVictim
   return {
@@ -114,7 +115,10 @@ function makeRig(
         victimCpuMs: threads.length === 0 ? null : threads.reduce((sum, thread) => sum + cpuTimeMs(thread), 0),
       }
     },
-    close: () => network.close(),
+    close() {
+      network.close()
+      unpin()
+    },
   }
 }
 
