@@ -18,10 +18,14 @@ const BUILDS = {
 }
 const SHARED_SOURCES = ['tsconfig.json', 'tsconfig.test.json', 'package.json', 'package-lock.json']
 
-/** Makes `dist/`, or with `tests` the tree `build/` that tests and benchmarks run from. Throws where a step fails. */
+/**
+ * Makes `dist/`, and with `tests` the tree `build/` that tests and benchmarks run from; examples there import the
+ * package by its name, which is `dist/`. Throws where a step fails.
+ */
 export function prepare({ tests = false } = {}) {
   install()
-  build(tests ? 'build' : 'dist')
+  build('dist')
+  if (tests) build('build')
 }
 
 function install() {

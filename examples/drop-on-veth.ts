@@ -1,0 +1,37 @@
+/** Drops UDP to port 9 in the driver of a veth pair made for this, and reads the rule's counter. Needs root. */
+import { execFileSync } from 'node:child_process'
+import { attachXdp, compileRule, findDevice, loadProgram, ruleCountReader } from 'sluice'
+import { addAddress, createNamespace, createVeth, findLink, openRoute, setLink, withNamespace } from 'sluice/kernel'
+
+const SEND = `
+  const socket = require('node:dgram').createSocket('udp4')
+  for (let n = 1; n <= 100; n++) socket.send('hello', n <= 70 ? 9 : 10, '192.0.2.2', () => n === 100 && socket.close())`
+
+/** Two namespaces that nothing but this process holds: they go with it, and the pair with them. */
+function makePair() {
+  const [near, far] = [createNamespace(), createNamespace()]
+  createVeth(openRoute(near), { name: 'near' }, { name: 'far' }, far)
+  for (const [namespace, name, address] of [
+    [near, 'near', '192.0.2.1/24'],
+    [far, 'far', '192.0.2.2/24'],
+  ] as const) {
+    const route = openRoute(namespace)
+    const { index } = findLink(route, name)
+    setLink(route, index, { up: true })
+    addAddress(route, index, address)
+  }
+  return { near, far }
+}
+
+if (process.getuid?.() !== 0) {
+  console.error('skipped: namespaces and programs need root, run it with sudo')
+} else {
+  const { near, far } = makePair()
+  const program = loadProgram(compileRule({ match: 'udp dst port 9', action: 'drop' }).program)
+  const link = withNamespace(far, () => attachXdp(program, findDevice('far')))
+  withNamespace(near, () => execFileSync(process.execPath, ['-e', SEND]))
+  const [count] = ruleCountReader(program.maps.get('rule_counters')!)()
+  console.log(`attached in ${link.mode} mode; of 100 packets ${count!.packets} were dropped, ${count!.bytes} bytes`)
+  link.close()
+  program.close()
+}
