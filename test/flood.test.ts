@@ -3,12 +3,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { compileRule } from '../src/compile.js'
 import { prepare } from '../src/ebpf/index.js'
-import { readStatistics, withNamespace } from '../src/kernel/index.js'
+import { mapId, readStatistics, withNamespace } from '../src/kernel/index.js'
 import { type FloodGenerator, openFloodGenerator } from '../src/lab/flood.js'
 import { type FloodSpec, floodTemplate, sealFloodFrame } from '../src/lab/flood-frame.js'
 import { FLOOD_MAP, FLOOD_STATE, floodProgram } from '../src/lab/flood-program.js'
 import { createNetwork, type LabNetwork } from '../src/lab/network.js'
+import { loadProgram } from '../src/loader/index.js'
 import { skipUnless } from './support/require.js'
 
 const XDP_TX = 3
@@ -126,6 +128,20 @@ describe('a flood of live frames', { skip: skipUnless('root', 'ip', 'tcpdump') }
     const { sent } = await generator.stop()
     assert.equal(count() - before, sent)
     assert.ok(sent > 0)
+  })
+
+  test('it holds back from a victim that stands still, but only one packet in 64', async () => {
+    // A counter that never moves, as that of a program on a core that does not run.
+    const still = loadProgram(compileRule({ match: '', action: 'drop' }).program)
+    const { fd, spec } = still.maps.get('rule_counters')!
+    const { valueBytes, maxEntries } = spec
+    const interfaceIndex = network.router.towardsVictim.index
+    const consumer = { mapId: mapId(fd), cpu: 0, valueBytes, maxEntries }
+    generator.start({ spec: specOf(SPEC), interfaceIndex, packetsPerSecond: 500_000, seconds: 5, consumer })
+    await sleep(300)
+    const { sent, heldBack } = await generator.stop()
+    still.close()
+    assert.ok(heldBack > sent / 128 && heldBack <= sent / 64 + 1, `${heldBack} held back beside ${sent} sent`)
   })
 
   test('ends by itself at its bound', async () => {

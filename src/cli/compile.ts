@@ -40,8 +40,8 @@ function compile(words: string[], { to, linkType, json }: CompileOptions): void 
     const { ast, ir, program, assembly, code } = forms
     const form = {
       ast: { ast: withoutSpans(ast) },
-      ir: { ir: ir.split('\n') },
-      ebpf: { instructions: assembly.split('\n'), code, maps: program.maps, license: program.license },
+      ir: { ir: ir.trimEnd().split('\n') },
+      ebpf: { instructions: assembly.trimEnd().split('\n'), code, maps: program.maps, license: program.license },
     }[to]
     printJson({ expression, linkType, to, ...form })
     return

@@ -1,6 +1,14 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
-import type { CorePlan, DemoProgress, DemoResult, Phase, PhaseName, ServiceFigures } from '../lab/index.js'
+import type {
+  CorePlan,
+  DemoProgress,
+  DemoResult,
+  FloodFigures,
+  Phase,
+  PhaseName,
+  ServiceFigures,
+} from '../lab/index.js'
 
 /** What the demonstration's screen shows; a pure function of this makes the text. */
 export interface DemoScreen {
@@ -17,6 +25,8 @@ const TITLES: Record<PhaseName, string> = {
   defended: 'flood, the rule',
   recovered: 'calm again',
 }
+
+const COLUMNS = ['phase', 'flood', 'dropped by rule', 'requests answered', 'median', 'p99', 'victim core']
 
 const BAR_CELLS = 10
 const LINES = {
@@ -41,9 +51,9 @@ const LINES = {
 export function drawScreen(screen: DemoScreen): string {
   const most = Math.max(1, ...screen.phases.map((phase) => phase.flood.offeredPps), screen.running?.offeredPps ?? 0)
   const table = new Table({
-    head: ['phase', 'flood', 'dropped by rule', 'requests answered', 'median', 'p99', 'victim core'],
+    head: COLUMNS.map((column) => pc.dim(column)),
     chars: LINES,
-    style: { head: ['dim'], border: [], 'padding-left': 0, 'padding-right': 1 },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 1 },
     colAligns: ['left', 'left', 'right', 'left', 'right', 'right', 'right'],
   })
   for (const phase of screen.phases) table.push(finishedRow(phase, most))
@@ -92,7 +102,7 @@ function summarizeDevices({ phases, firstDropMs, mode, cores, machine }: DemoRes
     lines.push(`From the text of the rule to the first dropped packet: ${firstDropMs.toFixed(0)} ms.`)
   lines.push(
     pc.dim(
-      `The rig itself lost ${((100 * flood.ringLoss) / Math.max(1, flood.sent)).toFixed(3)} % of the flood: a veth ring has 256 slots, and what finds it full never meets a rule.`,
+      `The rig itself lost ${share(flood.ringLoss, flood)} of the flood and held ${share(flood.heldBack, flood)} back: a veth ring has 256 slots, and what finds it full never meets a rule.`,
     ),
   )
   if (cores !== null) lines.push(pc.dim(`${describeCores(cores)}; ${machine.cpu}, ${machine.kernel}.`))
@@ -182,6 +192,10 @@ function percent(share: number): string {
   const hundredths = share * 100
   // Never round up to a success that was not one.
   return `${hundredths > 99 && hundredths < 100 ? (Math.floor(hundredths * 10) / 10).toFixed(1) : hundredths.toFixed(0)} %`
+}
+
+function share(packets: number, { sent }: FloodFigures): string {
+  return `${((100 * packets) / Math.max(1, sent)).toFixed(3)} %`
 }
 
 function ratio(value: number, of: number): string {

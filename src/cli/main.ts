@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { DONE, endQuietlyOnClosedOutput, isClosedOutput, note, WRONG_INPUT } from './output.js'
 
@@ -14,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 async function createProgram(name: string | undefined): Promise<Command> {
   const program = new Command('sluice')
     .description('A packet fast path for Linux: drops floods in the network driver by rules in tcpdump’s language.')
+    .version(packageVersion(), '--version', 'print the version')
     .helpCommand(false)
     .addHelpText(
       'after',
@@ -23,6 +25,12 @@ async function createProgram(name: string | undefined): Promise<Command> {
   for (const command of wanted) program.addCommand(await COMMANDS[command]!())
   for (const command of [program, ...program.commands]) reportUsageOurWay(command)
   return program
+}
+
+/** The version of this package: package.json lies above dist/ and above build/src/. */
+function packageVersion(): string {
+  const require = createRequire(import.meta.url)
+  return (require('sluice/package.json') as { version: string }).version
 }
 
 /** Commander's own message would be a line without a remedy and status 1. */

@@ -52,7 +52,8 @@ function privileges(): Check[] {
 function justInTime(): Check {
   const setting = read('/proc/sys/net/core/bpf_jit_enable').trim()
   const name = 'just-in-time compiler'
-  if (setting === '') return note(name, 'not readable here', 'look at net.core.bpf_jit_enable as root')
+  if (setting === '')
+    return note(name, 'not readable here', 'look at net.core.bpf_jit_enable as root, in the first network namespace')
   return setting === '0'
     ? missing(name, 'off: programs are interpreted', 'sysctl -w net.core.bpf_jit_enable=1')
     : ok(name, 'on')

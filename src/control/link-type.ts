@@ -9,5 +9,5 @@ export class LinkTypeError extends Error {
 export function checkLinkType(linkType: string, where: string): void {
   if (LINK_TYPES.has(linkType)) return
   const known = [...LINK_TYPES.keys()].join(', ')
-  throw new LinkTypeError(`${where} has link type ${linkType}, which rules cannot be compiled for, only for ${known}`)
+  throw new LinkTypeError(`${where}: rules cannot be compiled for link type ${linkType}, only for ${known}`)
 }

@@ -12,6 +12,7 @@ const MAP_UPDATE_ELEM = 2
 const MAP_DELETE_ELEM = 3
 const PROG_LOAD = 5
 const PROG_TEST_RUN = 10
+const MAP_GET_FD_BY_ID = 14
 const OBJ_GET_INFO_BY_FD = 15
 const MAP_LOOKUP_BATCH = 24
 const LINK_CREATE = 28
@@ -285,6 +286,18 @@ export function programInfo(fd: number): ProgramInfo {
     translatedBytes: view.getUint32(20, true),
     verifiedInstructions: view.getUint32(216, true),
   }
+}
+
+/** The id by which another process finds a map. Throws KernelError. */
+export function mapId(fd: number): number {
+  const info = new Uint8Array(80)
+  new Attributes().u32(0, fd).u32(4, info.byteLength).pointer(8, info).call('ask about a map', OBJ_GET_INFO_BY_FD)
+  return new DataView(info.buffer).getUint32(4, true)
+}
+
+/** A descriptor of another process's map. Throws KernelError where it has gone. */
+export function openMap(id: number): number {
+  return new Attributes().u32(0, id).call(`open the map ${id}`, MAP_GET_FD_BY_ID)
 }
 
 let cpus: number | undefined

@@ -8,6 +8,8 @@ export {
   lookupBatch,
   lookupElement,
   MAP_TYPES,
+  mapId,
+  openMap,
   type ProgramInfo,
   possibleCpus,
   prepareTestRun,

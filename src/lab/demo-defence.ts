@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { compileRule } from '../compile.js'
 import { withNamespace } from '../kernel/index.js'
-import { attachXdp, loadProgram, ruleCountReader, type XdpMode } from '../loader/index.js'
+import { attachXdp, type LoadedMap, loadProgram, ruleCountReader, type XdpMode } from '../loader/index.js'
 import { DEMO_IPTABLES, DEMO_RULE } from './demo-phase.js'
 import type { LabHost } from './network.js'
 
@@ -11,6 +11,8 @@ export interface Defence {
   dropped(): number
   /** Whether asking costs so little that it may be asked while a phase is measured. */
   readonly isCheap: boolean
+  /** The map in which it counts, where it is one that the generator can read. */
+  readonly counter: LoadedMap | null
   close(): void
 }
 
@@ -24,10 +26,12 @@ export function defendByRule({ namespace, device }: LabHost): RuleDefence {
   const program = loadProgram(compileRule({ match: DEMO_RULE, action: 'drop', name: 'demo' }).program)
   try {
     const link = withNamespace(namespace, () => attachXdp(program, device))
-    const count = ruleCountReader(program.maps.get('rule_counters')!)
+    const counter = program.maps.get('rule_counters')!
+    const count = ruleCountReader(counter)
     return {
       mode: link.mode,
       isCheap: true,
+      counter,
       dropped: () => count()[0]!.packets,
       close() {
         link.close()
@@ -58,6 +62,7 @@ export function defendByIptables({ namespace }: LabHost): Defence {
   iptables(namespace, ['-A', 'PREROUTING', ...DEMO_IPTABLES])
   return {
     isCheap: false,
+    counter: null,
     dropped() {
       const listing = iptables(namespace, ['-L', 'PREROUTING', '-v', '-x', '-n'])
       return Number(/^\s*(\d+)\s+\d+\s+DROP/m.exec(listing)?.[1] ?? 0)

@@ -105,6 +105,7 @@ async function runPhase(options: DemoOptions, name: PhaseName): Promise<Phase> {
       sent: link.sent,
       reached: link.reached,
       ringLoss: link.sent - link.reached,
+      heldBack: 0,
     },
     rule: isDefended ? { dropped: link.floodDropped + link.serviceDropped, serviceDropped: link.serviceDropped } : null,
     service: { requests: link.requests, failed: link.failed, p50Ms: null, p99Ms: null },

@@ -19,6 +19,8 @@ export interface FloodFigures {
   readonly reached: number
   /** Found the ring full. With a rule loaded this is the rig's loss, not the rule's. */
   readonly ringLoss: number
+  /** Not sent, because the victim's core stood still just then; 0 where nothing tells the generator. */
+  readonly heldBack: number
 }
 
 /** One phase of the demonstration. */

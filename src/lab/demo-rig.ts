@@ -1,13 +1,22 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { KernelError, pinProcess, placeNapi, readStatistics, setPolicy, writeDeviceAttribute } from '../kernel/index.js'
-import { loadProgram } from '../loader/index.js'
+import {
+  KernelError,
+  mapId,
+  pinProcess,
+  placeNapi,
+  readStatistics,
+  setPolicy,
+  writeDeviceAttribute,
+} from '../kernel/index.js'
+import { type LoadedMap, loadProgram } from '../loader/index.js'
 import { nextMessage } from './child.js'
 import type { MeasureProgress, MeasureRequest, MeasureResult } from './client-orders.js'
 import type { CorePlan } from './demo-phase.js'
 import { type FloodGenerator, openFloodGenerator } from './flood.js'
 import type { FloodSpec } from './flood-frame.js'
+import type { FloodConsumer } from './flood-orders.js'
 import { floodProgram } from './flood-program.js'
 import { createNetwork, type LabNetwork, receiveThroughNapi } from './network.js'
 
@@ -19,7 +28,8 @@ export interface DemoRig {
   readonly notes: readonly string[]
   /** Asks the service for `durationMs` and waits for the last answer. */
   measure(durationMs: number, onProgress?: (progress: MeasureProgress) => void): Promise<MeasureResult>
-  startFlood(packetsPerSecond: number, seconds: number): void
+  /** With a counter of what the victim took from its ring, the generator holds back while it stands still. */
+  startFlood(packetsPerSecond: number, seconds: number, counter: LoadedMap | null): void
   counters(): RigCounters
   close(): void
 }
@@ -105,8 +115,11 @@ function makeRig({ network, generator, client, cores, notes, threads, unpin }: R
         if (message.kind === 'progress') onProgress?.(message as MeasureProgress)
       })
     },
-    startFlood: (packetsPerSecond, seconds) =>
-      generator.start({ spec: floodSpec(network), interfaceIndex: flooded.index, packetsPerSecond, seconds }),
+    startFlood(packetsPerSecond, seconds, counter) {
+      const consumer = counter === null ? {} : { consumer: consumerOf(counter, cores.victim) }
+      const spec = floodSpec(network)
+      generator.start({ spec, interfaceIndex: flooded.index, packetsPerSecond, seconds, ...consumer })
+    },
     counters() {
       const statistics = readStatistics(flooded.name, router.namespace)
       return {
@@ -155,6 +168,10 @@ function handOverByTimer({ client, router }: LabNetwork): string[] {
     if (!(error instanceof KernelError)) throw error
     return [`the client's packets cannot be handed over by a timer, so its losses are too low (${error.message})`]
   }
+}
+
+function consumerOf({ fd, spec }: LoadedMap, cpu: number): FloodConsumer {
+  return { mapId: mapId(fd), cpu, valueBytes: spec.valueBytes, maxEntries: spec.maxEntries }
 }
 
 function floodSpec({ router, victim }: LabNetwork): FloodSpec {

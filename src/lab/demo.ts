@@ -29,7 +29,7 @@ const DRAIN_MS = 50
 const FLOOD_MARGIN_SECONDS = 10
 const WARM_UP_MS = 500
 
-const NO_FLOOD: FloodFigures = { offeredPps: 0, sent: 0, reached: 0, ringLoss: 0 }
+const NO_FLOOD: FloodFigures = { offeredPps: 0, sent: 0, reached: 0, ringLoss: 0, heldBack: 0 }
 
 /** Runs the demonstration on real devices. Needs root; throws KernelError or LoadError otherwise. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
@@ -84,7 +84,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
  * the text to the first dropped packet.
  */
 async function timeFirstDrop(rig: DemoRig, packetsPerSecond: number): Promise<{ rule: RuleDefence; ms: number }> {
-  rig.startFlood(packetsPerSecond, FLOOD_MARGIN_SECONDS)
+  rig.startFlood(packetsPerSecond, FLOOD_MARGIN_SECONDS, null)
   await sleep(SETTLE_MS)
   const start = performance.now()
   const rule = defendByRule(rig.network.victim)
@@ -106,7 +106,8 @@ async function runPhase(rig: DemoRig, options: DemoOptions, { name, flooded, def
   const durationMs = phaseDurationMs(name, options.seconds)
   const start = performance.now()
   const before = { ...rig.counters(), dropped: defence?.dropped() ?? 0 }
-  if (flooded) rig.startFlood(options.packetsPerSecond, durationMs / 1000 + FLOOD_MARGIN_SECONDS)
+  const boundSeconds = durationMs / 1000 + FLOOD_MARGIN_SECONDS
+  if (flooded) rig.startFlood(options.packetsPerSecond, boundSeconds, defence?.counter ?? null)
   await sleep(SETTLE_MS)
   const watch = watchProgress(rig, options, name, durationMs, defence)
   const result = await rig.measure(durationMs, watch.onService)
@@ -129,7 +130,7 @@ async function runPhase(rig: DemoRig, options: DemoOptions, { name, flooded, def
 }
 
 async function endFlood(rig: DemoRig, before: { reached: number; ringLoss: number }): Promise<FloodFigures> {
-  const { sent, elapsedMs } = await rig.generator.stop()
+  const { sent, elapsedMs, heldBack } = await rig.generator.stop()
   await sleep(DRAIN_MS)
   const { reached, ringLoss } = rig.counters()
   return {
@@ -137,6 +138,7 @@ async function endFlood(rig: DemoRig, before: { reached: number; ringLoss: numbe
     sent,
     reached: reached - before.reached,
     ringLoss: ringLoss - before.ringLoss,
+    heldBack,
   }
 }
 

@@ -7,6 +7,16 @@ export interface FloodStart {
   readonly interfaceIndex: number
   readonly packetsPerSecond: number
   readonly seconds: number
+  /** What counts the flood's packets at its end, where something does: see FloodReport.heldBack. */
+  readonly consumer?: FloodConsumer
+}
+
+/** A per-CPU array whose value 0 begins with the packets that were taken from the victim's ring. */
+export interface FloodConsumer {
+  readonly mapId: number
+  readonly cpu: number
+  readonly valueBytes: number
+  readonly maxEntries: number
 }
 
 /** What was sent, once it has ended. */
@@ -17,6 +27,12 @@ export interface FloodReport {
   readonly elapsedMs: number
   /** How often the generator was late by more than it may make up for. */
   readonly late: number
+  /**
+   * Packets that were left out because the victim's core stood still: sent,
+   * they would have found its ring full. At most one in 64; nothing is held
+   * back without a consumer.
+   */
+  readonly heldBack: number
 }
 
 /** The flood could not go on; one sentence. */

@@ -1,10 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { errnoName, lookupElement, TEST_XDP_LIVE_FRAMES, tryTestRun, updateElement } from '../kernel/index.js'
-import { loadProgram } from '../loader/index.js'
+import {
+  closeDescriptor,
+  errnoName,
+  lookupElement,
+  openMap,
+  TEST_XDP_LIVE_FRAMES,
+  tryTestRun,
+  updateElement,
+} from '../kernel/index.js'
+import { type LoadedMap, loadProgram, perCpuReader } from '../loader/index.js'
 import { startLabChild } from './child.js'
 import { floodTemplate } from './flood-frame.js'
-import { type FloodFailure, type FloodReport, type FloodStart, STOP_SIGNAL } from './flood-orders.js'
-import { FLOOD_MAP, FLOOD_STATE, floodProgram, TIME_SHIFT } from './flood-program.js'
+import {
+  type FloodConsumer,
+  type FloodFailure,
+  type FloodReport,
+  type FloodStart,
+  STOP_SIGNAL,
+} from './flood-orders.js'
+import { CONSUMER_MAP, consumerSpec, FLOOD_MAP, FLOOD_STATE, floodProgram, TIME_SHIFT } from './flood-program.js'
 
 /**
  * The flood generator: a child process in the namespace that owns the device,
@@ -42,9 +56,10 @@ child.send({ kind: 'ready' })
 
 async function flood(start: FloodStart): Promise<void> {
   stopping = false
-  const program = loadProgram(floodProgram(start.spec))
+  const consumer = openConsumer(start.consumer)
+  const program = loadProgram(floodProgram(start.spec, start.consumer), consumer?.maps)
   const state = program.maps.get(FLOOD_MAP)!
-  updateElement(state.fd, new Uint8Array(4), initialState(start.packetsPerSecond))
+  updateElement(state.fd, new Uint8Array(4), initialState(start.packetsPerSecond, consumer?.consumed ?? 0))
   const run = {
     fd: program.fd,
     data: floodTemplate(start.spec),
@@ -68,6 +83,15 @@ async function flood(start: FloodStart): Promise<void> {
   }
   child.send({ kind: 'report', elapsedMs: elapsedMs(), ...readState(state.fd) } satisfies FloodReport)
   program.close()
+  consumer?.close()
+}
+
+/** The map in which the victim's side counts, and how much it has counted before this flood. */
+function openConsumer(consumer: FloodConsumer | undefined) {
+  if (consumer === undefined) return null
+  const map: LoadedMap = { spec: consumerSpec(consumer), fd: openMap(consumer.mapId) }
+  const consumed = perCpuReader(map)()[0]!
+  return { maps: new Map([[CONSUMER_MAP, map]]), consumed, close: () => closeDescriptor(map.fd) }
 }
 
 /** A few packets, then sleep until the next are due. */
@@ -78,20 +102,27 @@ async function sendSparsely(run: Parameters<typeof tryTestRun>[0], packetsPerSec
   return errno
 }
 
-function initialState(packetsPerSecond: number): Uint8Array {
+function initialState(packetsPerSecond: number, consumed: number): Uint8Array {
   const view = new DataView(new ArrayBuffer(FLOOD_STATE.size))
   const interval = (1e9 * 2 ** TIME_SHIFT) / packetsPerSecond
   view.setBigUint64(FLOOD_STATE.interval, BigInt(Math.round(interval)), true)
   view.setBigUint64(FLOOD_STATE.slack, BigInt(Math.round(interval * SLACK_PACKETS)), true)
+  // Nothing of this flood has gone anywhere yet: sent - gone - consumed = 0.
+  view.setBigInt64(FLOOD_STATE.gone, BigInt(-consumed), true)
   return new Uint8Array(view.buffer)
 }
 
-function readState(fd: number): { sent: number; bytes: number; late: number } {
+function readState(fd: number): Pick<FloodReport, 'sent' | 'bytes' | 'late' | 'heldBack'> {
   const value = new Uint8Array(FLOOD_STATE.size)
   lookupElement(fd, new Uint8Array(4), value)
   const view = new DataView(value.buffer)
   const read = (offset: number) => Number(view.getBigUint64(offset, true))
-  return { sent: read(FLOOD_STATE.sent), bytes: read(FLOOD_STATE.bytes), late: read(FLOOD_STATE.late) }
+  return {
+    sent: read(FLOOD_STATE.sent),
+    bytes: read(FLOOD_STATE.bytes),
+    late: read(FLOOD_STATE.late),
+    heldBack: read(FLOOD_STATE.heldBack),
+  }
 }
 
 /** `struct xdp_md`: the frame's length, and the device that it seems to come from, where XDP_TX sends it. */

@@ -9,7 +9,9 @@ import {
   jumpIf,
   label,
   load,
+  loadMap,
   loadMapValue,
+  type MapSpec,
   mov32,
   mov64,
   neg64,
@@ -19,6 +21,7 @@ import {
   R2,
   R3,
   R4,
+  R5,
   R6,
   R7,
   R8,
@@ -38,6 +41,7 @@ import {
   SMALLEST_FRAME_BYTES,
   transportFields,
 } from './flood-frame.js'
+import type { FloodConsumer } from './flood-orders.js'
 
 /**
  * The generator's program: the kernel runs it once for each live frame
@@ -51,20 +55,46 @@ import {
 export const FLOOD_MAP = 'flood_state'
 
 /** Byte offsets of 64-bit words. Times count 1/256 ns, so that rates up to 10 Mpps are within 0.1 %. */
-export const FLOOD_STATE = { due: 0, interval: 8, slack: 16, sent: 24, bytes: 32, late: 40, size: 48 } as const
+export const FLOOD_STATE = {
+  due: 0,
+  interval: 8,
+  slack: 16,
+  sent: 24,
+  bytes: 32,
+  late: 40,
+  heldBack: 48,
+  holding: 56,
+  gone: 64,
+  size: 72,
+} as const
+
+/** The map of the consumer that a generator with feedback reads. */
+export const CONSUMER_MAP = 'flood_consumer'
 
 /** log2 of the parts of a nanosecond that times count. */
 export const TIME_SHIFT = 8
 
 const XDP_ABORTED = 0
+const XDP_DROP = 1
 const XDP_TX = 3
 /** Turns of the waiting loop, about 30 ns each: longer gaps are waited out in user space. */
 const WAIT_TURNS = 1024
 const CONTEXT = { data: 0, dataEnd: 4 } as const
-const STACK = { source: -8, port: -16, sequence: -24, size: -32 } as const
+const STACK = { source: -8, port: -16, sequence: -24, size: -32, key: -36 } as const
 
-/** The program for one flood. Throws RangeError where the description cannot be a frame. */
-export function floodProgram(spec: FloodSpec): Program {
+/** Frames on their way that a ring of 256 slots can still hold: less two bursts, and some of the service's. */
+const MOST_IN_FLIGHT = 192
+/** One in 2^6 packets may be held back. */
+const HOLD_SHIFT = 6
+/** So many held back in a row mean that packets were lost on the way, not that the victim stands still. */
+const MOST_HELD_IN_ROW = 4096
+
+/**
+ * The program for one flood; with a consumer it holds packets back while the
+ * victim's core stands still. Throws RangeError where the description cannot
+ * be a frame.
+ */
+export function floodProgram(spec: FloodSpec, consumer?: FloodConsumer): Program {
   const items: Item[] = [
     mov64(R6, R1),
     ...drawSize(spec),
@@ -76,6 +106,7 @@ export function floodProgram(spec: FloodSpec): Program {
     jumpIf(R2, '>', R8, 'too short'),
     ...writeFields(spec),
     ...waitUntilDue(),
+    ...(consumer === undefined ? [] : holdBackWhileFull(consumer)),
     ...countAndSend(),
     label('too short'),
     mov64(R0, XDP_ABORTED),
@@ -86,7 +117,10 @@ export function floodProgram(spec: FloodSpec): Program {
     type: 'xdp',
     license: 'GPL',
     multiBuffer: false,
-    maps: [{ name: FLOOD_MAP, kind: 'array', keyBytes: 4, valueBytes: FLOOD_STATE.size, maxEntries: 1 }],
+    maps: [
+      { name: FLOOD_MAP, kind: 'array', keyBytes: 4, valueBytes: FLOOD_STATE.size, maxEntries: 1 },
+      ...(consumer === undefined ? [] : [consumerSpec(consumer)]),
+    ],
     ...assemble(items),
   }
 }
@@ -235,6 +269,56 @@ function waitUntilDue(): Item[] {
     load('u64', R1, R9, FLOOD_STATE.interval),
     alu64('add', R8, R1),
     store('u64', R9, FLOOD_STATE.due, R8),
+  ]
+}
+
+/** The consumer's map as the generator opens it. */
+export function consumerSpec({ valueBytes, maxEntries }: FloodConsumer): MapSpec {
+  return { name: CONSUMER_MAP, kind: 'percpu-array', keyBytes: 4, valueBytes, maxEntries }
+}
+
+/**
+ * Leaves the packet out where the ring cannot hold it: a virtual core that its
+ * host stops for 200 µs would lose hundreds that no defence ever met. The
+ * budget keeps a slow defence from slowing its flood.
+ *
+ *     sent - gone - consumed < MOST_IN_FLIGHT   or   held back >= sent / 2^HOLD_SHIFT
+ *
+ * `gone` takes in what was lost after all, so that it is not waited for.
+ */
+function holdBackWhileFull({ cpu }: FloodConsumer): Item[] {
+  return [
+    store('u32', R10, STACK.key, 0),
+    loadMap(R1, CONSUMER_MAP),
+    mov64(R2, R10),
+    alu64('add', R2, STACK.key),
+    mov64(R3, cpu),
+    call(helperId('bpf_map_lookup_percpu_elem')),
+    jumpIf(R0, '==', 0, 'send'),
+    load('u64', R1, R0, 0),
+    load('u64', R2, R9, FLOOD_STATE.sent),
+    load('u64', R3, R9, FLOOD_STATE.gone),
+    load('u64', R4, R9, FLOOD_STATE.holding),
+    mov64(R5, R2),
+    alu64('sub', R5, R1),
+    alu64('sub', R5, R3),
+    jumpIf(R5, 's<', MOST_IN_FLIGHT, 'send'),
+    load('u64', R1, R9, FLOOD_STATE.heldBack),
+    mov64(R0, R1),
+    alu64('lsh', R0, HOLD_SHIFT),
+    jumpIf(R0, '>=', R2, 'send'),
+    alu64('add', R4, 1),
+    jumpIf(R4, '>=', MOST_HELD_IN_ROW, 'forget'),
+    store('u64', R9, FLOOD_STATE.holding, R4),
+    alu64('add', R1, 1),
+    store('u64', R9, FLOOD_STATE.heldBack, R1),
+    mov64(R0, XDP_DROP),
+    exit(),
+    label('forget'),
+    alu64('add', R3, R5),
+    store('u64', R9, FLOOD_STATE.gone, R3),
+    label('send'),
+    store('u64', R9, FLOOD_STATE.holding, 0),
   ]
 }
 
