@@ -65,7 +65,7 @@ export async function openDemoRig(): Promise<DemoRig> {
       cpus: [cores.victim],
       scheduling: { policy: 'fifo', priority: NAPI_PRIORITY },
     })
-    const notes = [...placement.problems, ...handOverByTimer(network)]
+    const notes = [...describeLeftovers(network), ...placement.problems, ...handOverByTimer(network)]
     const unpin = pinProcess(cores.client)
     const start = (host: Parameters<LabNetwork['spawn']>[0], name: string, core: number, args: string[] = []) =>
       network.spawn(host, new URL(`./${name}-process.js`, import.meta.url), args, { cpus: [core] })
@@ -142,6 +142,10 @@ function makeRig({ network, generator, client, cores, notes, threads, unpin }: R
 function planCores(): CorePlan {
   const victim = availableParallelism() > 1 ? 1 : 0
   return { generator: 0, victim, service: 0, client: 0 }
+}
+
+function describeLeftovers({ removedLeftovers: { length } }: LabNetwork): string[] {
+  return length === 0 ? [] : [`${length} processes that an earlier run had left were ended, and with them its network`]
 }
 
 const HAND_OVER_NS = 1_000_000
