@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
-import { type RunningDrop, startDrop } from '../control/index.js'
+// Not through the room's index: what stands behind it for other commands takes 10 ms to load.
+import { type RunningDrop, startDrop } from '../control/drop.js'
 import { formatDuration, parseDuration } from './duration.js'
 import { EXPRESSION_HELP, note, print, printJson } from './output.js'
 

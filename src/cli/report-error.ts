@@ -1,9 +1,9 @@
+import { KeepError } from '../control/drop.js'
 import {
   CaptureError,
   DeviceError,
   FilterError,
   formatFilterError,
-  KeepError,
   LinkTypeError,
   LoadError,
 } from '../control/index.js'
