@@ -38,6 +38,7 @@ export interface NotExpression {
 
 export type Primitive =
   | AddressPrimitive
+  | AddressSetPrimitive
   | LinkAddressPrimitive
   | PortPrimitive
   | IpProtocolPrimitive
@@ -84,6 +85,21 @@ export interface AddressPrimitive {
   readonly family: 4 | 6
   readonly words: readonly number[]
   readonly mask: readonly number[]
+  readonly span: Span
+}
+
+/**
+ * `net @name`, `host @name`: the address is in a named set of addresses and
+ * prefixes, IPv4 and IPv6. It matches what a row of `net`, one for each member,
+ * joined by `or`, matches in a packet that holds its addresses; `src and dst`
+ * may find the two in different members. What the set holds is not said here.
+ */
+export interface AddressSetPrimitive {
+  readonly kind: 'address-set'
+  readonly protocol: 'ip' | 'arp' | 'rarp' | 'ip6' | null
+  readonly direction: Direction
+  /** Without the `@`. */
+  readonly set: string
   readonly span: Span
 }
 

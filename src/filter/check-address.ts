@@ -1,5 +1,5 @@
 import { formatIpv4, formatIpv6, parseIpv4, parseIpv6, parseMac, prefixMask } from './address.js'
-import type { AddressPrimitive, Direction, Expression, LinkAddressPrimitive, Span } from './ast.js'
+import type { AddressPrimitive, AddressSetPrimitive, Direction, Expression, LinkAddressPrimitive, Span } from './ast.js'
 import { decnetHost, parseDecnet } from './check-decnet.js'
 import { wrongProtocol } from './check-protocol.js'
 import { type CheckState, fault, known, notOnLinkType, quoted, requireAtMost, requireCarrier } from './check-state.js'
@@ -14,6 +14,7 @@ const WLAN_DIRECTIONS: ReadonlySet<Direction> = new Set(['addr1', 'addr2', 'addr
 export function checkAddress(state: CheckState, qualifiers: Qualifiers, value: Value): Expression {
   const { protocol, type } = qualifiers
   if (value.kind === 'mac') return linkAddress(state, qualifiers, value.bytes, value.span)
+  if (value.kind === 'set') return addressSet(state, qualifiers, value)
   if (value.kind === 'station') return stationAddress(state, qualifiers, value.bytes, value.span)
   if (protocol === 'decnet') return decnetAddress(state, qualifiers, value)
   switch (value.kind) {
@@ -155,6 +156,29 @@ function ipv6Address(
   const direction = qualifiers.direction ?? 'src-or-dst'
   const node: AddressPrimitive = { kind: 'address', protocol, direction, family: 6, words, mask, span }
   return known(state, node, carried === false ? false : null)
+}
+
+/** A set may hold addresses of both families, so both are asked for unless the protocol says which. */
+function addressSet(state: CheckState, qualifiers: Qualifiers, { text: set, span }: Value & { kind: 'set' }) {
+  const { protocol } = qualifiers
+  requirePlainDirection(state, qualifiers)
+  if (protocol !== null && protocol !== 'ip' && protocol !== 'arp' && protocol !== 'rarp' && protocol !== 'ip6')
+    throw wrongProtocol(state, qualifiers, 'a set of addresses', 'nothing, ip, arp, rarp or ip6')
+  if (state.options.sets?.has(set) !== true) throw unknownSet(state, set, span)
+  const all = state.mplsLabels > 0 ? [IP, IP6] : [IP, ARP, RARP, IP6]
+  const carried = (protocol === null ? all : ADDRESS_CARRIERS[protocol]).map((type) =>
+    requireCarrier(state, type, span),
+  )
+  const direction = qualifiers.direction ?? 'src-or-dst'
+  const node: AddressSetPrimitive = { kind: 'address-set', protocol, direction, set, span }
+  return known(state, node, carried.every((answer) => answer === false) ? false : null)
+}
+
+function unknownSet(state: CheckState, set: string, span: Span) {
+  const names = [...(state.options.sets ?? [])].map((name) => `@${name}`)
+  if (names.length === 0) return fault(state, `there is no set "@${set}" here; only a policy has sets`, span)
+  const shown = names.length > 8 ? [...names.slice(0, 8), '…'] : names
+  return fault(state, `there is no set "@${set}"; write one of ${shown.join(', ')}, or add it to the sets`, span)
 }
 
 function linkAddress(state: CheckState, qualifiers: Qualifiers, bytes: readonly number[], span: Span): Expression {

@@ -42,6 +42,8 @@ function readPorts(state: CheckState, qualifiers: Qualifiers, value: Value, tran
     const port = { number: value.value, transport: null }
     return [port, port]
   }
+  if (value.kind === 'set')
+    throw fault(state, `${quoted(state, span)} is a set of addresses, not a port; write net before it`, span)
   if (value.kind !== 'name') {
     throw fault(state, `${quoted(state, span)} is an address, not a port; write host before it, or a port`, span)
   }

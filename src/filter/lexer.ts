@@ -8,10 +8,12 @@ import { KEYWORDS } from './names/keywords.js'
  * A token of pcap-filter(7). `text` is what stands in the source, except that
  * a `name` has lost its backslash and a `symbol` (operator or reserved word)
  * is in its canonical spelling: `&&` is `and`, `==` is `=`, `ether` is `link`.
+ * A `set`, which tcpdump does not have, has lost its `@`.
  */
 export type Token = Readonly<
   | { kind: 'symbol'; text: string; span: Span }
   | { kind: 'name'; text: string; span: Span }
+  | { kind: 'set'; text: string; span: Span }
   | { kind: 'ipv4'; text: string; span: Span }
   | { kind: 'end'; text: string; span: Span }
   | { kind: 'number'; text: string; value: number; span: Span }
@@ -27,6 +29,7 @@ const OPERATORS: Readonly<Record<string, string>> = { '&&': 'and', '||': 'or', '
 const SPACE = /[ \t\r\n]+/y
 const OPERATOR = /&&|\|\||>=|<=|!=|==|<<|>>|[-+*/%:[\]!<>()&|^=]/y
 const ESCAPED = /\\[^ !()\n\t]+/y
+const SET = /@[A-Za-z0-9][-_.A-Za-z0-9]*/y
 const STATION = /\$[0-9A-Fa-f]{1,2}/y
 const NAME = /[A-Za-z0-9](?:[-_.A-Za-z0-9]*[.A-Za-z0-9])?/y
 const NUMBER = /0[xX][0-9A-Fa-f]+|[0-9]+/y
@@ -75,6 +78,8 @@ function readToken(source: string, at: number): Token {
     const text = source.slice(at, at + station)
     return { kind: 'station', text, bytes: [Number.parseInt(text.slice(1), 16)], span: spanOf(at, station) }
   }
+  const set = lengthOf(SET, source, at)
+  if (set > 0) return { kind: 'set', text: source.slice(at + 1, at + set), span: spanOf(at, set) }
   const escaped = lengthOf(ESCAPED, source, at)
   if (escaped > 0) return { kind: 'name', text: source.slice(at + 1, at + escaped), span: spanOf(at, escaped) }
   const operator = lengthOf(OPERATOR, source, at)

@@ -14,6 +14,8 @@ export interface FilterOptions {
   linkType?: string
   /** Without one, host names are refused. */
   resolver?: NameResolver
+  /** The names that `net @name` may use; without it there are no sets. */
+  sets?: ReadonlySet<string>
   /**
    * IPv4 netmask of the network, for `ip broadcast`; null when it is not known
    * and `ip broadcast` so refused. Left out it is 0: only 0.0.0.0 and

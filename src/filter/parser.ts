@@ -33,7 +33,7 @@ import type { Qualifiers, Syntax, Value, ValueType } from './syntax.js'
  * primitive  = protocol | qualifiers values | [ protocol ] ('broadcast' | 'multicast') | keyword …
  * qualifiers = [ protocol ] ( direction [ type ] | type | 'proto' | 'protochain' | 'gateway' )
  * values     = value | 'not' values | '(' values { ('and' | 'or') values } ')'
- * value      = name | number | address [ '/' number | 'mask' address ]
+ * value      = name | number | address [ '/' number | 'mask' address ] | '@' name
  *
  * `and` and `or` have the same precedence and group from the left; `not` binds
  * tighter. A value without qualifiers takes those of the primitive before it;
@@ -192,9 +192,11 @@ function withoutQualifiers(cursor: Cursor, span: Span) {
   const word = text.length > 40 ? 'the value' : `"${text}"`
   const example = /^\d+$/.test(text)
     ? `port ${text}`
-    : /^[\w.:-]{1,40}$/.test(text)
-      ? `host ${text}`
-      : 'host, net or port'
+    : /^@\S{1,40}$/.test(text)
+      ? `net ${text}`
+      : /^[\w.:-]{1,40}$/.test(text)
+        ? `host ${text}`
+        : 'host, net or port'
   return errorAt(cursor, `${word} has no qualifier before it that says what it is; write ${example}`, span, PRIMITIVE)
 }
 

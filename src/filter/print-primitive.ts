@@ -14,6 +14,8 @@ export function printPrimitive(primitive: Exclude<Primitive, { kind: 'relation' 
   switch (primitive.kind) {
     case 'address':
       return words(primitive.protocol, direction(primitive.direction), printNetwork(primitive))
+    case 'address-set':
+      return words(primitive.protocol, direction(primitive.direction), `net @${primitive.set}`)
     case 'link-address':
       return words('ether', direction(primitive.direction), 'host', printStation(primitive.bytes))
     case 'port': {

@@ -81,6 +81,7 @@ export interface Qualifiers {
 
 export type Value = Readonly<
   | { kind: 'name'; text: string; span: Span }
+  | { kind: 'set'; text: string; span: Span }
   | { kind: 'number'; value: number; text: string; span: Span }
   | { kind: 'ipv4'; text: string; span: Span }
   | { kind: 'ipv4-prefix'; text: string; length: number; span: Span }

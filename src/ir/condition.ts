@@ -13,11 +13,28 @@ export type Condition =
   | { readonly kind: 'not'; readonly operand: Condition }
   | { readonly kind: 'all' | 'any'; readonly operands: readonly Condition[] }
 
+/** One question about a packet; two tests with one key have the same answer on every packet. */
+export type Test = Comparison | Membership
+
 /** An unsigned comparison; the other three operators are these, negated or with their sides exchanged. */
-export interface Test {
+export interface Comparison {
   readonly operator: '=' | '>' | '>='
   readonly left: Value
   readonly right: Value
+  readonly key: string
+}
+
+/**
+ * The address that `words` spell, one for IPv4 and four for IPv6, most
+ * significant first, is in the set called `set`. What the set holds can change
+ * while a program runs, so nothing is concluded from one answer but the same
+ * answer.
+ */
+export interface Membership {
+  readonly operator: 'in'
+  readonly set: string
+  readonly family: 4 | 6
+  readonly words: readonly Value[]
   readonly key: string
 }
 
@@ -51,6 +68,12 @@ export function compare(left: Value, operator: RelationOperator, right: Value): 
     case '<':
       return not(greaterOrEqual(left, right))
   }
+}
+
+/** The address in `words` is in the set; its family follows from how many words there are. */
+export function isIn(set: string, words: readonly [Value] | readonly [Value, Value, Value, Value]): Condition {
+  const key = `${words.map((word) => word.key).join(' ')} in @${set}`
+  return { kind: 'test', test: { operator: 'in', set, family: words.length === 1 ? 4 : 6, words, key } }
 }
 
 /** `value & mask = wanted`; a mask of 0 asks nothing and reads nothing. */
@@ -96,14 +119,16 @@ function greaterOrEqual(left: Value, right: Value): Condition {
   return decided('>=', left, right)
 }
 
-function decided(operator: Test['operator'], left: Value, right: Value): Condition {
-  const test: Test = { operator, left, right, key: `${left.key} ${operator} ${right.key}` }
+function decided(operator: Comparison['operator'], left: Value, right: Value): Condition {
+  const test: Comparison = { operator, left, right, key: `${left.key} ${operator} ${right.key}` }
   const outcome = left.canFail || right.canFail ? null : outcomeByRange(test)
   return outcome === null ? { kind: 'test', test } : { kind: 'always', value: outcome }
 }
 
 /** What the test gives where its values can be computed at all, as far as their ranges tell; null: it depends. */
-export function outcomeByRange({ operator, left, right }: Test): boolean | null {
+export function outcomeByRange(test: Test): boolean | null {
+  if (test.operator === 'in') return null
+  const { operator, left, right } = test
   const least = (value: Value) => (value.kind === 'constant' ? value.value : 0)
   switch (operator) {
     case '=':
@@ -121,7 +146,12 @@ function misfits(value: Value, wanted: Value): boolean {
   return wanted.kind === 'constant' && (wanted.value & ~possibleBits(value)) !== 0
 }
 
-/** True where computing either side can end the rule. */
+/** The values that must be computed to answer the test. */
+export function valuesOf(test: Test): readonly Value[] {
+  return test.operator === 'in' ? test.words : [test.left, test.right]
+}
+
+/** True where computing a value of the test can end the rule. */
 export function canFail(test: Test): boolean {
-  return test.left.canFail || test.right.canFail
+  return valuesOf(test).some((value) => value.canFail)
 }

@@ -1,4 +1,4 @@
-import type { Test } from './condition.js'
+import type { Comparison, Test } from './condition.js'
 import { possibleBits } from './fold.js'
 import { MAX_U32, type Value } from './value.js'
 
@@ -43,7 +43,7 @@ export function learn(facts: Facts, test: Test, answer: boolean): Facts {
   if (question === null) return { answers, domains: facts.domains }
   const { value } = question
   const before = facts.domains.get(value.key) ?? wholeDomain(value)
-  const after = narrowed(before, test.operator, question, answer)
+  const after = narrowed(before, question, answer)
   return { answers, domains: withEntry(facts.domains, value.key, after, MOST_DOMAINS) }
 }
 
@@ -54,9 +54,9 @@ export function decide(facts: Facts, test: Test): boolean | null {
   const question = maskedQuestion(test)
   const domain = question === null ? undefined : facts.domains.get(question.value.key)
   if (question === null || domain === undefined) return null
-  if (test.operator === '=') return decideEqual(domain, question)
+  if (question.operator === '=') return decideEqual(domain, question)
   if (question.mask !== MAX_U32) return null
-  const limit = test.operator === '>' ? question.wanted : question.wanted - 1
+  const limit = question.operator === '>' ? question.wanted : question.wanted - 1
   return domain.min > limit ? true : domain.max <= limit ? false : null
 }
 
@@ -74,21 +74,24 @@ export function meet(one: Facts, other: Facts): Facts {
 
 /** `value & mask operator wanted` of tests against a constant. */
 interface Question extends Masked {
+  readonly operator: Comparison['operator']
   readonly value: Value
 }
 
-function maskedQuestion({ left, right }: Test): Question | null {
+function maskedQuestion(test: Test): Question | null {
+  if (test.operator === 'in') return null
+  const { operator, left, right } = test
   if (right.kind !== 'constant') return null
   if (left.kind === 'binary' && left.operator === '&' && left.right.kind === 'constant')
-    return { value: left.left, mask: left.right.value, wanted: right.value }
-  return { value: left, mask: MAX_U32, wanted: right.value }
+    return { operator, value: left.left, mask: left.right.value, wanted: right.value }
+  return { operator, value: left, mask: MAX_U32, wanted: right.value }
 }
 
 function wholeDomain(value: Value): Domain {
   return { min: 0, max: value.max, bits: ~possibleBits(value) >>> 0, ones: 0, excluded: [] }
 }
 
-function narrowed(domain: Domain, operator: Test['operator'], { mask, wanted }: Masked, answer: boolean): Domain {
+function narrowed(domain: Domain, { operator, mask, wanted }: Question, answer: boolean): Domain {
   if (operator === '=') return answer ? withBits(domain, mask, wanted) : without(domain, { mask, wanted })
   if (mask !== MAX_U32) return domain
   const limit = operator === '>' ? wanted : wanted - 1

@@ -1,4 +1,4 @@
-import { type Condition, canFail, type Test } from './condition.js'
+import { type Condition, canFail, type Test, valuesOf } from './condition.js'
 import type { Value } from './value.js'
 
 /** Index into `Graph.nodes`. */
@@ -65,7 +65,7 @@ export function createGraphBuilder(): GraphBuilder {
     leaf: (rule) => add(`leaf ${rule}`, { kind: 'leaf', rule }),
     decision(test, yes, no, fail) {
       if (yes === no && (yes === fail || !canFail(test))) return yes
-      if (alwaysFails(test.left) || alwaysFails(test.right)) return fail
+      if (valuesOf(test).some(alwaysFails)) return fail
       return add(`${test.key}?${yes}:${no}:${fail}`, { kind: 'decision', test, yes, no, fail })
     },
     check(base, bytes, next, fail) {

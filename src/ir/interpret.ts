@@ -8,11 +8,15 @@ export interface Packet {
   readonly wireLength: number
 }
 
+/** Whether the address in `words`, one for IPv4 or four for IPv6, is in the set called `set`. */
+export type SetLookup = (set: string, family: 4 | 6, words: readonly number[]) => boolean
+
 /**
  * The slow, plain oracle: walks the graph over one packet and gives the index
- * of the first rule that matches, or null.
+ * of the first rule that matches, or null. A graph that asks for sets needs a
+ * `lookup`; without one it throws when it comes to the question.
  */
-export function interpret({ nodes, entry }: Graph, packet: Packet): number | null {
+export function interpret({ nodes, entry }: Graph, packet: Packet, lookup: SetLookup = noSets): number | null {
   let id = entry
   for (;;) {
     const node = nodes[id]!
@@ -21,13 +25,17 @@ export function interpret({ nodes, entry }: Graph, packet: Packet): number | nul
       const base = node.base === null ? 0 : evaluate(node.base, packet)
       id = base !== null && base + node.bytes <= packet.bytes.length ? node.next : node.fail
     } else {
-      const answer = ask(node.test, packet)
+      const answer = ask(node.test, packet, lookup)
       id = answer === null ? node.fail : answer ? node.yes : node.no
     }
   }
 }
 
-function ask(test: Test, packet: Packet): boolean | null {
+function ask(test: Test, packet: Packet, lookup: SetLookup): boolean | null {
+  if (test.operator === 'in') {
+    const words = test.words.map((word) => evaluate(word, packet))
+    return words.every((word) => word !== null) ? lookup(test.set, test.family, words) : null
+  }
   const left = evaluate(test.left, packet)
   const right = evaluate(test.right, packet)
   if (left === null || right === null) return null
@@ -39,6 +47,10 @@ function ask(test: Test, packet: Packet): boolean | null {
     case '>=':
       return left >= right
   }
+}
+
+function noSets(set: string): never {
+  throw new Error(`the graph asks for the set @${set}, and no look-up was given; pass one to interpret`)
 }
 
 /** The number, or null where a byte is not captured or a divisor is zero. */

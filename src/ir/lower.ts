@@ -13,7 +13,7 @@ import {
   LINK_TYPES,
   networkOf,
 } from './headers.js'
-import { carries, lowerAddress, lowerIpCast, lowerLinkAddress, lowerLinkCast } from './network.js'
+import { carries, lowerAddress, lowerAddressSet, lowerIpCast, lowerLinkAddress, lowerLinkCast } from './network.js'
 import { lowerIpProtocol, lowerPort } from './transport.js'
 import { constant, load } from './value.js'
 
@@ -92,6 +92,8 @@ function lowerPrimitive(
   switch (primitive.kind) {
     case 'address':
       return lowerAddress(primitive, headers)
+    case 'address-set':
+      return lowerAddressSet(primitive, headers)
     case 'link-address':
       return lowerLinkAddress(primitive, headers)
     case 'port':

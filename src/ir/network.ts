@@ -1,5 +1,5 @@
-import type { AddressPrimitive, Direction, LinkAddressPrimitive, Span } from '../filter/index.js'
-import { all, any, type Condition, matchesMask } from './condition.js'
+import type { AddressPrimitive, AddressSetPrimitive, Direction, LinkAddressPrimitive, Span } from '../filter/index.js'
+import { all, any, type Condition, isIn, matchesMask } from './condition.js'
 import { UnsupportedError } from './errors.js'
 import { atBottomOfStack, ETHERTYPE, type Headers, hasBytes, networkOf } from './headers.js'
 import { load } from './value.js'
@@ -30,17 +30,46 @@ function hasIpVersion(headers: Headers, version: 4 | 6): Condition {
 
 /** `host`, `net`: IPv4 addresses also in ARP and RARP, unless the expression names one of the three. */
 export function lowerAddress(primitive: AddressPrimitive, headers: Headers): Condition {
-  const { protocol, direction, words, mask, span } = primitive
-  const at = (source: number, destination: number) =>
-    eitherSide(direction, span, source, destination, (offset) => hasAddress(headers, offset, words, mask))
-  if (primitive.family === 6) return all(carries(headers, ETHERTYPE.ip6, span), at(IPV6_SOURCE, IPV6_DESTINATION))
+  const { family, words, mask } = primitive
+  const matches = (offset: number) => hasAddress(headers, offset, words, mask)
+  return family === 4 ? atIpv4Address(primitive, headers, matches) : atIpv6Address(primitive, headers, matches)
+}
 
+/** `net @name`: as `host` and `net` of each member, joined by `or`. */
+export function lowerAddressSet(primitive: AddressSetPrimitive, headers: Headers): Condition {
+  const { protocol, set } = primitive
+  const word = (offset: number) => load(networkOf(headers), offset, 4)
+  const inIpv4 = (offset: number) => isIn(set, [word(offset)])
+  const inIpv6 = (at: number) => isIn(set, [word(at), word(at + 4), word(at + 8), word(at + 12)])
+  if (protocol === 'ip6') return atIpv6Address(primitive, headers, inIpv6)
+  const four = atIpv4Address(primitive, headers, inIpv4)
+  return protocol === null ? any(four, atIpv6Address(primitive, headers, inIpv6)) : four
+}
+
+type AnyAddress = AddressPrimitive | AddressSetPrimitive
+
+/** Applies `matches` to the IPv4 addresses that the protocol and the direction ask for. */
+function atIpv4Address(
+  { protocol, direction, span }: AnyAddress,
+  headers: Headers,
+  matches: (offset: number) => Condition,
+): Condition {
+  const at = (source: number, destination: number) => eitherSide(direction, span, source, destination, matches)
   const inIp = () => all(carries(headers, ETHERTYPE.ip, span), at(IPV4_SOURCE, IPV4_DESTINATION))
   const inArp = (type: number) => all(carries(headers, type, span), at(ARP_SENDER, ARP_TARGET))
   if (protocol === 'ip') return inIp()
   if (protocol === 'arp' || protocol === 'rarp') return inArp(ETHERTYPE[protocol])
   if (headers.labels > 0) return inIp()
   return any(inIp(), inArp(ETHERTYPE.arp), inArp(ETHERTYPE.rarp))
+}
+
+function atIpv6Address(
+  { direction, span }: AnyAddress,
+  headers: Headers,
+  matches: (offset: number) => Condition,
+): Condition {
+  const addresses = eitherSide(direction, span, IPV6_SOURCE, IPV6_DESTINATION, matches)
+  return all(carries(headers, ETHERTYPE.ip6, span), addresses)
 }
 
 function hasAddress(headers: Headers, offset: number, words: readonly number[], mask: readonly number[]): Condition {

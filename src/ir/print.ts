@@ -36,8 +36,9 @@ function printLeaf(rule: number | null): string {
   return rule === null ? 'no match' : `rule ${rule}`
 }
 
-function printTest({ left, operator, right }: Test): string {
-  return `${printValue(left)} ${operator} ${printValue(right)}`
+function printTest(test: Test): string {
+  if (test.operator === 'in') return `${test.words.map(printValue).join(' ')} in @${test.set}`
+  return `${printValue(test.left)} ${test.operator} ${printValue(test.right)}`
 }
 
 /** The value as in an expression, except that addresses count from the start of the packet. */

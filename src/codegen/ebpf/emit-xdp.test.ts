@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Instruction, prepare } from '../../ebpf/index.js'
+import { parseFilter } from '../../filter/index.js'
 import {
   binary,
   buildGraph,
@@ -10,6 +11,7 @@ import {
   evaluate,
   interpret,
   load,
+  lower,
   optimize,
   type Value,
   wireLength,
@@ -44,6 +46,11 @@ const ascending = (length: number, from = 0) => Uint8Array.from({ length }, (_, 
 const LENGTHS = Array.from({ length: 80 }, (_, length) => ascending(length))
 
 describe('the XDP program', () => {
+  it('refuses to look into a set, by the name of the set', () => {
+    const isBlocked = lower(parseFilter('ip src net @blocked', { sets: new Set(['blocked']) }).expression)
+    assert.throws(() => programOf([[isBlocked, 'drop']]), /^UnsupportedError: @blocked: sets are not compiled to eBPF/)
+  })
+
   it('takes the first rule that matches, and counts packets and bytes for it alone', () => {
     const { program } = programOf([
       [is(at(0), 1), 'count'],

@@ -25,7 +25,7 @@ import {
   R10,
   store,
 } from '../../ebpf/index.js'
-import type { Graph, Node, Value } from '../../ir/index.js'
+import { type Graph, type Node, type Value, valuesOf } from '../../ir/index.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { PACKET, PACKET_END, WIRE_LENGTH } from './evaluate.js'
 
@@ -182,7 +182,7 @@ function addBytes(counter: typeof R0, bytes: typeof R0): Item[] {
 function asksLength(node: Node): boolean {
   if (node.kind === 'leaf') return false
   if (node.kind === 'check') return hasLengthIn(node.base)
-  return hasLengthIn(node.test.left) || hasLengthIn(node.test.right)
+  return valuesOf(node.test).some(hasLengthIn)
 }
 
 function hasLengthIn(value: Value | null): boolean {

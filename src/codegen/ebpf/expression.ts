@@ -1,4 +1,4 @@
-import { constant, type Test, type Value } from '../../ir/index.js'
+import { type Comparison, constant, type Test, UnsupportedError, type Value } from '../../ir/index.js'
 
 /**
  * What one register can hold. IR values with the machine's steps made visible:
@@ -51,7 +51,7 @@ export interface Calculation extends Keyed {
 
 /** A comparison of two expressions; `right` often is a number that becomes an immediate. */
 export interface Question {
-  readonly operator: Test['operator']
+  readonly operator: Comparison['operator']
   readonly left: Expression
   readonly right: Expression
 }
@@ -94,8 +94,14 @@ function readOf(load: Value & { kind: 'load' }): Read {
  *
  *     [12:2] = 0x800        is  raw = 0x0008
  *     [20:2] & 0x1fff = 0   is  raw & 0xff1f = 0
+ *
+ * Throws UnsupportedError for a look-up in a set.
  */
 export function questionOf(test: Test): Question {
+  if (test.operator === 'in') {
+    const message = `@${test.set}: sets are not compiled to eBPF; use the interpreter, or write the addresses out`
+    throw new UnsupportedError(message, { start: 0, end: 0 })
+  }
   const { operator, left, right } = test
   const plain = { operator, left: expressionOf(left), right: expressionOf(right) }
   if (operator !== '=' || right.kind !== 'constant') return plain

@@ -1,4 +1,4 @@
-import { divides, type Graph, type NodeId } from '../../ir/index.js'
+import { divides, type Graph, type NodeId, valuesOf } from '../../ir/index.js'
 
 /**
  * The order in which nodes become code: each behind all that lead to it, so
@@ -35,5 +35,5 @@ function lastFirst({ nodes }: Graph, id: NodeId): readonly NodeId[] {
     return answer.kind !== 'leaf' ? 2 : answer.rule === null ? 0 : 1
   }
   const answers = rank(node.no) > rank(node.yes) ? [node.yes, node.no] : [node.no, node.yes]
-  return divides(node.test.left) || divides(node.test.right) ? [node.fail, ...answers] : answers
+  return valuesOf(node.test).some(divides) ? [node.fail, ...answers] : answers
 }

@@ -1,4 +1,4 @@
-import { outcomeByRange, type Test } from '../condition.js'
+import { outcomeByRange, type Test, valuesOf } from '../condition.js'
 import { createGraphBuilder, type Decision, type Graph, type NodeId } from '../graph.js'
 import { divides, loadsOf, type Value } from '../value.js'
 
@@ -47,7 +47,7 @@ function afterChecks(
   node: Decision,
   rebuilt: Int32Array,
 ): NodeId {
-  const canStillFail = divides(node.test.left) || divides(node.test.right)
+  const canStillFail = valuesOf(node.test).some(divides)
   const outcome = canStillFail ? null : outcomeByRange(node.test)
   const yes = rebuilt[outcome === false ? node.no : node.yes]!
   const no = rebuilt[outcome === true ? node.yes : node.no]!
@@ -107,7 +107,7 @@ interface Read {
 /** The furthest read of a test for each base; a base comes after the bases that it is computed with. */
 export function readsOf(test: Test): Read[] {
   const furthest = new Map<string, Read>()
-  for (const { base, offset, size } of [...loadsOf(test.left), ...loadsOf(test.right)]) {
+  for (const { base, offset, size } of valuesOf(test).flatMap((value) => loadsOf(value))) {
     const key = keyOf(base)
     const bytes = offset + size
     if (bytes > (furthest.get(key)?.bytes ?? 0)) furthest.set(key, { base, bytes })
