@@ -50,6 +50,7 @@ export {
 } from './construct.js'
 export { decode } from './decode.js'
 export { disassemble, formatInstruction } from './disassembler.js'
+export { doubleBuffer, HALVES_AT, halfBytesOf } from './double-buffer.js'
 export * from './encode.js'
 export type { Helper, Machine } from './execute.js'
 export * from './helper-names.js'

@@ -43,6 +43,7 @@ export function valuesBytes(spec: MapSpec): number {
 /** Puts a map's values at `at` in memory, behind the region number `region`. */
 export function createMapStore(spec: MapSpec, memory: Memory, at: number, region: number): MapStore {
   openRegion(memory, region, at, valuesBytes(spec))
+  if (spec.contents !== undefined) memory.bytes.set(spec.contents.bytes, at + spec.contents.at)
   const stride = strideOf(spec)
   const valuesAddress = (region << REGION_SHIFT) | 0
   const shared = {

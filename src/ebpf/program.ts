@@ -19,6 +19,8 @@ export interface MapSpec {
   readonly valueBytes: number
   readonly maxEntries: number
   readonly flags?: number
+  /** What the first value holds from byte `at` on when the program starts; the rest is zero. */
+  readonly contents?: { readonly at: number; readonly bytes: Uint8Array }
 }
 
 /** The `lddw` at slot `slot` takes the address of the map named `map`. */

@@ -32,6 +32,7 @@ export {
   readStatistics,
   setFeatures,
 } from './ethtool.js'
+export { waitForRunningPrograms, withMapMemory } from './map-memory.js'
 export {
   closeNamespace,
   createNamespace,

@@ -39,6 +39,7 @@ const NUMBERS = {
     gettid: 186,
     pidfd_send_signal: 424,
     pidfd_open: 434,
+    membarrier: 324,
   },
   arm64: {
     bpf: 280,
@@ -68,6 +69,7 @@ const NUMBERS = {
     gettid: 178,
     pidfd_send_signal: 424,
     pidfd_open: 434,
+    membarrier: 283,
   },
 } as const
 

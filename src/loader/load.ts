@@ -9,6 +9,7 @@ import {
   programInfo,
   XDP_HAS_FRAGS,
 } from '../kernel/index.js'
+import { fillMap } from './contents.js'
 import { describeLoadFailure, LoadError } from './errors.js'
 
 const SLOT_BYTES = 8
@@ -62,9 +63,13 @@ export function loadProgram(program: Program, existing: ReadonlyMap<string, Load
 }
 
 function makeMap(spec: MapSpec): LoadedMap {
+  let fd = -1
   try {
-    return { spec, fd: createMap({ ...spec, type: MAP_TYPES[spec.kind], flags: spec.flags ?? 0 }) }
+    fd = createMap({ ...spec, type: MAP_TYPES[spec.kind], flags: spec.flags ?? 0 })
+    fillMap(fd, spec)
+    return { spec, fd }
   } catch (error) {
+    if (fd >= 0) closeBpf(fd)
     if (!(error instanceof KernelError)) throw error
     throw describeLoadFailure(spec.name, error.errno, '')
   }

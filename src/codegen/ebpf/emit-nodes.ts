@@ -1,8 +1,18 @@
-import { type Condition, type Item, jump, jumpIf32, label, type Operand, type Register } from '../../ebpf/index.js'
-import { type Check, type Decision, type Graph, keyOf, type NodeId, readsOf } from '../../ir/index.js'
+import {
+  type Condition,
+  type Item,
+  jump,
+  jumpIf32,
+  label,
+  type MapSpec,
+  type Operand,
+  type Register,
+} from '../../ebpf/index.js'
+import { type Check, type Decision, type Graph, keyOf, type Membership, type NodeId, readsOf } from '../../ir/index.js'
 import { createEvaluator, MAX_EXTENT } from './evaluate.js'
-import { childrenOf, type Expression, pointerOf, type Question, questionOf } from './expression.js'
+import { childrenOf, type Expression, expressionOf, pointerOf, type Question, questionOf } from './expression.js'
 import { layOut } from './layout.js'
+import { emitMembership } from './membership.js'
 import { createRegisterFile, meetSnapshots, type Snapshot } from './registers.js'
 
 /**
@@ -10,11 +20,13 @@ import { createRegisterFile, meetSnapshots, type Snapshot } from './registers.js
  * carried along every edge; where edges meet, what they agree on stays, so that
  * nothing is read twice that is still there, and no code is spent on moving
  * registers. `emitLeaf` ends a rule where it stands; a packet that no rule
- * matches goes to the label `NO_MATCH`. Returns whether any can.
+ * matches goes to the label `NO_MATCH`. Sets are looked up in `setMaps`, by
+ * the map's name. Returns whether any packet can match no rule.
  */
 export function emitNodes(
   graph: Graph,
   pool: readonly Register[],
+  setMaps: ReadonlyMap<string, MapSpec>,
   emit: (item: Item) => void,
   emitLeaf: (rule: number) => void,
 ): boolean {
@@ -59,7 +71,13 @@ export function emitNodes(
     const name = arrive(target)
     if (target !== next) emit(jump(name))
   }
+  const emitSetTest = (test: Membership, { yes, no }: Decision, next: NodeId | undefined) => {
+    const exits = () => ({ yes: arrive(yes), no: arrive(no), local: `set ${labels++}` })
+    emitMembership(test, setMaps, { evaluator, file, emit, exits })
+    goTo(yes, next)
+  }
   const emitDecision = (node: Decision, next: NodeId | undefined) => {
+    if (node.test.operator === 'in') return emitSetTest(node.test, node, next)
     const question = questionOf(node.test)
     const zeroMask = node.yes === next ? maskOf(question) : null
     const [left, condition, right] =
@@ -116,6 +134,7 @@ function maskOf({ operator, left, right }: Question): { left: Expression; mask: 
 
 function expressionsOf(node: Check | Decision): Expression[] {
   if (node.kind === 'check') return node.base === null ? [] : [pointerOf(node.base)]
+  if (node.test.operator === 'in') return node.test.words.map(expressionOf)
   const { left, right } = questionOf(node.test)
   return [left, right]
 }

@@ -28,6 +28,7 @@ import {
 import { type Graph, type Node, type Value, valuesOf } from '../../ir/index.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { PACKET, PACKET_END, WIRE_LENGTH } from './evaluate.js'
+import { type SetsByName, setMapsOf } from './set-maps.js'
 
 /** What a matching packet meets. `count` counts and passes; `pass` ends the list for it. */
 export type Action = 'drop' | 'count' | 'pass'
@@ -45,6 +46,8 @@ export interface XdpOptions {
    * capture needs. A frame without these bytes counts itself.
    */
   readonly wireLength?: 'frame' | 'metadata'
+  /** What the sets hold that the rules name; each is a map of the program, and can be replaced there. */
+  readonly setContents?: SetsByName
 }
 
 /** Per-CPU array: key u32 rule, value two u64: packets and bytes. */
@@ -68,6 +71,7 @@ const LICENSE = 'Dual BSD/GPL'
  * match passes. The graph must come from `optimize`, which puts every read
  * behind a bounds check. Registers: R7 the packet, R8 its end, R9 the wire
  * length and R6 the context where they are needed, the rest for the tests.
+ * Throws UnsupportedError for a set whose contents are not given.
  */
 export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOptions = {}): Program {
   const { name = 'sluice_rules', counters = true, multiBuffer = false, wireLength: source = 'frame' } = options
@@ -80,9 +84,11 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
   const items: Item[] = prologue({ hasLength, metadata, multiBuffer, keepsContext })
   const verdicts: number[] = []
   let endOfLeaf = 0
+  const setMaps = setMapsOf(graph, options.setContents ?? new Map())
   const canMiss = emitNodes(
     graph,
     pool,
+    setMaps,
     (item) => items.push(item),
     (rule) => {
       const verdict = verdictOf(actions[rule]!)
@@ -103,7 +109,8 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
     valueBytes: 16,
     maxEntries: Math.max(actions.length, 1),
   }
-  return { name, type: 'xdp', license: LICENSE, ...assemble(items), maps: counters ? [map] : [], multiBuffer }
+  const maps = [...(counters ? [map] : []), ...setMaps.values()]
+  return { name, type: 'xdp', license: LICENSE, ...assemble(items), maps, multiBuffer }
 }
 
 interface PrologueNeeds {

@@ -1,4 +1,4 @@
-import { type Comparison, constant, type Test, UnsupportedError, type Value } from '../../ir/index.js'
+import { type Comparison, constant, type Value } from '../../ir/index.js'
 
 /**
  * What one register can hold. IR values with the machine's steps made visible:
@@ -94,15 +94,8 @@ function readOf(load: Value & { kind: 'load' }): Read {
  *
  *     [12:2] = 0x800        is  raw = 0x0008
  *     [20:2] & 0x1fff = 0   is  raw & 0xff1f = 0
- *
- * Throws UnsupportedError for a look-up in a set.
  */
-export function questionOf(test: Test): Question {
-  if (test.operator === 'in') {
-    const message = `@${test.set}: sets are not compiled to eBPF; use the interpreter, or write the addresses out`
-    throw new UnsupportedError(message, { start: 0, end: 0 })
-  }
-  const { operator, left, right } = test
+export function questionOf({ operator, left, right }: Comparison): Question {
   const plain = { operator, left: expressionOf(left), right: expressionOf(right) }
   if (operator !== '=' || right.kind !== 'constant') return plain
   const isMasked = left.kind === 'binary' && left.operator === '&' && left.right.kind === 'constant'

@@ -1,0 +1,33 @@
+import { type PrefixList, prefixMask } from './prefixes.js'
+
+/** Ranges of addresses, first and last both inside: ascending, with a gap between each two. */
+export interface Ranges {
+  readonly firsts: Uint32Array
+  readonly lasts: Uint32Array
+  readonly count: number
+}
+
+const LENGTHS = 64
+
+/** The addresses that the prefixes cover, in as few ranges as there can be. */
+export function rangesOf({ words, lengths }: PrefixList): Ranges {
+  // One number for both, so that one plain sort of a typed array puts them in order.
+  const sorted = Float64Array.from(words, (word, index) => {
+    const length = lengths[index]!
+    return ((word & prefixMask(length)) >>> 0) * LENGTHS + length
+  }).sort()
+  const firsts = new Uint32Array(sorted.length)
+  const lasts = new Uint32Array(sorted.length)
+  let count = 0
+  for (const entry of sorted) {
+    const first = Math.floor(entry / LENGTHS)
+    const last = (first | ~prefixMask(entry % LENGTHS)) >>> 0
+    if (count > 0 && first <= lasts[count - 1]! + 1) {
+      if (last > lasts[count - 1]!) lasts[count - 1] = last
+    } else {
+      firsts[count] = first
+      lasts[count++] = last
+    }
+  }
+  return { firsts, lasts, count }
+}
