@@ -186,7 +186,8 @@ function addBytes(counter: typeof R0, bytes: typeof R0): Item[] {
   return [load('u64', R1, counter, 8), alu64('add', R1, bytes), store('u64', counter, 8, R1)]
 }
 
-function asksLength(node: Node): boolean {
+/** Whether a test of the graph asks for the length on the wire. */
+export function asksLength(node: Node): boolean {
   if (node.kind === 'leaf') return false
   if (node.kind === 'check') return hasLengthIn(node.base)
   return valuesOf(node.test).some(hasLengthIn)

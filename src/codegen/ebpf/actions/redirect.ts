@@ -1,0 +1,80 @@
+import {
+  call,
+  exit,
+  helperId,
+  type Item,
+  jump,
+  load,
+  loadMap,
+  type MapSpec,
+  mov64,
+  R1,
+  R2,
+  R3,
+  R10,
+  store,
+} from '../../../ebpf/index.js'
+import type { RuleAction } from './action.js'
+import { countAtEnd } from './count.js'
+import { CONTEXT, type Parts, type PolicyLayout, XDP_MD, XDP_PASS } from './parts.js'
+
+/** XSKMAP: key u32 receive queue, value an AF_XDP socket. Whoever has the sockets fills it. */
+export const DIVERT_SOCKETS = 'divert_sockets'
+/** CPUMAP: key u32 CPU, value u32 length of its queue. */
+export const STEER_CPUS = 'steer_cpus'
+/** DEVMAP: key u32 index among the program's devices, value u32 interface index. */
+export const FORWARD_DEVICES = 'forward_devices'
+
+/** Where the map's key lies on the stack while the packet is counted. */
+const TARGET = -16
+
+/** The AF_XDP sockets' map; it is kept while programs are swapped. */
+export function socketMap({ queues }: PolicyLayout): MapSpec {
+  return { name: DIVERT_SOCKETS, kind: 'xskmap', keyBytes: 4, valueBytes: 4, maxEntries: queues }
+}
+
+/** The CPUs' map; it is kept while programs are swapped, because each entry is a kernel thread with a queue. */
+export function cpuMap({ cpus }: PolicyLayout): MapSpec {
+  return { name: STEER_CPUS, kind: 'cpumap', keyBytes: 4, valueBytes: 4, maxEntries: cpus }
+}
+
+type Redirect = Extract<RuleAction, { kind: 'divert' | 'steer' | 'forward' }>
+
+/** Hands the packet over, and passes it where the map has no such target: a socket that is gone stops nothing. */
+export function redirect(parts: Parts, action: Redirect, devices: readonly number[]): Item[] {
+  switch (action.kind) {
+    case 'divert':
+      parts.useMap(socketMap(parts.layout))
+      return [
+        load('u32', R1, CONTEXT, XDP_MD.receiveQueue),
+        store('u64', R10, TARGET, R1),
+        jump(endingFor(parts, DIVERT_SOCKETS)),
+      ]
+    case 'steer':
+      parts.useMap(cpuMap(parts.layout))
+      return [store('u64', R10, TARGET, action.cpu), jump(endingFor(parts, STEER_CPUS))]
+    case 'forward':
+      parts.useMap({
+        name: FORWARD_DEVICES,
+        kind: 'devmap',
+        keyBytes: 4,
+        valueBytes: 4,
+        maxEntries: devices.length,
+      })
+      return [
+        store('u64', R10, TARGET, devices.indexOf(action.interfaceIndex)),
+        jump(endingFor(parts, FORWARD_DEVICES)),
+      ]
+  }
+}
+
+function endingFor(parts: Parts, map: string): string {
+  return parts.useEnding(`to ${map}`, () => [
+    ...countAtEnd(parts),
+    loadMap(R1, map),
+    load('u64', R2, R10, TARGET),
+    mov64(R3, XDP_PASS),
+    call(helperId('bpf_redirect_map')),
+    exit(),
+  ])
+}

@@ -1,0 +1,230 @@
+import {
+  assemble,
+  call,
+  exit,
+  helperId,
+  type Item,
+  jump,
+  label,
+  type MapSpec,
+  mov64,
+  type Program,
+  R0,
+  R1,
+  R2,
+  R3,
+  R4,
+  R5,
+  R9,
+  R10,
+  store,
+} from '../../ebpf/index.js'
+import type { Graph } from '../../ir/index.js'
+import { goesOn, type RuleCode } from './actions/action.js'
+import { countAndGoOn, countAtEnd, POLICY_COUNTERS } from './actions/count.js'
+import { checkLifetime, RULE_ENDS } from './actions/lifetime.js'
+import { askLimit, endLimit } from './actions/limit.js'
+import { LIMIT_TABLE, RULE_BUCKETS } from './actions/limit-table.js'
+import { mark } from './actions/mark.js'
+import {
+  CONTEXT,
+  createParts,
+  type Parts,
+  type PolicyLayout,
+  reloadPacket,
+  SLOT_KEY,
+  scoped,
+  XDP_DROP,
+  XDP_PASS,
+} from './actions/parts.js'
+import { DIVERT_SOCKETS, FORWARD_DEVICES, redirect, STEER_CPUS } from './actions/redirect.js'
+import { SAMPLES, sample } from './actions/sample.js'
+import { POLICY_STATE } from './actions/state.js'
+import { emitNodes, NO_MATCH } from './emit-nodes.js'
+import { asksLength } from './emit-xdp.js'
+import { WIRE_LENGTH } from './evaluate.js'
+import { type SetsByName, setMapsOf } from './set-maps.js'
+
+/** Rules up to and with one behind which the list goes on; leaf `i` of the graph is `rules[i]`. */
+export interface Segment {
+  /** From `optimize`, which puts every read behind a bounds check. */
+  readonly graph: Graph
+  readonly rules: readonly RuleCode[]
+}
+
+/** How the program sees packets, and what it shares with those before and after it. */
+export interface PolicyOptions {
+  readonly layout: PolicyLayout
+  readonly name?: string
+  /** Accept frames of several buffers; a rule sees the first, and lengths count all. False where nothing is said. */
+  readonly multiBuffer?: boolean
+  /** What the sets hold that the rules name. */
+  readonly setContents?: SetsByName
+}
+
+/** An element that a map has to hold before the program runs; numbers are u32 in host order. */
+export interface MapEntry {
+  readonly map: string
+  readonly key: number
+  readonly value: number
+}
+
+/** A program with what its maps have to hold, and which of them outlive it. */
+export interface PolicyProgram extends Program {
+  readonly entries: readonly MapEntry[]
+  /** Maps that a program which takes this one's place goes on with, where their shape is the same. */
+  readonly kept: readonly string[]
+}
+
+const KEPT = [
+  POLICY_COUNTERS,
+  RULE_ENDS,
+  POLICY_STATE,
+  RULE_BUCKETS,
+  LIMIT_TABLE,
+  SAMPLES,
+  DIVERT_SOCKETS,
+  STEER_CPUS,
+] as const
+/** Packets that a CPU's queue holds, as many as the kernel's own examples choose. */
+const CPU_QUEUE = 2048
+const LICENSE = 'Dual BSD/GPL'
+
+/** Cuts a list behind each rule that lets the list go on, so that each piece is a list whose first match decides. */
+export function cutIntoSegments<Rule>(rules: readonly Rule[], codeOf: (rule: Rule) => RuleCode): Rule[][] {
+  const segments: Rule[][] = []
+  let current: Rule[] = []
+  for (const rule of rules) {
+    current.push(rule)
+    if (!goesOn(codeOf(rule))) continue
+    segments.push(current)
+    current = []
+  }
+  return current.length === 0 ? segments : [...segments, current]
+}
+
+/**
+ * The XDP program of a policy: its segments one behind the other. In a segment
+ * the first rule that matches acts; then the packet is done, or it meets the
+ * next segment. What no final rule took passes. Registers: R6 the context, R7
+ * the packet, R8 its end, R9 the wire length where a test asks for it.
+ * Throws RangeError for a limit that cannot be kept, UnsupportedError for a
+ * set whose contents are not given.
+ */
+export function emitPolicy(segments: readonly Segment[], options: PolicyOptions): PolicyProgram {
+  const { layout, name = 'sluice_policy', multiBuffer = false, setContents = new Map() } = options
+  const hasLength = segments.some(({ graph }) => graph.nodes.some(asksLength))
+  const { parts, maps, functions, endings } = createParts({ layout, multiBuffer, hasLength })
+  const devices = devicesOf(segments)
+  const setMaps = new Map<string, MapSpec>()
+  const items: Item[] = [mov64(CONTEXT, R1), ...(hasLength ? askWireLength(multiBuffer) : []), ...reloadPacket()]
+  if (hasLength && !multiBuffer) items.push(...parts.lengthInto(WIRE_LENGTH))
+  const pool = [R0, R1, R2, R3, R4, R5, ...(hasLength ? [] : [R9])]
+
+  let isReached = true
+  for (let index = 0; index < segments.length && isReached; index++) {
+    const { graph, rules } = segments[index]!
+    const next = `segment ${index + 1}`
+    const scope = `segment ${index}`
+    const inSegment = setMapsOf(graph, setContents)
+    for (const [map, spec] of inSegment) setMaps.set(map, spec)
+    let lastGoesOn = false
+    const canMiss = emitNodes(
+      graph,
+      pool,
+      inSegment,
+      (item) => items.push(...scoped([item], scope)),
+      (leaf) => {
+        const rule = rules[leaf]!
+        items.push(...act(parts, rule, next, devices))
+        lastGoesOn ||= goesOn(rule)
+      },
+    )
+    isReached = canMiss || lastGoesOn
+    if (canMiss) items.push(...scoped([label(NO_MATCH)], scope))
+    if (lastGoesOn) items.push(label(next))
+  }
+  if (isReached) items.push(mov64(R0, XDP_PASS), exit())
+  items.push(...endings(), ...functions())
+  const used = [...maps(), ...setMaps.values()]
+  const has = new Set(used.map((map) => map.name))
+  return {
+    name,
+    type: 'xdp',
+    license: LICENSE,
+    ...assemble(withoutDetours(items)),
+    maps: used,
+    multiBuffer,
+    entries: entriesOf(segments, devices),
+    kept: KEPT.filter((map) => has.has(map)),
+  }
+}
+
+function askWireLength(multiBuffer: boolean): Item[] {
+  return multiBuffer ? [call(helperId('bpf_xdp_get_buff_len')), mov64(WIRE_LENGTH, R0)] : []
+}
+
+/** What the rule does where it is the first of its segment to match; a rule that goes on does so at `next`. */
+function act(parts: Parts, rule: RuleCode, next: string, devices: readonly number[]): Item[] {
+  const { slot, hasEnd } = rule
+  const lifetime = hasEnd ? checkLifetime(parts, slot, next) : []
+  return [...lifetime, store('u32', R10, SLOT_KEY, slot), ...carryOut(parts, rule, next, devices)]
+}
+
+function carryOut(parts: Parts, { action, isShadow }: RuleCode, next: string, devices: readonly number[]): Item[] {
+  if (action.kind === 'limit') {
+    const ask = askLimit(parts, action)
+    return isShadow ? [...ask, ...countAndGoOn(parts, R0), jump(next)] : [...ask, ...endLimit(parts)]
+  }
+  if (isShadow) return [...countAndGoOn(parts, null), jump(next)]
+  switch (action.kind) {
+    case 'pass':
+      return [jump(verdict(parts, 'pass', XDP_PASS))]
+    case 'drop':
+      return [jump(verdict(parts, 'drop', XDP_DROP))]
+    case 'count':
+      return [...countAndGoOn(parts, null), jump(next)]
+    case 'sample':
+      return [...countAndGoOn(parts, null), ...sample(parts, action), jump(next)]
+    case 'mark':
+      return [...countAndGoOn(parts, null), ...mark(parts, action.value), jump(next)]
+    default:
+      return redirect(parts, action, devices)
+  }
+}
+
+function verdict(parts: Parts, name: string, value: number): string {
+  return parts.useEnding(name, () => [...countAtEnd(parts), mov64(R0, value), exit()])
+}
+
+function devicesOf(segments: readonly Segment[]): number[] {
+  const devices = new Set<number>()
+  for (const { rules } of segments) {
+    for (const { action } of rules) if (action.kind === 'forward') devices.add(action.interfaceIndex)
+  }
+  return [...devices]
+}
+
+function entriesOf(segments: readonly Segment[], devices: readonly number[]): MapEntry[] {
+  const cpus = new Set<number>()
+  for (const { rules } of segments) {
+    for (const { action, isShadow } of rules) if (action.kind === 'steer' && !isShadow) cpus.add(action.cpu)
+  }
+  return [
+    ...devices.map((value, key) => ({ map: FORWARD_DEVICES, key, value })),
+    ...[...cpus].map((key) => ({ map: STEER_CPUS, key, value: CPU_QUEUE })),
+  ]
+}
+
+/** Leaves out jumps to the place right behind them. */
+function withoutDetours(items: readonly Item[]): Item[] {
+  return items.filter((item, index) => {
+    if (!('kind' in item) || item.kind !== 'goto') return true
+    for (let at = index + 1; at < items.length; at++) {
+      const behind = items[at]!
+      if (!('kind' in behind) || behind.kind !== 'label') return true
+      if (behind.name === item.target) return false
+    }
+    return true
+  })
+}
