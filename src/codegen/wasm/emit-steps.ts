@@ -1,0 +1,170 @@
+import type { Check, Graph, Leaf, Membership, NodeId } from '../../ir/index.js'
+import { br, brIf, get, type Instruction, i32, op, set } from '../../wasm/index.js'
+import { type Expression, expressionOf } from '../ebpf/expression.js'
+import { layOut } from '../ebpf/layout.js'
+import { nestBlocks } from './blocks.js'
+import { NO_RULE } from './bundle.js'
+import { countUses, createValueEmitter, expressionsOf } from './emit-values.js'
+import { type Branch, mergeDecisions, type Step } from './merge-decisions.js'
+
+/** The local with the number of captured bytes. */
+export const CAPTURED = 'captured'
+/** The local for the verdict; it is NO_RULE where the code is entered. */
+export const RULE = 'rule'
+/** The label behind the code, where the verdict is known. */
+export const JUDGED = 'judged'
+
+const MAX_U32 = 0xffff_ffff
+
+/** The code that judges one frame, and what it needs declared. */
+export interface JudgingCode {
+  readonly code: readonly Instruction[]
+  readonly locals: readonly string[]
+  readonly lookups: ReadonlyMap<string, Membership>
+}
+
+/**
+ * Code for all decisions of `graph`, whose reads must all be behind checks. A
+ * local keeps each value that is asked for more than once; where ways meet, it
+ * counts as computed only if all of them have computed it.
+ */
+export function emitSteps(graph: Graph): JudgingCode {
+  const steps = mergeDecisions(graph)
+  const order = layOut(graph).filter((id) => steps[id] !== null && isJumpedTo(steps, id, graph.entry))
+  const positions = new Map(order.map((id, position) => [id, position]))
+  const uses = countUses(order.flatMap((id) => expressionsIn(steps[id]!)))
+  const locals = new Map<string, string>()
+  const scratches: string[] = []
+  const lookups = new Map<string, Membership>()
+  const arriving = new Map<NodeId, ReadonlySet<string>>([[graph.entry, new Set()]])
+  const branchedFrom: number[][] = order.map(() => [])
+  let held = new Set<string>()
+  let code: Instruction[] = []
+  let position = 0
+  let fail: NodeId = graph.entry
+
+  const arrive = (id: NodeId) => {
+    const before = arriving.get(id)
+    arriving.set(id, new Set(before === undefined ? held : [...held].filter((key) => before.has(key))))
+  }
+  /** For a branch from here to a node. */
+  const labelOf = (id: NodeId): string => {
+    const target = positions.get(id)
+    if (target === undefined) return JUDGED
+    arrive(id)
+    branchedFrom[target]!.push(position)
+    return `n${id}`
+  }
+  const isNext = (id: NodeId) => (positions.get(id) ?? order.length) === position + 1
+  const goTo = (id: NodeId) => {
+    if (!isNext(id)) code.push(br(labelOf(id)))
+    else if (positions.has(id)) arrive(id)
+  }
+  const { value, truth, answer } = createValueEmitter({
+    emit: (instruction) => code.push(instruction),
+    held: () => held,
+    isShared: (key) => (uses.get(key) ?? 0) > 1,
+    localOf(key) {
+      const name = locals.get(key) ?? `v${locals.size}`
+      locals.set(key, name)
+      return name
+    },
+    scratch: () => scratches[scratches.push(`t${scratches.length}`) - 1]!,
+    failLabel: () => labelOf(fail),
+    lookupOf(membership) {
+      const name = lookupName(membership)
+      lookups.set(name, membership)
+      return name
+    },
+  })
+
+  const emitCheck = ({ base, bytes, next, fail }: Check) => {
+    if (bytes > MAX_U32) return goTo(fail)
+    if (base === null) code.push(get(CAPTURED), i32(bytes), op('i32.lt_u'))
+    else {
+      value(expressionOf(base))
+      code.push(...isBeyond(base.max, bytes))
+    }
+    code.push(brIf(labelOf(fail)))
+    goTo(next)
+  }
+  const emitBranch = ({ formula, yes, no }: Branch) => {
+    const verdicts = [verdictAt(steps, yes), verdictAt(steps, no)]
+    const [match, otherwise] = verdicts
+    if (match !== null && otherwise !== null) {
+      answer(formula)
+      code.push(...chosenVerdict(match!, otherwise!))
+      if (position < order.length - 1) code.push(br(JUDGED))
+      return
+    }
+    const [taken, other] = isNext(yes) ? [no, yes] : [yes, no]
+    truth(formula, taken === no)
+    code.push(brIf(labelOf(taken)))
+    goTo(other)
+  }
+  const emitLeaf = ({ rule }: Leaf) => {
+    code.push(i32(rule!), set(RULE))
+    if (position < order.length - 1) code.push(br(JUDGED))
+  }
+
+  const pieces = order.map((id, index) => {
+    const step = steps[id]!
+    position = index
+    code = []
+    const arrived = arriving.get(id)
+    if (arrived !== undefined) {
+      held = new Set(arrived)
+      if (step.kind !== 'leaf') fail = step.fail
+      if (step.kind === 'leaf') emitLeaf(step)
+      else if (step.kind === 'check') emitCheck(step)
+      else emitBranch(step)
+    }
+    return { label: `n${id}`, code, branchedFrom: branchedFrom[index]! }
+  })
+  return { code: nestBlocks(pieces), locals: [...locals.values(), ...scratches], lookups }
+}
+
+/** The name of the function that looks into a set for addresses of one family. */
+export function lookupName({ set, family }: Membership): string {
+  return `${set}/${family}`
+}
+
+/** With a base on the stack: whether base + bytes lies beyond the captured bytes, without wrapping. */
+function isBeyond(baseMax: number, bytes: number): Instruction[] {
+  if (baseMax + bytes <= MAX_U32) return [i32(bytes), op('i32.add'), get(CAPTURED), op('i32.gt_u')]
+  const room = [get(CAPTURED), i32(bytes), op('i32.sub')]
+  return [...room, op('i32.gt_u'), get(CAPTURED), i32(bytes), op('i32.lt_u'), op('i32.or')]
+}
+
+/** With an answer on the stack: sets the verdict without a jump, as `otherwise + answer * (match - otherwise)`. */
+function chosenVerdict(match: number, otherwise: number): Instruction[] {
+  const scaled = match - otherwise === 1 ? [] : [i32(match - otherwise), op('i32.mul')]
+  return [...scaled, i32(otherwise), op('i32.add'), set(RULE)]
+}
+
+function verdictAt(steps: readonly Step[], id: NodeId): number | null {
+  const step = steps[id]!
+  return step?.kind === 'leaf' ? (step.rule ?? NO_RULE) : null
+}
+
+/** Not the end without a match, and no leaf whose verdict every way there sets without a jump. */
+function isJumpedTo(steps: readonly Step[], id: NodeId, entry: NodeId): boolean {
+  const step = steps[id]!
+  if (step?.kind !== 'leaf') return true
+  if (step.rule === null) return false
+  return id === entry || steps.some((from) => from !== null && jumpsTo(steps, from, id))
+}
+
+function jumpsTo(steps: readonly Step[], from: NonNullable<Step>, id: NodeId): boolean {
+  if (from.kind === 'leaf') return false
+  if (from.kind === 'check') return from.next === id || from.fail === id
+  if (!from.isPure && from.fail === id) return true
+  const isVerdict = verdictAt(steps, from.yes) !== null && verdictAt(steps, from.no) !== null
+  return !isVerdict && (from.yes === id || from.no === id)
+}
+
+function expressionsIn(step: NonNullable<Step>): Expression[] {
+  if (step.kind === 'leaf') return []
+  if (step.kind === 'branch') return expressionsOf(step.formula)
+  return step.base === null ? [] : [expressionOf(step.base)]
+}
