@@ -72,7 +72,10 @@ test('wrong usage ends with 2 and one sentence that names the help', () => {
     [['match', 'udp', '-r', MIXED, '--engine', 'magic'], /'magic' is invalid.*see sluice match --help\n$/],
     [['compile'], /missing required argument 'expression'; see sluice compile --help\n$/],
     [['compile', 'udp', '--to', 'wasm'], /no WebAssembly form in this version; use --to ast, ir or ebpf\n$/],
-    [['compile', 'udp', '--link-type', 'CARRIER_PIGEON'], /CARRIER_PIGEON, which rules cannot be compiled for.*EN10MB/],
+    [
+      ['compile', 'udp', '--link-type', 'CARRIER_PIGEON'],
+      /--link-type: rules cannot be compiled for link type CARRIER_PIGEON, only for EN10MB/,
+    ],
     [['drop', 'udp'], /'--on <device>' not specified; see sluice drop --help\n$/],
     [['drop', 'udp', '--on', 'lo', '--for', 'ever'], /"ever" is no duration.*30s, 10m or 1h\n$/],
     [['match', '-r', MIXED], /needs an expression, or --expressions FILE/],
@@ -179,7 +182,7 @@ test('broken and foreign captures: what could be read, and a sentence', () => {
     [join(folder, 'nowhere.pcap'), /cannot read .*nowhere\.pcap: no such file; check the path\n$/],
     [folder, /it is a directory/],
     [CLI, /is not a capture file/],
-    [captureOf('usb.pcap', [], 189), /has link type USB_LINUX, which rules cannot be compiled for/],
+    [captureOf('usb.pcap', [], 189), /usb\.pcap: rules cannot be compiled for link type USB_LINUX, only for EN10MB/],
   ]
   for (const [path, message] of refusals) {
     const refused = runCli(['match', 'udp', '-r', path])
