@@ -47,6 +47,12 @@ describe('facts', () => {
     assert.equal(decide(noSynButAck, test(flags, '=', 0x18)), null)
   })
 
+  it('of a masked number that cannot come out say nothing', () => {
+    const impossible: Test = { ...test(masked(flags, 2), '=', 0), right: constant(1), key: 'flags & 2 = 1' } as Test
+    const facts = learn(NO_FACTS, impossible, false)
+    assert.equal(decide(facts, test(masked(flags, 2), '=', 0)), null)
+  })
+
   it('of a range decide what lies outside', () => {
     const facts = learn(learn(NO_FACTS, test(type, '>', 99), true), test(type, '>', 200), false)
     assert.equal(decide(facts, test(type, '=', 99)), false)

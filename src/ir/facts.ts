@@ -106,6 +106,8 @@ function withBits(domain: Domain, mask: number, wanted: number): Domain {
 
 function without(domain: Domain, masked: Masked): Domain {
   const { mask, wanted } = masked
+  // A number with bits outside the mask never comes out of it: that it did not says nothing.
+  if ((wanted & ~mask) !== 0) return domain
   const isOneBit = (mask & (mask - 1)) === 0
   if (isOneBit) return withBits(domain, mask, wanted === 0 ? mask : 0)
   if (domain.excluded.length >= MOST_EXCLUDED) return domain

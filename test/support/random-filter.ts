@@ -1,3 +1,4 @@
+import type { ClassicLinkType } from './classic-bpf.js'
 import type { Random } from './random.js'
 
 const HOSTS = ['10.0.0.1', '10.0.0.2', '192.168.1.7', '224.0.0.5'] as const
@@ -15,22 +16,91 @@ const RELATIONS = ['=', '!=', '<', '<=', '>', '>='] as const
 const SIZES = [1, 1, 2, 4] as const
 const CONSTANTS = [0, 1, 2, 5, 6, 17, 64, 255, 256, 0x0f, 0xf0, 0x1fff, 0x800, 0xffff, 0x7fffffff, 0xffffffff] as const
 
-/** A filter expression of nesting `depth` that asks for what the packets of `randomPacket` are made of. */
-export function randomFilter(random: Random, depth: number): string {
-  if (depth === 0 || random.below(5) === 0) return randomPrimitive(random)
-  const left = randomFilter(random, depth - 1)
+const WLAN = [
+  'type mgt',
+  'type ctl',
+  'type data',
+  'type mgt subtype beacon',
+  'type ctl subtype ack',
+  'subtype qos-data',
+  'dir tods',
+  'dir fromds',
+  'dir nods',
+  'dir dstods',
+  'wlan[0] & 8 != 0',
+  'radio[4] & 2 = 2',
+] as const
+const WLAN_DIRECTIONS = [
+  '',
+  'src ',
+  'dst ',
+  'src and dst ',
+  'addr1 ',
+  'addr2 ',
+  'addr3 ',
+  'addr4 ',
+  'ra ',
+  'ta ',
+] as const
+const CHAINS = ['ip', 'ip6', ''] as const
+const LOGICAL = ['inbound', 'outbound', 'ifindex 1', 'iso', 'clnp', 'esis', 'isis', 'llc i', 'llc s', 'llc u'] as const
+
+/**
+ * A filter expression of nesting `depth` that asks for what the packets of
+ * `randomPacket` are made of. Some ask for what the link type does not have.
+ */
+export function randomFilter(random: Random, depth: number, linkType: ClassicLinkType = 'EN10MB'): string {
+  if (depth > 0 && random.below(12) === 0)
+    return `${random.pick(['geneve', 'geneve 5'])} and (${randomFilter(random, depth - 1)})`
+  return randomOperation(random, depth, linkType)
+}
+
+function randomOperation(random: Random, depth: number, linkType: ClassicLinkType): string {
+  if (depth === 0 || random.below(5) === 0) return randomPrimitive(random, linkType)
+  const left = randomOperation(random, depth - 1, linkType)
   switch (random.below(5)) {
     case 0:
       return `not (${left})`
     case 1:
     case 2:
-      return `(${left}) and (${randomFilter(random, depth - 1)})`
+      return `(${left}) and (${randomOperation(random, depth - 1, linkType)})`
     default:
-      return `(${left}) or (${randomFilter(random, depth - 1)})`
+      return `(${left}) or (${randomOperation(random, depth - 1, linkType)})`
   }
 }
 
-function randomPrimitive(random: Random): string {
+/** What some link types have and others do not, as often as what all have. */
+/**
+ * Several questions about one field, with masks of few bits and wanted bits
+ * inside and outside of them: what one answer says about the next is where an
+ * optimiser errs.
+ */
+function randomQuestions(random: Random): string {
+  const access = randomAccess(random, String(random.pick([0, 6, 8, 12, 13])))
+  const questions = Array.from({ length: 2 + random.below(3) }, () => {
+    const mask = random.pick([1, 2, 3, 4, 0x10, 0x12, 0x40, 0xf0, 0xff])
+    const masked = random.below(4) === 0 ? access : `${access} & ${mask}`
+    const question = `${masked} ${random.pick(RELATIONS)} ${random.pick([0, 1, 2, 3, 4, 0x10, 0x12, 0x40, 0x45])}`
+    return random.below(4) === 0 ? `not (${question})` : `(${question})`
+  })
+  return `(${questions.reduce((text, question) => `${text} ${random.pick(['and', 'or'])} ${question}`)})`
+}
+
+function randomPrimitive(random: Random, linkType: ClassicLinkType): string {
+  const isWlan = /^IEEE802_11|PRISM|PPI/.test(linkType)
+  switch (random.below(isWlan ? 6 : 14)) {
+    case 0:
+      if (isWlan) return random.pick(WLAN)
+      return random.pick(LOGICAL)
+    case 1:
+      if (isWlan) return `wlan ${random.pick(WLAN_DIRECTIONS)}host ${random.pick(MACS)}`
+      return `${random.pick(CHAINS)} protochain ${random.pick([6, 17, 58, 44, 51, 59])}`.trim()
+    default:
+      return randomCommonPrimitive(random)
+  }
+}
+
+function randomCommonPrimitive(random: Random): string {
   const direction = random.pick(DIRECTIONS)
   switch (random.below(16)) {
     case 0:
