@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type CapturedPacket, createCapture, openCapture } from '../src/device/index.js'
+import { isValidModule } from '../src/wasm/index.js'
 import { CLI, runCli } from './support/cli.js'
 import { skipUnless } from './support/require.js'
 
@@ -71,7 +72,6 @@ test('wrong usage ends with 2 and one sentence that names the help', () => {
     [['match', 'udp', '-r', MIXED, '--frobnicate'], /unknown option '--frobnicate'.*see sluice match --help\n$/],
     [['match', 'udp', '-r', MIXED, '--engine', 'magic'], /'magic' is invalid.*see sluice match --help\n$/],
     [['compile'], /missing required argument 'expression'; see sluice compile --help\n$/],
-    [['compile', 'udp', '--to', 'wasm'], /no WebAssembly form in this version; use --to ast, ir or ebpf\n$/],
     [
       ['compile', 'udp', '--link-type', 'CARRIER_PIGEON'],
       /--link-type: rules cannot be compiled for link type CARRIER_PIGEON, only for EN10MB/,
@@ -122,7 +122,7 @@ test('match prints a sentence, a count, numbers or JSON', () => {
     expression: 'udp port 53',
     file: MIXED,
     linkType: 'EN10MB',
-    engine: 'interpreter',
+    engine: 'wasm',
     packets: 4,
     matched: 2,
     numbers: [2, 4],
@@ -191,14 +191,37 @@ test('broken and foreign captures: what could be read, and a sentence', () => {
   }
 })
 
+/** A packet of 3 bytes, one of 60, and one of 60 that was cut from 900. */
+const SHORT = captureOf('short.pcap', [
+  { data: Uint8Array.of(1, 2, 3), wireLength: 60, seconds: 0, nanoseconds: 0 },
+  frame(UDP, 1, 53),
+  { ...frame(TCP, 1, 53), wireLength: 900 },
+])
+const ON_SHORT = ['udp', 'greater 60', 'greater 61', 'less 61', 'ether[2] = 3', 'not tcp']
+
+test('WebAssembly and the interpreter agree, also on a packet that is longer than what is left of a page of memory', () => {
+  const long = new Uint8Array(65_535)
+  long[65_534] = 9
+  const path = captureOf('long.pcap', [frame(UDP, 1, 53), { ...frame(UDP, 1, 53), data: long, wireLength: 65_535 }])
+  for (const [file, expressions] of [
+    [SHORT, ON_SHORT],
+    [path, ['ether[65534] = 9', 'ether[65531:4] = 9', 'udp', 'not udp', 'ether[65535] = 0']],
+  ] as const) {
+    for (const expression of expressions) {
+      const interpreter = runCli(['match', expression, '-r', file, '--numbers', '--engine', 'interpreter'])
+      const wasm = runCli(['match', expression, '-r', file, '--numbers', '--engine', 'wasm'])
+      assert.deepEqual(wasm, interpreter, expression)
+    }
+  }
+  assert.equal(runCli(['match', 'ether[65534] = 9', '-r', path, '--numbers']).stdout, '2\n')
+})
+
 test('the kernel and the interpreter agree, on packets too short for the kernel as well', {
   skip: skipUnless('root'),
 }, () => {
-  const short = { data: Uint8Array.of(1, 2, 3), wireLength: 60, seconds: 0, nanoseconds: 0 }
-  const path = captureOf('short.pcap', [short, frame(UDP, 1, 53), { ...frame(TCP, 1, 53), wireLength: 900 }])
-  for (const expression of ['udp', 'greater 60', 'greater 61', 'less 61', 'ether[2] = 3', 'not tcp']) {
-    const interpreter = runCli(['match', expression, '-r', path, '--numbers'])
-    const kernel = runCli(['match', expression, '-r', path, '--numbers', '--engine', 'ebpf'])
+  for (const expression of ON_SHORT) {
+    const interpreter = runCli(['match', expression, '-r', SHORT, '--numbers', '--engine', 'interpreter'])
+    const kernel = runCli(['match', expression, '-r', SHORT, '--numbers', '--engine', 'ebpf'])
     assert.equal(kernel.stdout, interpreter.stdout, expression)
     assert.match(kernel.stderr, /1 packets are too short or too long/)
   }
@@ -212,6 +235,10 @@ test('compile shows each form', () => {
   assert.equal(json.to, 'ebpf')
   assert.match(json.code, /^([0-9a-f]{16})+$/)
   assert.equal(json.instructions.at(-1).includes('exit'), true)
+  assert.match(runCli(['compile', 'udp port 53', '--to', 'wasm']).stdout, /^\(module\n[\s\S]*\(func \$judge/)
+  const wasm = JSON.parse(runCli(['compile', 'udp port 53', '--to', 'wasm', '--json']).stdout)
+  assert.equal(wasm.text[0], '(module')
+  assert.ok(isValidModule(new Uint8Array(Buffer.from(wasm.module, 'base64'))))
 })
 
 test('a reader that goes away early is no error', () => {

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { ruleForms } from '../control/index.js'
-import { EXPRESSION_HELP, InputError, print, printJson } from './output.js'
+import { EXPRESSION_HELP, print, printJson } from './output.js'
 
 interface CompileOptions {
   readonly to: 'ast' | 'ir' | 'ebpf' | 'wasm'
@@ -14,7 +14,10 @@ export function compileCommand(): Command {
     .description('show a form that an expression is compiled to')
     .argument('<expression...>', EXPRESSION_HELP)
     .addOption(
-      new Option('--to <form>', 'ast: what it says; ir: its decisions; ebpf: the program that drops what it matches')
+      new Option(
+        '--to <form>',
+        'ast: what it says; ir: its decisions; ebpf: the program that drops what it matches; wasm: the module that finds it',
+      )
         .choices(['ast', 'ir', 'ebpf', 'wasm'])
         .default('ebpf'),
     )
@@ -32,22 +35,21 @@ Examples:
 
 function compile(words: string[], { to, linkType, json }: CompileOptions): void {
   const expression = words.join(' ')
-  if (to === 'wasm') {
-    throw new InputError('there is no WebAssembly form in this version; use --to ast, ir or ebpf')
-  }
   const forms = ruleForms(expression, linkType)
   if (json) {
-    const { ast, ir, program, assembly, code } = forms
+    const { ast, ir, program, assembly, code, wasm } = forms
     const form = {
       ast: { ast: withoutSpans(ast) },
       ir: { ir: ir.trimEnd().split('\n') },
       ebpf: { instructions: assembly.trimEnd().split('\n'), code, maps: program.maps, license: program.license },
+      wasm: { text: wasm.text.split('\n'), module: wasm.base64 },
     }[to]
     printJson({ expression, linkType, to, ...form })
     return
   }
   if (to === 'ast') print(JSON.stringify(withoutSpans(forms.ast), null, 2))
   else if (to === 'ir') print(forms.ir.trimEnd())
+  else if (to === 'wasm') print(forms.wasm.text.trimEnd())
   else print(forms.assembly.trimEnd())
 }
 

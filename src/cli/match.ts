@@ -23,9 +23,12 @@ export function matchCommand(): Command {
     .option('--numbers', 'print the numbers of matching packets, one a line; the first packet is 1')
     .option('-w, --write <file>', 'write matching packets to a pcap file; - is standard output')
     .addOption(
-      new Option('--engine <engine>', 'ebpf: by the kernel, as at the driver (needs root); interpreter: plain and slow')
-        .choices(['ebpf', 'interpreter'])
-        .default('interpreter'),
+      new Option(
+        '--engine <engine>',
+        'wasm: by WebAssembly; ebpf: by the kernel, as at the driver (needs root); interpreter: plain and slow',
+      )
+        .choices(['wasm', 'ebpf', 'interpreter'])
+        .default('wasm'),
     )
     .option('--expressions <file>', 'take expressions from a file, one a line, and print one count a line')
     .option('--json', 'one JSON document on standard output')

@@ -1,7 +1,9 @@
+import { emitMatcher } from '../codegen/index.js'
 import { compileRule } from '../compile.js'
 import { disassemble, encode, type Program } from '../ebpf/index.js'
 import type { Expression } from '../filter/index.js'
 import { printGraph } from '../ir/index.js'
+import { encodeModule, printModule } from '../wasm/index.js'
 import { asFilterError } from './filter-error.js'
 import { checkLinkType } from './link-type.js'
 
@@ -16,6 +18,8 @@ export interface RuleForms {
   readonly assembly: string
   /** The instructions as the kernel takes them, in hexadecimal. */
   readonly code: string
+  /** The module that finds matches, as text and in the binary format. */
+  readonly wasm: { readonly text: string; readonly base64: string }
 }
 
 /** Compiles `drop EXPRESSION` for a link type, by its `tcpdump -y` name. Throws FilterError or LinkTypeError. */
@@ -23,12 +27,14 @@ export function ruleForms(expression: string, linkType: string): RuleForms {
   checkLinkType(linkType, '--link-type')
   try {
     const { filters, optimized, program } = compileRule({ match: expression, action: 'drop' }, { linkType })
+    const matcher = emitMatcher(optimized)
     return {
       ast: filters[0]!.expression,
       ir: printGraph(optimized),
       program,
       assembly: disassemble(program),
       code: Buffer.from(encode(program.instructions)).toString('hex'),
+      wasm: { text: printModule(matcher), base64: Buffer.from(encodeModule(matcher)).toString('base64') },
     }
   } catch (error) {
     throw asFilterError(error, expression) ?? error

@@ -2,7 +2,7 @@ import { type Capture, type CaptureWriter, createCapture, openCapture } from '..
 import { formatFilterError } from '../filter/index.js'
 import { asFilterError } from './filter-error.js'
 import { checkLinkType } from './link-type.js'
-import { type MatchEngine, type Matcher, openMatcher } from './matcher.js'
+import { createFrameSlot, type FrameSlot, type MatchEngine, type Matcher, openMatcher } from './matcher.js'
 
 /** Which packets of which capture are asked for. */
 export interface MatchRequest {
@@ -52,7 +52,8 @@ export function matchCapture(request: MatchRequest): MatchReport {
   let candidates: Candidate[] = []
   try {
     checkLinkType(capture.linkType, request.file)
-    candidates = request.expressions.map((text) => openCandidate(text, capture.linkType, request))
+    const slot = createFrameSlot()
+    candidates = request.expressions.map((text) => openCandidate(text, capture.linkType, request, slot))
     const writer = request.output === null ? null : createCapture(request.output, headerOf(capture))
     try {
       const packets = judge(capture, candidates, writer)
@@ -74,9 +75,10 @@ export function matchCapture(request: MatchRequest): MatchReport {
   }
 }
 
-function openCandidate(text: string, linkType: string, { engine, refuse }: MatchRequest): Candidate {
+function openCandidate(text: string, linkType: string, request: MatchRequest, slot: FrameSlot): Candidate {
+  const { engine, refuse } = request
   try {
-    return { matcher: openMatcher(text, linkType, engine), numbers: [], refusal: null }
+    return { matcher: openMatcher(text, linkType, engine, slot), numbers: [], refusal: null }
   } catch (error) {
     const refusal = asFilterError(error, text)
     if (refusal === null) throw error

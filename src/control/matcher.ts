@@ -1,10 +1,15 @@
+import { DESCRIPTOR, emitMatcher, loadMatcher, VERDICT_BYTES } from '../codegen/index.js'
 import { compileFilter, compileRule } from '../compile.js'
 import { type Graph, interpret } from '../ir/index.js'
 import { prepareTestRun } from '../kernel/index.js'
 import { loadProgram } from '../loader/index.js'
+import { createMemory, PAGE_BYTES } from '../wasm/index.js'
 
-/** `ebpf`: the program that would run at the driver, run by the kernel. `interpreter`: the plain oracle. */
-export type MatchEngine = 'ebpf' | 'interpreter'
+/**
+ * `wasm`: machine code in this process, the fastest. `ebpf`: the program that
+ * would run at the driver, run by the kernel. `interpreter`: the plain oracle.
+ */
+export type MatchEngine = 'wasm' | 'ebpf' | 'interpreter'
 
 /** One expression, ready to be asked about packets of one link type. */
 export interface Matcher {
@@ -14,10 +19,20 @@ export interface Matcher {
   close(): void
 }
 
-/** Compiles and, for `ebpf`, loads. Throws FilterError, UnsupportedError or LoadError. */
-export function openMatcher(text: string, linkType: string, engine: MatchEngine): Matcher {
+/**
+ * Compiles and, for `ebpf`, loads. Matchers of one thread can share a `slot`.
+ * Throws FilterError, UnsupportedError or LoadError.
+ */
+export function openMatcher(text: string, linkType: string, engine: MatchEngine, slot = createFrameSlot()): Matcher {
   const options = { linkType, live: false }
-  return engine === 'ebpf' ? openKernelMatcher(text, options) : openInterpreter(compileFilter(text, options).graph)
+  switch (engine) {
+    case 'wasm':
+      return openWasmMatcher(compileFilter(text, options).optimized, slot)
+    case 'ebpf':
+      return openKernelMatcher(text, options)
+    case 'interpreter':
+      return openInterpreter(compileFilter(text, options).graph)
+  }
 }
 
 interface CaptureOptions {
@@ -29,6 +44,55 @@ interface CaptureOptions {
 function openInterpreter(graph: Graph): Matcher {
   return {
     matches: (bytes, wireLength) => interpret(graph, { bytes, wireLength }) !== null,
+    interpreted: () => 0,
+    close() {},
+  }
+}
+
+/** Linear memory with room for one frame, its descriptor and its verdict. */
+export interface FrameSlot {
+  readonly memory: ReturnType<typeof createMemory>
+  /** Puts the frame and its descriptor there. */
+  put(bytes: Uint8Array, wireLength: number): void
+  /** The rule that the last call of a matcher found, or NO_RULE. */
+  verdict(): number
+}
+
+/** The descriptor stands at 0, the verdict behind it. */
+const VERDICT_AT = DESCRIPTOR.bytes
+const FRAME_AT = VERDICT_AT + VERDICT_BYTES
+
+/** Each memory reserves gigabytes of addresses, so a process with many matchers makes one slot for them all. */
+export function createFrameSlot(): FrameSlot {
+  const memory = createMemory(1)
+  let bytes = new Uint8Array(memory.buffer)
+  let words = new Int32Array(memory.buffer)
+  return {
+    memory,
+    put(frame, wireLength) {
+      const missing = FRAME_AT + frame.length - bytes.length
+      if (missing > 0) {
+        memory.grow(Math.ceil(missing / PAGE_BYTES))
+        bytes = new Uint8Array(memory.buffer)
+        words = new Int32Array(memory.buffer)
+      }
+      bytes.set(frame, FRAME_AT)
+      words[DESCRIPTOR.offset / 4] = FRAME_AT
+      words[DESCRIPTOR.captured / 4] = frame.length
+      words[DESCRIPTOR.wire / 4] = wireLength
+    },
+    verdict: () => words[VERDICT_AT / 4]!,
+  }
+}
+
+function openWasmMatcher(graph: Graph, slot: FrameSlot): Matcher {
+  const judge = loadMatcher(emitMatcher(graph), slot.memory)
+  return {
+    matches(bytes, wireLength) {
+      slot.put(bytes, wireLength)
+      judge(0, 1, VERDICT_AT)
+      return slot.verdict() === 0
+    },
     interpreted: () => 0,
     close() {},
   }
