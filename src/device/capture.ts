@@ -30,3 +30,8 @@ export interface Capture {
 export class CaptureError extends Error {
   override name = 'CaptureError'
 }
+
+/** A capture could not be written to its end: one sentence with the place, the errno's name and what to do. */
+export class CaptureWriteError extends Error {
+  override name = 'CaptureWriteError'
+}

@@ -1,3 +1,3 @@
-export { type Capture, type CapturedPacket, CaptureError } from './capture.js'
+export { type Capture, type CapturedPacket, CaptureError, CaptureWriteError } from './capture.js'
 export { openCapture } from './open-capture.js'
 export { type CaptureWriter, createCapture, type PcapHeaderFields } from './pcap-writer.js'

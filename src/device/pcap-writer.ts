@@ -1,5 +1,5 @@
-import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
-import { type CapturedPacket, CaptureError } from './capture.js'
+import { type CapturedPacket, CaptureWriteError } from './capture.js'
+import { openOutput } from './output-file.js'
 
 /** What the file header says: link type as LINKTYPE_ number, snapshot length in bytes. */
 export interface PcapHeaderFields {
@@ -8,10 +8,10 @@ export interface PcapHeaderFields {
   readonly resolution: 'microseconds' | 'nanoseconds'
 }
 
-/** Takes packets; the file stands under its name only after `finish`. */
+/** Takes packets; a file stands under its name only after `finish`. */
 export interface CaptureWriter {
   write(packet: CapturedPacket): void
-  /** Writes what is left and gives the file its name. Throws Node's system error. */
+  /** Writes what is left and gives the file its name. */
   finish(): void
   /** Takes back what was written; nothing happens after `finish`. */
   discard(): void
@@ -21,22 +21,21 @@ const BUFFER_BYTES = 256 * 1024
 const RECORD_HEADER_BYTES = 16
 
 /**
- * Writes a pcap file (version 2.4, little-endian) in one step: everything goes
- * to a file beside `path` that is renamed at the end, so that `path` is never
- * half written. `-` is standard output. Throws CaptureError where `path` cannot be
- * made, and later Node's system error where it cannot be written to.
+ * Writes a pcap file (version 2.4, little-endian) in one step: a file is given
+ * its name when it is complete, and follows a symbolic link. What is no file (a
+ * device, a pipe) is written to as it is; `-` is standard output. Throws
+ * CaptureError where `path` cannot be opened. Writing throws CaptureWriteError,
+ * or Node's own error (EPIPE) where the reader of a pipe has gone.
  */
 export function createCapture(path: string, header: PcapHeaderFields): CaptureWriter {
-  const toStdout = path === '-'
-  const temporary = `${path}.${process.pid}.part`
-  const fd = toStdout ? 1 : openNew(temporary, path)
+  const output = openOutput(path)
   const nanosecondsPerUnit = header.resolution === 'nanoseconds' ? 1 : 1000
   let buffer = Buffer.allocUnsafe(BUFFER_BYTES)
   let used = fileHeader(buffer, header)
   let open = true
 
   const flush = () => {
-    writeAll(fd, buffer.subarray(0, used))
+    attempt(path, () => output.write(buffer.subarray(0, used)))
     used = 0
   }
   return {
@@ -54,41 +53,25 @@ export function createCapture(path: string, header: PcapHeaderFields): CaptureWr
     finish() {
       flush()
       open = false
-      if (toStdout) return
-      closeSync(fd)
-      renameSync(temporary, path)
+      attempt(path, output.finish)
     },
     discard() {
-      if (!open || toStdout) return
+      if (open) output.discard()
       open = false
-      closeSync(fd)
-      rmSync(temporary, { force: true })
     },
   }
 }
 
-function openNew(temporary: string, path: string): number {
+function attempt(path: string, run: () => void): void {
   try {
-    return openSync(temporary, 'wx')
+    run()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new CaptureError(`cannot write ${path} (${code}); check that its folder is there and yours to write to`, {
+    if (code === 'EPIPE') throw error
+    const where = path === '-' ? 'standard output' : path
+    throw new CaptureWriteError(`writing packets to ${where} failed (${code}); make room there, or write elsewhere`, {
       cause: error,
     })
-  }
-}
-
-const PAUSE = new Int32Array(new SharedArrayBuffer(4))
-
-/** Standard output may be a pipe in non-blocking mode: a full one is waited for. */
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) {
-    try {
-      done += writeSync(fd, bytes, done)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-      Atomics.wait(PAUSE, 0, 0, 1)
-    }
   }
 }
 

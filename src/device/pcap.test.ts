@@ -1,8 +1,20 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { after, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { CORPUS, skipUnless } from '../../test/support/require.js'
@@ -227,6 +239,74 @@ test('tcpdump prints the same of a rewritten capture, to the nanosecond', {
     writer.finish()
     assert.equal(dump(path), dump(CORPUS + name), name)
   }
+})
+
+const HEADER = { linkTypeNumber: 1, snapLength: 100, resolution: 'nanoseconds' } as const
+
+function write(path: string): void {
+  const writer = createCapture(path, HEADER)
+  try {
+    writer.write({ data: Uint8Array.of(7, 8, 9), wireLength: 60, seconds: 5, nanoseconds: 6000 })
+    writer.finish()
+  } finally {
+    writer.discard()
+  }
+}
+
+test('a symbolic link is followed, also to a file that is not there yet, and permissions stay', () => {
+  const target = join(folder, 'target.pcap')
+  const link = join(folder, 'link.pcap')
+  symlinkSync('target.pcap', link)
+  write(link)
+  assert.equal(readlinkSync(link), 'target.pcap')
+  chmodSync(target, 0o600)
+  write(link)
+  assert.equal(lstatSync(target).mode & 0o777, 0o600)
+  assert.equal(readAll(target).packets.length, 1)
+})
+
+test('what is no file is written to and stays what it is', async () => {
+  const pipe = join(folder, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const read = buffer(reader.stdout)
+  write(pipe)
+  assert.ok(lstatSync(pipe).isFIFO())
+  const file = join(folder, 'same.pcap')
+  write(file)
+  assert.deepEqual(await read, readFileSync(file))
+})
+
+test('a write that fails is one sentence and leaves nothing', () => {
+  const before = readdirSync(folder)
+  assert.throws(() => write(folder), { name: 'CaptureError', message: /it is a directory/ })
+  assert.throws(() => write(join(folder, 'no/folder.pcap')), { name: 'CaptureError', message: /no such folder/ })
+  assert.deepEqual(readdirSync(folder), before)
+  const full = join(folder, 'full')
+  symlinkSync('/dev/full', full)
+  assert.throws(() => write(full), {
+    name: 'CaptureWriteError',
+    message: /writing packets to .*full failed \(ENOSPC\)/,
+  })
+})
+
+test('a process that is killed while it writes leaves no file', async () => {
+  const place = mkdtempSync(join(folder, 'killed-'))
+  const module = new URL('./pcap-writer.js', import.meta.url).href
+  const script = `
+    const { createCapture } = await import('${module}')
+    const writer = createCapture('${place}/out.pcap', ${JSON.stringify(HEADER)})
+    const packet = { data: new Uint8Array(300_000), wireLength: 300_000, seconds: 0, nanoseconds: 0 }
+    for (let packets = 0; packets < 3; packets++) writer.write(packet)
+    console.log('written')
+    setInterval(() => {}, 1000)`
+  const writing = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(writing.stdout, 'data')
+  writing.kill('SIGKILL')
+  await once(writing, 'close')
+  assert.deepEqual(readdirSync(place), [])
 })
 
 interface Listed {

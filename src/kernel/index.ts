@@ -23,6 +23,7 @@ export {
   updateLink,
   XDP_HAS_FRAGS,
 } from './bpf.js'
+export { bootTimeNs } from './clock.js'
 export {
   type Channels,
   type Feature,
@@ -32,6 +33,7 @@ export {
   readStatistics,
   setFeatures,
 } from './ethtool.js'
+export { linkDescriptor } from './file.js'
 export { waitForRunningPrograms, withMapMemory } from './map-memory.js'
 export {
   closeNamespace,
@@ -54,6 +56,7 @@ export {
   parseOwner,
   spawnInNamespace,
 } from './process.js'
+export { openRingBuffer, type RingBuffer } from './ring-buffer.js'
 export {
   addAddress,
   addNeighbour,
