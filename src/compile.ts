@@ -1,7 +1,7 @@
 import { type Action, emitXdp, type XdpOptions } from './codegen/index.js'
 import type { Program } from './ebpf/index.js'
 import { type FilterOptions, type ParsedFilter, parseFilter } from './filter/index.js'
-import { buildGraph, type Condition, type Graph, lower, optimize } from './ir/index.js'
+import { buildGraph, type Condition, type Graph, lower, optimize, optimizeRules } from './ir/index.js'
 
 /** One rule as the operator states it; `name` is for messages and tables. */
 export interface Rule {
@@ -29,31 +29,38 @@ export type CompileOptions = FilterOptions & XdpOptions
  *     interpret(compileFilter('udp port 53').optimized, { bytes, wireLength }) === 0
  */
 export function compileFilter(match: string | readonly string[], options: FilterOptions = {}): CompiledRules {
-  const texts = typeof match === 'string' ? [match] : match
-  const filters = texts.map((text) => parseFilter(text, options))
-  const graph = buildGraph(filters.map((filter) => conditionOf(filter, options)))
+  const { filters, conditions } = readFilters(typeof match === 'string' ? [match] : match, options)
+  const graph = buildGraph(conditions)
   return { filters, graph, optimized: optimize(graph) }
 }
 
 /**
  * The whole rule road: rules, first match wins, to one XDP program with the
- * counters of rule `i` under key `i`. Throws as `compileFilter` does.
+ * counters of rule `i` under key `i`. Questions that several rules ask are
+ * asked once, and rules of one shape become a table. Throws as `compileFilter`
+ * does.
  */
 export function compileRules(
   rules: readonly Rule[],
   options: CompileOptions = {},
 ): CompiledRules & { readonly program: Program } {
-  const compiled = compileFilter(
+  const { filters, conditions } = readFilters(
     rules.map(({ match }) => match),
     options,
   )
+  const optimized = optimizeRules(conditions)
   const actions = rules.map(({ action }) => action)
-  return { ...compiled, program: emitXdp(compiled.optimized, actions, options) }
+  return { filters, graph: buildGraph(conditions), optimized, program: emitXdp(optimized, actions, options) }
 }
 
 /** `compileRules` for one rule. */
 export function compileRule(rule: Rule, options: CompileOptions = {}): CompiledRules & { readonly program: Program } {
   return compileRules([rule], options)
+}
+
+function readFilters(texts: readonly string[], options: FilterOptions) {
+  const filters = texts.map((text) => parseFilter(text, options))
+  return { filters, conditions: filters.map((filter) => conditionOf(filter, options)) }
 }
 
 function conditionOf({ expression, linkType }: ParsedFilter, { netmask = 0 }: FilterOptions): Condition {

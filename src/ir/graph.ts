@@ -1,4 +1,5 @@
 import { type Condition, canFail, type Test, valuesOf } from './condition.js'
+import type { LookupTable } from './lookup-table.js'
 import type { Value } from './value.js'
 
 /** Index into `Graph.nodes`. */
@@ -14,9 +15,9 @@ export interface Graph {
   readonly entry: NodeId
 }
 
-export type Node = Leaf | Decision | Check
+export type Node = Leaf | Decision | Check | Lookup
 
-/** The end: the index of the first rule that matched, or null. */
+/** The end: the index of the first rule that matched, or null. A rule that a look-up found on the way and that comes before it goes first. */
 export interface Leaf {
   readonly kind: 'leaf'
   readonly rule: number | null
@@ -40,12 +41,27 @@ export interface Check {
   readonly fail: NodeId
 }
 
+/**
+ * Asks a table for the rule of a tuple of values. What it finds is kept while
+ * the walk goes on at `hit`, unless an earlier rule has been found before: the
+ * walk ends with the first of all rules that it found and the one of its leaf.
+ */
+export interface Lookup {
+  readonly kind: 'lookup'
+  readonly values: readonly Value[]
+  readonly table: LookupTable
+  readonly hit: NodeId
+  readonly miss: NodeId
+  readonly fail: NodeId
+}
+
 /** Makes nodes from the leaves upwards; equal nodes are one node. */
 export interface GraphBuilder {
   leaf(rule: number | null): NodeId
   /** Left out where both answers lead to one node and nothing can fail on the way. */
   decision(test: Test, yes: NodeId, no: NodeId, fail: NodeId): NodeId
   check(base: Value | null, bytes: number, next: NodeId, fail: NodeId): NodeId
+  lookup(values: readonly Value[], table: LookupTable, hit: NodeId, miss: NodeId, fail: NodeId): NodeId
   /** The graph from `entry` on, without nodes that it does not reach. */
   finish(entry: NodeId): Graph
 }
@@ -72,6 +88,11 @@ export function createGraphBuilder(): GraphBuilder {
       if (next === fail) return next
       return add(`${base?.key ?? 0}+${bytes}?${next}:${fail}`, { kind: 'check', base, bytes, next, fail })
     },
+    lookup(values, table, hit, miss, fail) {
+      if (values.some(alwaysFails)) return fail
+      const key = `${values.map((value) => value.key).join()} in ${table.key}?${hit}:${miss}:${fail}`
+      return add(key, { kind: 'lookup', values, table, hit, miss, fail })
+    },
     finish: (entry) => reachable(nodes, entry),
   }
 }
@@ -84,23 +105,30 @@ export function buildGraph(rules: readonly Condition[]): Graph {
   const builder = createGraphBuilder()
   let entry = builder.leaf(null)
   for (let rule = rules.length - 1; rule >= 0; rule--) {
-    entry = connect(builder, rules[rule]!, builder.leaf(rule), entry, entry)
+    entry = connectCondition(builder, rules[rule]!, builder.leaf(rule), entry, entry)
   }
   return builder.finish(entry)
 }
 
-function connect(builder: GraphBuilder, condition: Condition, yes: NodeId, no: NodeId, fail: NodeId): NodeId {
+/** Nodes for `condition` in front of what its three outcomes lead to. */
+export function connectCondition(
+  builder: GraphBuilder,
+  condition: Condition,
+  yes: NodeId,
+  no: NodeId,
+  fail: NodeId,
+): NodeId {
   switch (condition.kind) {
     case 'always':
       return condition.value ? yes : no
     case 'test':
       return builder.decision(condition.test, yes, no, fail)
     case 'not':
-      return connect(builder, condition.operand, no, yes, fail)
+      return connectCondition(builder, condition.operand, no, yes, fail)
     case 'all':
-      return condition.operands.reduceRight((next, operand) => connect(builder, operand, next, no, fail), yes)
+      return condition.operands.reduceRight((next, operand) => connectCondition(builder, operand, next, no, fail), yes)
     case 'any':
-      return condition.operands.reduceRight((next, operand) => connect(builder, operand, yes, next, fail), no)
+      return condition.operands.reduceRight((next, operand) => connectCondition(builder, operand, yes, next, fail), no)
   }
 }
 
@@ -117,6 +145,7 @@ function alwaysFails(value: Value): boolean {
 export function successorsOf(node: Node): readonly NodeId[] {
   if (node.kind === 'leaf') return []
   if (node.kind === 'check') return [node.next, node.fail]
+  if (node.kind === 'lookup') return [node.hit, node.miss, node.fail]
   return [node.yes, node.no, node.fail]
 }
 
@@ -138,5 +167,6 @@ function renumber(node: Node, to: Int32Array): Node {
   if (node.kind === 'leaf') return node
   const fail = to[node.fail]!
   if (node.kind === 'check') return { ...node, next: to[node.next]!, fail }
+  if (node.kind === 'lookup') return { ...node, hit: to[node.hit]!, miss: to[node.miss]!, fail }
   return { ...node, yes: to[node.yes]!, no: to[node.no]!, fail }
 }

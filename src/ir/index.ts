@@ -1,12 +1,23 @@
 export { type Comparison, type Condition, compare, type Membership, type Test, valuesOf } from './condition.js'
 export { UnsupportedError } from './errors.js'
 export { binary, possibleBits } from './fold.js'
-export { buildGraph, type Check, type Decision, type Graph, type Leaf, type Node, type NodeId } from './graph.js'
+export {
+  buildGraph,
+  type Check,
+  type Decision,
+  type Graph,
+  type Leaf,
+  type Lookup,
+  type Node,
+  type NodeId,
+  successorsOf,
+} from './graph.js'
 export { LINK_TYPES } from './headers.js'
 export { evaluate, interpret, type Packet, type SetLookup } from './interpret.js'
+export type { LookupTable } from './lookup-table.js'
 export { type LowerOptions, lower } from './lower.js'
-export { optimize } from './optimize.js'
-export { keyOf, placeBoundsChecks, readsOf } from './passes/bounds.js'
+export { optimize, optimizeRules } from './optimize.js'
+export { keyOf, placeBoundsChecks, readsOf, readsOfValues } from './passes/bounds.js'
 export { threadJumps } from './passes/thread.js'
 export { printGraph, printValue } from './print.js'
 export { constant, divides, type Load, load, loadsOf, type Value, wireLength } from './value.js'

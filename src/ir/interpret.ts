@@ -1,5 +1,6 @@
 import type { Test } from './condition.js'
 import type { Graph } from './graph.js'
+import { findRule } from './lookup-table.js'
 import { compute, type Value } from './value.js'
 
 /** What a rule can see of a packet: the captured bytes, and how many there were on the wire. */
@@ -18,12 +19,18 @@ export type SetLookup = (set: string, family: 4 | 6, words: readonly number[]) =
  */
 export function interpret({ nodes, entry }: Graph, packet: Packet, lookup: SetLookup = noSets): number | null {
   let id = entry
+  let found: number | null = null
   for (;;) {
     const node = nodes[id]!
-    if (node.kind === 'leaf') return node.rule
+    if (node.kind === 'leaf') return earlier(found, node.rule)
     if (node.kind === 'check') {
       const base = node.base === null ? 0 : evaluate(node.base, packet)
       id = base !== null && base + node.bytes <= packet.bytes.length ? node.next : node.fail
+    } else if (node.kind === 'lookup') {
+      const tuple = evaluateAll(node.values, packet)
+      const rule = tuple === null ? null : findRule(node.table, tuple)
+      id = tuple === null ? node.fail : rule === null ? node.miss : node.hit
+      found = earlier(found, rule)
     } else {
       const answer = ask(node.test, packet, lookup)
       id = answer === null ? node.fail : answer ? node.yes : node.no
@@ -33,8 +40,8 @@ export function interpret({ nodes, entry }: Graph, packet: Packet, lookup: SetLo
 
 function ask(test: Test, packet: Packet, lookup: SetLookup): boolean | null {
   if (test.operator === 'in') {
-    const words = test.words.map((word) => evaluate(word, packet))
-    return words.every((word) => word !== null) ? lookup(test.set, test.family, words) : null
+    const words = evaluateAll(test.words, packet)
+    return words === null ? null : lookup(test.set, test.family, words)
   }
   const left = evaluate(test.left, packet)
   const right = evaluate(test.right, packet)
@@ -47,6 +54,15 @@ function ask(test: Test, packet: Packet, lookup: SetLookup): boolean | null {
     case '>=':
       return left >= right
   }
+}
+
+function earlier(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other)
+}
+
+function evaluateAll(values: readonly Value[], packet: Packet): number[] | null {
+  const numbers = values.map((value) => evaluate(value, packet))
+  return numbers.every((number) => number !== null) ? numbers : null
 }
 
 function noSets(set: string): never {

@@ -29,6 +29,11 @@ function printNode(node: Node, nodes: readonly Node[]): string {
     const from = node.base === null ? '' : `${printValue(node.base)} + `
     return `${from}${node.bytes} bytes  else ${name(node.fail)}`
   }
+  if (node.kind === 'lookup') {
+    const { values, table } = node
+    const entries = `${table.rules.length} entries, rule ${table.rules[0]} …`
+    return `${values.map(printValue).join(', ')} in {${entries}}  ? found, ${name(node.hit)} : ${name(node.miss)}`
+  }
   return `${printTest(node.test)}  ? ${name(node.yes)} : ${name(node.no)}`
 }
 

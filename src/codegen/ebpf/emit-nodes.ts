@@ -4,11 +4,34 @@ import {
   jump,
   jumpIf32,
   label,
+  load,
   type MapSpec,
   type Operand,
+  R10,
   type Register,
+  store,
 } from '../../ebpf/index.js'
-import { type Check, type Decision, type Graph, keyOf, type Membership, type NodeId, readsOf } from '../../ir/index.js'
+import {
+  type Check,
+  type Decision,
+  type Graph,
+  keyOf,
+  type Lookup,
+  type Membership,
+  type Node,
+  type NodeId,
+  readsOf,
+  readsOfValues,
+  successorsOf,
+} from '../../ir/index.js'
+import {
+  createPlacedTables,
+  emitRuleLookup,
+  FOUND_SLOT,
+  NOTHING_FOUND,
+  type PlacedTables,
+  rawExpressions,
+} from './emit-lookup.js'
 import { createEvaluator, MAX_EXTENT } from './evaluate.js'
 import { childrenOf, type Expression, expressionOf, pointerOf, type Question, questionOf } from './expression.js'
 import { layOut } from './layout.js'
@@ -29,20 +52,24 @@ export function emitNodes(
   setMaps: ReadonlyMap<string, MapSpec>,
   emit: (item: Item) => void,
   emitLeaf: (rule: number) => void,
+  found: FoundRules = NO_TABLES,
 ): boolean {
   const { nodes } = graph
   const nameOf = (id: NodeId) => {
     const node = nodes[id]!
-    return node.kind === 'leaf' && node.rule === null ? NO_MATCH : `n${id}`
+    if (node.kind !== 'leaf' || node.rule !== null) return `n${id}`
+    return carries[id] === 1 ? END_OF_RULES : NO_MATCH
   }
-  const order = layOut(graph).filter((id) => nameOf(id) !== NO_MATCH)
+  const carries = carriesAt(graph)
+  const order = layOut(graph).filter((id) => !isMiss(nodes[id]!))
   const arriving = new Map<NodeId, Snapshot>()
   const uses = usesIn(graph, order)
   const extents = extentsIn(graph)
   let position = 0
   let counts = new Map<string, number>()
   let labels = 0
-  let current: Check | Decision
+  let canFind = false
+  let current: Check | Decision | Lookup
 
   const isNeeded = (key: string) => (uses.get(key) ?? -1) > position || (counts.get(key) ?? 0) > 1
   const file = createRegisterFile(pool, { isNeeded, lastUse: (key) => uses.get(key) ?? -1 })
@@ -91,6 +118,23 @@ export function emitNodes(
     }
     file.release(left)
   }
+  const emitLookup = (id: NodeId, node: Lookup, next: NodeId | undefined) => {
+    const isEnd = isMiss(nodes[node.hit]!)
+    emitRuleLookup(node, found.tables, {
+      file,
+      evaluator,
+      emit,
+      missLabel: () => arrive(node.miss),
+      hitLabel: () => (isEnd ? foundLabel() : arrive(node.hit)),
+      mayHaveFound: carries[id] === 1,
+    })
+    if (isEnd) emit(jump(foundLabel()))
+    else goTo(node.hit, next)
+  }
+  const foundLabel = () => {
+    canFind = true
+    return FOUND
+  }
   const compared = ({ operator, left, right }: Question): readonly [Register, Condition, Operand] => {
     const register = evaluator.toRegister(left)
     if (right.kind === 'number') return [register, CONDITIONS[operator], right.value]
@@ -99,6 +143,7 @@ export function emitNodes(
     return [register, CONDITIONS[operator], other]
   }
 
+  if (carries.includes(1)) emit(store('u32', R10, FOUND_SLOT, NOTHING_FOUND))
   arriving.set(graph.entry, file.snapshot())
   order.forEach((id, index) => {
     const snapshot = arriving.get(id)
@@ -106,6 +151,11 @@ export function emitNodes(
     const node = nodes[id]!
     emit(label(nameOf(id)))
     if (node.kind === 'leaf') {
+      if (carries[id] === 1) {
+        const scratch = pool[0]!
+        emit(load('u32', scratch, R10, FOUND_SLOT))
+        emit(jumpIf32(scratch, '<', found.tables.encode(node.rule!), foundLabel()))
+      }
       emitLeaf(node.rule!)
       return
     }
@@ -114,13 +164,42 @@ export function emitNodes(
     current = node
     counts = countsIn(expressionsOf(node))
     if (node.kind === 'check') emitCheck(node, order[index + 1])
+    else if (node.kind === 'lookup') emitLookup(id, node, order[index + 1])
     else emitDecision(node, order[index + 1])
   })
-  return [...arriving.keys()].some((id) => nameOf(id) === NO_MATCH)
+  const missed = [...arriving.keys()].find((id) => isMiss(nodes[id]!))
+  if (missed !== undefined && carries[missed] === 1) {
+    emit(label(END_OF_RULES))
+    emit(load('u32', pool[0]!, R10, FOUND_SLOT))
+    emit(jumpIf32(pool[0]!, '==', NOTHING_FOUND, NO_MATCH))
+    canFind = true
+  }
+  if (canFind) {
+    emit(label(FOUND))
+    found.emitFound()
+  }
+  return missed !== undefined
+}
+
+/** Rules that stand in tables: where the tables lie, and how one ends whose encoded number is in `FOUND_SLOT`. */
+export interface FoundRules {
+  readonly tables: PlacedTables
+  emitFound(): void
+}
+
+const NO_TABLES: FoundRules = {
+  tables: createPlacedTables((rule) => rule),
+  emitFound() {
+    throw new Error('the graph has look-ups, and nothing was given to end the rules that they find')
+  },
 }
 
 /** The label of the end where no rule matched. */
 export const NO_MATCH = 'no match'
+/** The end where only a look-up can have found a rule. */
+const END_OF_RULES = 'end of rules'
+/** A look-up has found the first rule that matches. */
+const FOUND = 'found'
 
 const CONDITIONS = { '=': '==', '>': '>', '>=': '>=' } as const
 const INVERSE = { '=': '!=', '>': '<=', '>=': '<' } as const
@@ -132,7 +211,24 @@ function maskOf({ operator, left, right }: Question): { left: Expression; mask: 
   return { left: left.left, mask: left.right.value }
 }
 
-function expressionsOf(node: Check | Decision): Expression[] {
+/** 1 for each node before which a look-up may have found a rule. */
+function carriesAt({ nodes, entry }: Graph): Uint8Array {
+  const carries = new Uint8Array(nodes.length)
+  for (let id = entry; id >= 0; id--) {
+    const node = nodes[id]!
+    // What is found in front of the end goes there directly.
+    if (node.kind === 'lookup' && !isMiss(nodes[node.hit]!)) carries[node.hit] = 1
+    if (carries[id] === 1) for (const next of successorsOf(node)) carries[next] = 1
+  }
+  return carries
+}
+
+function isMiss(node: Node): boolean {
+  return node.kind === 'leaf' && node.rule === null
+}
+
+function expressionsOf(node: Check | Decision | Lookup): Expression[] {
+  if (node.kind === 'lookup') return rawExpressions(node.values)
   if (node.kind === 'check') return node.base === null ? [] : [pointerOf(node.base)]
   if (node.test.operator === 'in') return node.test.words.map(expressionOf)
   const { left, right } = questionOf(node.test)
@@ -171,12 +267,17 @@ function usesIn({ nodes }: Graph, order: readonly NodeId[]): Map<string, number>
   return last
 }
 
+function readsAt(node: Check | Decision | Lookup) {
+  if (node.kind === 'check') return [node]
+  return node.kind === 'lookup' ? readsOfValues(node.values) : readsOf(node.test)
+}
+
 /** The furthest byte read or checked behind each base, as far as the program reads at all. */
 function extentsIn({ nodes }: Graph): Map<string, number> {
   const extents = new Map<string, number>()
   for (const node of nodes) {
     if (node.kind === 'leaf') continue
-    for (const { base, bytes } of node.kind === 'check' ? [node] : readsOf(node.test)) {
+    for (const { base, bytes } of readsAt(node)) {
       const key = keyOf(base)
       if (bytes <= MAX_EXTENT) extents.set(key, Math.max(extents.get(key) ?? 0, bytes))
     }

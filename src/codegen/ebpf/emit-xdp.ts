@@ -1,4 +1,5 @@
 import {
+  alu32,
   alu64,
   assemble,
   call,
@@ -6,10 +7,12 @@ import {
   type Item,
   jump,
   jumpIf,
+  jumpIf32,
   label,
   load,
   loadMap,
   type MapSpec,
+  mov32,
   mov64,
   type Program,
   R0,
@@ -26,6 +29,7 @@ import {
   store,
 } from '../../ebpf/index.js'
 import { type Graph, type Node, type Value, valuesOf } from '../../ir/index.js'
+import { createPlacedTables, FOUND_SLOT } from './emit-lookup.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { PACKET, PACKET_END, WIRE_LENGTH } from './evaluate.js'
 import { type SetsByName, setMapsOf } from './set-maps.js'
@@ -65,6 +69,8 @@ const HELPER_XDP_GET_BUFF_LEN = 188
 const COUNTER_KEY = -4
 const WIRE_LENGTH_BYTES = 4
 const LICENSE = 'Dual BSD/GPL'
+/** A rule in a table: its index above, and its verdict in these low bits. */
+const VERDICT_BITS = 2
 
 /**
  * The XDP program for `graph`, whose leaf `i` has the action `actions[i]`; no
@@ -85,6 +91,7 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
   const verdicts: number[] = []
   let endOfLeaf = 0
   const setMaps = setMapsOf(graph, options.setContents ?? new Map())
+  const tables = createPlacedTables((rule) => (rule << VERDICT_BITS) + verdictOf(actions[rule]!))
   const canMiss = emitNodes(
     graph,
     pool,
@@ -95,6 +102,15 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
       verdicts.unshift(verdict)
       if (counters) items.push(store('u32', R10, COUNTER_KEY, rule))
       endOfLeaf = items.push(jump(verdictLabel(verdict)))
+    },
+    {
+      tables,
+      emitFound() {
+        const found = foundVerdicts(graph, actions)
+        verdicts.unshift(...found)
+        items.push(...emitFound(found, counters))
+        endOfLeaf = items.push(jump(verdictLabel(found[0]!)))
+      },
     },
   )
   // The rule that ends last goes on into its verdict.
@@ -109,7 +125,7 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
     valueBytes: 16,
     maxEntries: Math.max(actions.length, 1),
   }
-  const maps = [...(counters ? [map] : []), ...setMaps.values()]
+  const maps = [...(counters ? [map] : []), ...setMaps.values(), ...tables.maps()]
   return { name, type: 'xdp', license: LICENSE, ...assemble(items), maps, multiBuffer }
 }
 
@@ -157,6 +173,25 @@ function emitVerdicts(verdicts: readonly number[], needs: CounterNeeds): Item[] 
   return items
 }
 
+/** Verdicts of rules in tables. */
+function foundVerdicts({ nodes }: Graph, actions: readonly Action[]): number[] {
+  const verdicts = new Set<number>()
+  for (const node of nodes)
+    if (node.kind === 'lookup') for (const rule of node.table.rules) verdicts.add(verdictOf(actions[rule]!))
+  return [...verdicts]
+}
+
+/** The rule that was found, to where its verdict is given: the first of the verdicts follows. */
+function emitFound(verdicts: readonly number[], counters: boolean): Item[] {
+  const items: Item[] = [load('u32', R1, R10, FOUND_SLOT)]
+  if (counters) items.push(mov32(R2, R1), alu32('rsh', R2, VERDICT_BITS), store('u32', R10, COUNTER_KEY, R2))
+  if (verdicts.length > 1) {
+    items.push(alu32('and', R1, 2 ** VERDICT_BITS - 1))
+    for (const verdict of verdicts.slice(1)) items.push(jumpIf32(R1, '==', verdict, verdictLabel(verdict)))
+  }
+  return items
+}
+
 function verdictOf(action: Action): number {
   return action === 'drop' ? XDP_DROP : XDP_PASS
 }
@@ -190,7 +225,7 @@ function addBytes(counter: typeof R0, bytes: typeof R0): Item[] {
 export function asksLength(node: Node): boolean {
   if (node.kind === 'leaf') return false
   if (node.kind === 'check') return hasLengthIn(node.base)
-  return valuesOf(node.test).some(hasLengthIn)
+  return (node.kind === 'lookup' ? node.values : valuesOf(node.test)).some(hasLengthIn)
 }
 
 function hasLengthIn(value: Value | null): boolean {

@@ -1,4 +1,4 @@
-import { divides, type Graph, type NodeId, valuesOf } from '../../ir/index.js'
+import { divides, type Graph, loadsOf, type NodeId, type Value, valuesOf } from '../../ir/index.js'
 
 /**
  * The order in which nodes become code: each behind all that lead to it, so
@@ -30,10 +30,16 @@ function lastFirst({ nodes }: Graph, id: NodeId): readonly NodeId[] {
   const node = nodes[id]!
   if (node.kind === 'leaf') return []
   if (node.kind === 'check') return [node.fail, node.next]
+  if (node.kind === 'lookup') return [node.fail, node.miss, node.hit]
   const rank = (target: NodeId) => {
     const answer = nodes[target]!
     return answer.kind !== 'leaf' ? 2 : answer.rule === null ? 0 : 1
   }
   const answers = rank(node.no) > rank(node.yes) ? [node.yes, node.no] : [node.no, node.yes]
-  return valuesOf(node.test).some(divides) ? [node.fail, ...answers] : answers
+  return valuesOf(node.test).some(canStillFail) ? [node.fail, ...answers] : answers
+}
+
+/** Behind its checks a test fails by a division, or where a pointer that was given up has to be bounded again. */
+function canStillFail(value: Value): boolean {
+  return divides(value) || loadsOf(value).some(({ base }) => base !== null)
 }

@@ -53,6 +53,8 @@ export function mergeDecisions(graph: Graph): Step[] {
   const steps: Step[] = []
   const arrivals = arrivalsAt(graph)
   graph.nodes.forEach((node, id) => {
+    if (node.kind === 'lookup')
+      throw new Error('rules in tables are not compiled to WebAssembly; give the matcher a graph that `optimize` made')
     steps[id] = node.kind === 'decision' ? branchOf(node) : node
     while (takeIn(steps, id, arrivals)) {
       // Each turn takes in one or two decisions, so this ends.
@@ -75,7 +77,7 @@ function arrivalsAt({ nodes, entry }: Graph): Uint32Array {
   const arrivals = new Uint32Array(nodes.length)
   arrivals[entry] = 1
   for (const node of nodes) {
-    if (node.kind === 'leaf') continue
+    if (node.kind === 'leaf' || node.kind === 'lookup') continue
     const targets = node.kind === 'check' ? [node.next, node.fail] : [node.yes, node.no]
     if (node.kind === 'decision' && valuesOf(node.test).some(divides)) targets.push(node.fail)
     for (const target of targets) arrivals[target]!++

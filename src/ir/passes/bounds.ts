@@ -1,5 +1,5 @@
 import { outcomeByRange, type Test, valuesOf } from '../condition.js'
-import { createGraphBuilder, type Decision, type Graph, type NodeId } from '../graph.js'
+import { createGraphBuilder, type Decision, type Graph, type Lookup, type NodeId } from '../graph.js'
 import { divides, loadsOf, type Value } from '../value.js'
 
 /** How far behind each base bytes are read, by the key of the base; the packet's start has the key ''. */
@@ -29,13 +29,15 @@ export function placeBoundsChecks(graph: Graph): Graph {
     if (node.kind === 'leaf') rebuilt[id] = builder.leaf(node.rule)
     if (node.kind === 'check')
       rebuilt[id] = builder.check(node.base, node.bytes, rebuilt[node.next]!, rebuilt[node.fail]!)
-    if (node.kind !== 'decision') return
+    if (node.kind !== 'decision' && node.kind !== 'lookup') return
     const fail = rebuilt[node.fail]!
     const before = checked[id] ?? NOTHING
-    const missing = readsOf(node.test).filter((read) => read.bytes > (before.get(keyOf(read.base)) ?? 0))
+    const missing = readsAt(node).filter((read) => read.bytes > (before.get(keyOf(read.base)) ?? 0))
     rebuilt[id] = missing.reduceRight(
       (next, { base }) => builder.check(base, needs[id]!.get(keyOf(base))!, next, fail),
-      afterChecks(builder.decision, node, rebuilt),
+      node.kind === 'decision'
+        ? afterChecks(builder.decision, node, rebuilt)
+        : builder.lookup(node.values, node.table, rebuilt[node.hit]!, rebuilt[node.miss]!, fail),
     )
   })
   return builder.finish(rebuilt[entry]!)
@@ -58,13 +60,15 @@ function needsOf({ nodes }: Graph): Extents[] {
   const needs: Extents[] = new Array(nodes.length)
   nodes.forEach((node, id) => {
     if (node.kind !== 'decision') {
-      needs[id] = NOTHING
+      // No check moves up past a look-up: what that finds is kept even where a later read fails.
+      needs[id] = node.kind === 'lookup' ? raised(NOTHING, readsAt(node)) : NOTHING
       return
     }
     const behind = (next: NodeId): Extents | null => {
       if (next === node.fail) return null
       const target = nodes[next]!
-      return target.kind === 'decision' && target.fail === node.fail ? needs[next]! : NOTHING
+      const reads = target.kind === 'decision' || target.kind === 'lookup'
+      return reads && target.fail === node.fail ? needs[next]! : NOTHING
     }
     needs[id] = raised(least(behind(node.yes), behind(node.no)), readsOf(node.test))
   })
@@ -88,13 +92,12 @@ function checkedAt({ nodes, entry }: Graph, needs: readonly Extents[]): (Extents
       flow(node.next, raised(before, [node]))
       continue
     }
-    const missing = readsOf(node.test).filter((read) => read.bytes > (before.get(keyOf(read.base)) ?? 0))
+    const missing = readsAt(node).filter((read) => read.bytes > (before.get(keyOf(read.base)) ?? 0))
     const after = raised(
       before,
       missing.map(({ base }) => ({ base, bytes: needs[id]!.get(keyOf(base))! })),
     )
-    flow(node.yes, after)
-    flow(node.no, after)
+    for (const target of node.kind === 'lookup' ? [node.hit, node.miss] : [node.yes, node.no]) flow(target, after)
   }
   return checked
 }
@@ -104,10 +107,18 @@ interface Read {
   readonly bytes: number
 }
 
-/** The furthest read of a test for each base; a base comes after the bases that it is computed with. */
 export function readsOf(test: Test): Read[] {
+  return readsOfValues(valuesOf(test))
+}
+
+function readsAt(node: Decision | Lookup): Read[] {
+  return node.kind === 'decision' ? readsOf(node.test) : readsOfValues(node.values)
+}
+
+/** The furthest read for each base; a base comes after the bases that it is computed with. */
+export function readsOfValues(values: readonly Value[]): Read[] {
   const furthest = new Map<string, Read>()
-  for (const { base, offset, size } of valuesOf(test).flatMap((value) => loadsOf(value))) {
+  for (const { base, offset, size } of values.flatMap((value) => loadsOf(value))) {
     const key = keyOf(base)
     const bytes = offset + size
     if (bytes > (furthest.get(key)?.bytes ?? 0)) furthest.set(key, { base, bytes })

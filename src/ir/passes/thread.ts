@@ -51,7 +51,14 @@ function threadOnce({ nodes, entry }: Graph): Graph | null {
   for (let id = entry; id >= 0; id--) {
     const node = nodes[id]!
     const facts = factsAt[id]
-    if (node.kind !== 'decision' || facts === undefined) continue
+    if (facts === undefined) continue
+    if (node.kind === 'lookup') {
+      // One entry's numbers say nothing that another entry's would not unsay.
+      yesTo[id] = flow(facts, node.hit)
+      noTo[id] = flow(facts, node.miss)
+      factsAt[node.fail] = NO_FACTS
+    }
+    if (node.kind !== 'decision') continue
     yesTo[id] = flow(learn(facts, node.test, true), node.yes)
     noTo[id] = flow(learn(facts, node.test, false), node.no)
     // What a rule found out before a read failed holds, but is of no use behind it.
@@ -65,8 +72,16 @@ function threadOnce({ nodes, entry }: Graph): Graph | null {
     if (node.kind === 'leaf') rebuilt[id] = builder.leaf(node.rule)
     else if (node.kind === 'check')
       rebuilt[id] = builder.check(node.base, node.bytes, rebuilt[node.next]!, rebuilt[node.fail]!)
-    else if (factsAt[id] !== undefined)
-      rebuilt[id] = builder.decision(node.test, rebuilt[yesTo[id]!]!, rebuilt[noTo[id]!]!, rebuilt[node.fail]!)
+    else if (factsAt[id] === undefined) return
+    else if (node.kind === 'lookup')
+      rebuilt[id] = builder.lookup(
+        node.values,
+        node.table,
+        rebuilt[yesTo[id]!]!,
+        rebuilt[noTo[id]!]!,
+        rebuilt[node.fail]!,
+      )
+    else rebuilt[id] = builder.decision(node.test, rebuilt[yesTo[id]!]!, rebuilt[noTo[id]!]!, rebuilt[node.fail]!)
   })
   return builder.finish(rebuilt[entry]!)
 }
