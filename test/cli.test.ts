@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { type CapturedPacket, createCapture, openCapture } from '../src/device/index.js'
 import { isValidModule } from '../src/wasm/index.js'
 import { CLI, runCli } from './support/cli.js'
@@ -261,6 +263,23 @@ test('packets go through a pipe whose reader is slow, or goes away', () => {
   assert.deepEqual([slow.status, slow.stderr], [0, '50000 of 50000 packets match\n'])
   const { status, stderr } = shell('head -c 100 > /dev/null')
   assert.deepEqual([status, stderr], [0, ''])
+})
+
+test('standard input in non-blocking mode is waited for', async () => {
+  // Node sets O_NONBLOCK on its own standard input, which is the child's as well.
+  const script = `
+    const { spawn } = require('node:child_process')
+    spawn(process.execPath, [...process.argv.slice(1), 'match', 'udp', '-r', '-', '--count'], { stdio: 'inherit' })
+    process.stdin.pause()`
+  const feeder = spawn(process.execPath, ['-e', script, CLI], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const said = Promise.all([text(feeder.stdout), text(feeder.stderr)])
+  const bytes = readFileSync(MIXED)
+  for (const part of [bytes.subarray(0, 50), bytes.subarray(50)]) {
+    await setTimeout(600)
+    feeder.stdin.write(part)
+  }
+  feeder.stdin.end()
+  assert.deepEqual(await said, ['2\n', ''])
 })
 
 test('doctor says what there is; an unknown device is a wrong input', () => {

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { gunzipSync, constants as zlib } from 'node:zlib'
+import { whenReady } from './when-ready.js'
 
 /**
  * Bytes that are read from front to back. `bytes` and `view` cover the same
@@ -60,7 +61,7 @@ function fileSource(fd: number): ByteSource {
       const next = Buffer.allocUnsafeSlow(Math.max(chunkBytes, length))
       next.set(source.bytes.subarray(source.at))
       while (there < length && !ended) {
-        const read = readSync(fd, next, there, next.length - there, null)
+        const read = whenReady(() => readSync(fd, next, there, next.length - there, null))
         if (read === 0) ended = true
         there += read
       }

@@ -14,6 +14,7 @@ import {
 import { dirname, resolve } from 'node:path'
 import { linkDescriptor } from '../kernel/index.js'
 import { CaptureError } from './capture.js'
+import { whenReady } from './when-ready.js'
 
 /** Where bytes go. After an error, `discard` leaves nothing of a file behind. */
 export interface OutputFile {
@@ -113,16 +114,7 @@ function openNameless(folder: string, mode: number): number | null {
   }
 }
 
-const PAUSE = new Int32Array(new SharedArrayBuffer(4))
-
 /** A pipe may be in non-blocking mode: a full one is waited for. */
 function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) {
-    try {
-      done += writeSync(fd, bytes, done)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-      Atomics.wait(PAUSE, 0, 0, 1)
-    }
-  }
+  for (let done = 0; done < bytes.length; ) done += whenReady(() => writeSync(fd, bytes, done))
 }
