@@ -1,5 +1,6 @@
 import type { ClassicLinkType } from './classic-bpf.js'
 import type { Random } from './random.js'
+import { randomQuestions } from './random-questions.js'
 
 const HOSTS = ['10.0.0.1', '10.0.0.2', '192.168.1.7', '224.0.0.5'] as const
 const NETS = ['10.0.0.0/8', '192.168.1.0/24', '0.0.0.0/0', '10.0.0.0/30'] as const
@@ -69,23 +70,6 @@ function randomOperation(random: Random, depth: number, linkType: ClassicLinkTyp
   }
 }
 
-/** What some link types have and others do not, as often as what all have. */
-/**
- * Several questions about one field, with masks of few bits and wanted bits
- * inside and outside of them: what one answer says about the next is where an
- * optimiser errs.
- */
-function randomQuestions(random: Random): string {
-  const access = randomAccess(random, String(random.pick([0, 6, 8, 12, 13])))
-  const questions = Array.from({ length: 2 + random.below(3) }, () => {
-    const mask = random.pick([1, 2, 3, 4, 0x10, 0x12, 0x40, 0xf0, 0xff])
-    const masked = random.below(4) === 0 ? access : `${access} & ${mask}`
-    const question = `${masked} ${random.pick(RELATIONS)} ${random.pick([0, 1, 2, 3, 4, 0x10, 0x12, 0x40, 0x45])}`
-    return random.below(4) === 0 ? `not (${question})` : `(${question})`
-  })
-  return `(${questions.reduce((text, question) => `${text} ${random.pick(['and', 'or'])} ${question}`)})`
-}
-
 function randomPrimitive(random: Random, linkType: ClassicLinkType): string {
   const isWlan = /^IEEE802_11|PRISM|PPI/.test(linkType)
   switch (random.below(isWlan ? 6 : 14)) {
@@ -102,7 +86,9 @@ function randomPrimitive(random: Random, linkType: ClassicLinkType): string {
 
 function randomCommonPrimitive(random: Random): string {
   const direction = random.pick(DIRECTIONS)
-  switch (random.below(16)) {
+  switch (random.below(17)) {
+    case 16:
+      return randomQuestions(random)
     case 0:
       return random.pick(NAMES)
     case 1:
