@@ -1,16 +1,10 @@
 export type { LimitKey, RuleAction, RuleCode } from './ebpf/actions/action.js'
-export { POLICY_COUNTERS } from './ebpf/actions/count.js'
-export { RULE_ENDS } from './ebpf/actions/lifetime.js'
 export type { LimitTable, PolicyLayout } from './ebpf/actions/parts.js'
 export { DIVERT_SOCKETS } from './ebpf/actions/redirect.js'
-export { SAMPLE_HEADER, SAMPLES } from './ebpf/actions/sample.js'
-export { POLICY_STATE, STATE } from './ebpf/actions/state.js'
 export {
   cutIntoSegments,
   emitPolicy,
-  type MapEntry,
   type PolicyOptions,
-  type PolicyProgram,
   type Segment,
 } from './ebpf/emit-policy.js'
 export { type Action, emitXdp, RULE_COUNTERS, type XdpOptions } from './ebpf/emit-xdp.js'

@@ -7,11 +7,13 @@ import { errnoName } from '../kernel/index.js'
  */
 export class LoadError extends Error {
   override name = 'LoadError'
+  readonly errno: number
   readonly code: string
   readonly log: string
 
   constructor(message: string, errno: number, log = '') {
     super(message)
+    this.errno = errno
     this.code = errnoName(errno)
     this.log = log
   }
@@ -37,7 +39,7 @@ export function describeLoadFailure(name: string, errno: number, log: string): L
   if (errno === ENOSYS) {
     return new LoadError('this kernel has no bpf(2): use a kernel built with CONFIG_BPF_SYSCALL', errno)
   }
-  if (errno === E2BIG || /too (many|large)|limit/i.test(verdict ?? '')) {
+  if (isTooLarge(errno, verdict)) {
     return new LoadError(
       `the program ${name} is too large for the kernel's verifier (${verdict ?? 'more instructions than it accepts'}): split the rule into several shorter ones`,
       errno,
@@ -55,6 +57,20 @@ export function describeLoadFailure(name: string, errno: number, log: string): L
     )
   }
   return new LoadError(`the kernel refused the program ${name} with ${errnoName(errno)}: run sluice doctor`, errno, log)
+}
+
+/** The sentence for a policy whose rule number `position` (from 1) is the first that the verifier refuses. */
+export function describePolicyFailure(position: number, name: string, refusal: LoadError): LoadError {
+  const { errno, log } = refusal
+  const verdict = lastVerdict(log)
+  const message = isTooLarge(errno, verdict)
+    ? `with rule ${position}, "${name}", the policy becomes too large for the kernel's verifier: put addresses of rules that differ only in them into a set (src net @name), or take rules out`
+    : `the kernel's verifier refuses what rule ${position}, "${name}", compiles to: write its expression in another way or take it out, and report it with the output of compile --to ebpf`
+  return new LoadError(message, errno, log)
+}
+
+function isTooLarge(errno: number, verdict: string | null): boolean {
+  return errno === E2BIG || /too (many|large)|limit|too complex/i.test(verdict ?? '')
 }
 
 /** The line in which the verifier says why, which stands last but for its statistics. */

@@ -62,7 +62,8 @@ export function loadProgram(program: Program, existing: ReadonlyMap<string, Load
   }
 }
 
-function makeMap(spec: MapSpec): LoadedMap {
+/** A new map that holds what its spec says. Throws LoadError. */
+export function makeMap(spec: MapSpec): LoadedMap {
   let fd = -1
   try {
     fd = createMap({ ...spec, type: MAP_TYPES[spec.kind], flags: spec.flags ?? 0 })

@@ -6,9 +6,12 @@ import {
   type Item,
   jump,
   label,
+  type MapEntry,
   type MapSpec,
   mov64,
-  type Program,
+  POLICY_COUNTERS,
+  POLICY_STATE,
+  type PolicyProgram,
   R0,
   R1,
   R2,
@@ -17,14 +20,17 @@ import {
   R5,
   R9,
   R10,
+  RULE_BUCKETS,
+  RULE_ENDS,
+  SAMPLES,
   store,
 } from '../../ebpf/index.js'
 import type { Graph } from '../../ir/index.js'
 import { goesOn, type RuleCode } from './actions/action.js'
-import { countAndGoOn, countAtEnd, POLICY_COUNTERS } from './actions/count.js'
-import { checkLifetime, RULE_ENDS } from './actions/lifetime.js'
+import { countAndGoOn, countAtEnd } from './actions/count.js'
+import { checkLifetime } from './actions/lifetime.js'
 import { askLimit, endLimit } from './actions/limit.js'
-import { LIMIT_TABLE, RULE_BUCKETS } from './actions/limit-table.js'
+import { LIMIT_TABLE } from './actions/limit-table.js'
 import { mark } from './actions/mark.js'
 import {
   CONTEXT,
@@ -38,8 +44,7 @@ import {
   XDP_PASS,
 } from './actions/parts.js'
 import { DIVERT_SOCKETS, FORWARD_DEVICES, redirect, STEER_CPUS } from './actions/redirect.js'
-import { SAMPLES, sample } from './actions/sample.js'
-import { POLICY_STATE } from './actions/state.js'
+import { sample } from './actions/sample.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { asksLength } from './emit-xdp.js'
 import { WIRE_LENGTH } from './evaluate.js'
@@ -60,20 +65,6 @@ export interface PolicyOptions {
   readonly multiBuffer?: boolean
   /** What the sets hold that the rules name. */
   readonly setContents?: SetsByName
-}
-
-/** An element that a map has to hold before the program runs; numbers are u32 in host order. */
-export interface MapEntry {
-  readonly map: string
-  readonly key: number
-  readonly value: number
-}
-
-/** A program with what its maps have to hold, and which of them outlive it. */
-export interface PolicyProgram extends Program {
-  readonly entries: readonly MapEntry[]
-  /** Maps that a program which takes this one's place goes on with, where their shape is the same. */
-  readonly kept: readonly string[]
 }
 
 const KEPT = [

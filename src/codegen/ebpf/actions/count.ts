@@ -1,5 +1,6 @@
 import {
   alu64,
+  COUNTER_BYTES,
   call,
   callLocal,
   exit,
@@ -11,6 +12,7 @@ import {
   loadMap,
   type MapSpec,
   mov64,
+  POLICY_COUNTERS,
   R0,
   R1,
   R2,
@@ -23,13 +25,6 @@ import {
 } from '../../../ebpf/index.js'
 import { type Parts, type PolicyLayout, SLOT_KEY } from './parts.js'
 
-/**
- * Per-CPU array: key u32 slot, value four u64: packets and bytes that the rule
- * matched, then packets and bytes of them that were over its limit.
- */
-export const POLICY_COUNTERS = 'rule_counters'
-
-const COUNTER_BYTES = 32
 const OVER = 16
 
 /** The counters' map; any program of the same layout can go on with it. */

@@ -16,15 +16,10 @@ import {
   R2,
   R6,
   R10,
+  RULE_ENDS,
   store,
 } from '../../../ebpf/index.js'
 import { type Parts, type PolicyLayout, SLOT_KEY } from './parts.js'
-
-/**
- * Array: key u32 slot, value u64: when the rule ends, in nanoseconds since boot
- * with sleep counted (CLOCK_BOOTTIME); 0: never. Written while the program runs.
- */
-export const RULE_ENDS = 'rule_ends'
 
 /** The map of the ends; any program of the same layout can go on with it. */
 export function endMap({ slots }: PolicyLayout): MapSpec {

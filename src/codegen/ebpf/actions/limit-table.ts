@@ -13,6 +13,7 @@ import {
   loadWide,
   type MapSpec,
   mov64,
+  POLICY_STATE,
   R0,
   R1,
   R2,
@@ -25,13 +26,14 @@ import {
   R9,
   R10,
   type Register,
+  RULE_BUCKETS,
+  STATE,
   store,
 } from '../../../ebpf/index.js'
 import type { LimitKey } from './action.js'
 import { TIME_SHIFT, takeTokens } from './bucket.js'
 import { MULTIPLIER, mix, mixKey } from './limit-key.js'
-import type { Parts, PolicyLayout } from './parts.js'
-import { POLICY_STATE, STATE, STATE_MAP } from './state.js'
+import { type Parts, type PolicyLayout, STATE_MAP } from './parts.js'
 
 /**
  * Buckets by key, in one array value: lines of 64 bytes (a cache line) with
@@ -40,9 +42,6 @@ import { POLICY_STATE, STATE, STATE_MAP } from './state.js'
  * rule's slot; that two keys share one is as likely as a memory error.
  */
 export const LIMIT_TABLE = 'limit_table'
-
-/** One bucket for each slot, in one array value: for limits by rule, and for all keys that find the table full. */
-export const RULE_BUCKETS = 'rule_buckets'
 
 const LINE_SHIFT = 6
 const WAYS = 4

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { seededRandom } from '../../../../test/support/random.js'
-import { prepare } from '../../../ebpf/index.js'
+import { POLICY_STATE, prepare, STATE } from '../../../ebpf/index.js'
 import { buildGraph, optimize } from '../../../ir/index.js'
 import { emitPolicy } from '../emit-policy.js'
 import type { LimitAction } from './action.js'
 import type { LimitTable } from './parts.js'
-import { POLICY_STATE, STATE } from './state.js'
 
 const PASS = 2
 const SECOND = 1e9

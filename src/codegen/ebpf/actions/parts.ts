@@ -7,10 +7,12 @@ import {
   load,
   type MapSpec,
   mov64,
+  POLICY_STATE,
   R0,
   R1,
   R6,
   type Register,
+  STATE,
 } from '../../../ebpf/index.js'
 import { PACKET, PACKET_END, WIRE_LENGTH } from '../evaluate.js'
 
@@ -50,6 +52,15 @@ export interface LimitTable {
    * key, which then has a full burst again when it comes back.
    */
   readonly whenFull: 'share' | 'drop' | 'replace'
+}
+
+/** The map of what is one for the whole policy. */
+export const STATE_MAP: MapSpec = {
+  name: POLICY_STATE,
+  kind: 'array',
+  keyBytes: 4,
+  valueBytes: STATE.size,
+  maxEntries: 1,
 }
 
 /** A program under construction: what the actions of its rules add beside their own code. */

@@ -14,6 +14,7 @@ import {
   loadMapValue,
   type MapSpec,
   mov64,
+  POLICY_STATE,
   R0,
   R1,
   R2,
@@ -24,17 +25,13 @@ import {
   R8,
   R9,
   R10,
+  SAMPLE_HEADER,
+  SAMPLES,
+  STATE,
   store,
 } from '../../../ebpf/index.js'
 import type { SampleAction } from './action.js'
-import { CONTEXT, type Parts, type PolicyLayout, SLOT_KEY } from './parts.js'
-import { POLICY_STATE, STATE, STATE_MAP } from './state.js'
-
-/** Ring buffer of samples; each begins with SAMPLE_HEADER. */
-export const SAMPLES = 'samples'
-
-/** Offsets in a sample, in host order: u64 nanoseconds (CLOCK_MONOTONIC), u32 each for the others, then the bytes. */
-export const SAMPLE_HEADER = { timeNs: 0, slot: 8, wireLength: 12, captured: 16, bytes: 24 } as const
+import { CONTEXT, type Parts, type PolicyLayout, SLOT_KEY, STATE_MAP } from './parts.js'
 
 /** The ring buffer's map; it is kept while programs are swapped. */
 export function sampleMap({ sampleBytes }: PolicyLayout): MapSpec {

@@ -1,0 +1,128 @@
+import {
+  cutIntoSegments,
+  emitPolicy,
+  type LimitKey,
+  type PolicyLayout,
+  type RuleAction,
+  type RuleCode,
+} from '../codegen/index.js'
+import { parseFilter } from '../filter/index.js'
+import { buildGraph, type Condition, lower, optimize } from '../ir/index.js'
+import { possibleCpus } from '../kernel/index.js'
+import type { PolicySource } from '../loader/index.js'
+import type { Action, Lifetime, LimitAction, Policy, Rule, SetContents } from '../policy/index.js'
+
+/** What the names of a policy stand for on this machine. */
+export interface PolicySurroundings {
+  /** What each set of the policy holds. */
+  readonly sets: ReadonlyMap<string, SetContents>
+  /** The interface index of a device. Throws where there is none. */
+  interfaceIndex(device: string): number
+}
+
+/** Receive queues that packets can be diverted from; more than any device has today. */
+const QUEUES = 256
+const LEAST_ENTRIES = 8
+
+/**
+ * A policy made ready for `loadPolicy`: each match is compiled once, here.
+ * Throws FilterError and UnsupportedError for a match, whatever
+ * `interfaceIndex` throws, and RangeError for a CPU that this machine has not.
+ */
+export function policySource(policy: Policy, surroundings: PolicySurroundings): PolicySource {
+  const sets = new Set(Object.keys(policy.sets))
+  const prepared = policy.rules.map((rule) => ({
+    rule,
+    condition: conditionOf(rule.match, sets),
+    action: actionOf(rule.action, surroundings),
+  }))
+  return {
+    rules: policy.rules.map((rule) => ({
+      name: rule.name,
+      identity: identityOf(rule),
+      endsInMs: rule.lifetime === null ? null : endsInMs(rule.lifetime),
+    })),
+    compile(slots, capacity) {
+      const coded = prepared.slice(0, slots.length).map(({ rule, condition, action }, index) => ({
+        condition,
+        code: {
+          slot: slots[index]!,
+          action,
+          isShadow: rule.mode === 'shadow',
+          hasEnd: rule.lifetime !== null,
+        } satisfies RuleCode,
+      }))
+      const segments = cutIntoSegments(coded, ({ code }) => code).map((rules) => ({
+        graph: optimize(buildGraph(rules.map(({ condition }) => condition))),
+        rules: rules.map(({ code }) => code),
+      }))
+      return emitPolicy(segments, {
+        layout: layoutOf(policy, capacity),
+        multiBuffer: true,
+        setContents: surroundings.sets,
+      })
+    },
+  }
+}
+
+function conditionOf(match: string, sets: ReadonlySet<string>): Condition {
+  const { expression, linkType } = parseFilter(match, { sets })
+  return lower(expression, { linkType, netmask: 0 })
+}
+
+/** Counters go on where this stays: the same name for the same thing. */
+function identityOf({ name, match, action, mode, lifetime }: Rule): string {
+  return JSON.stringify([name, match, action, mode, lifetime])
+}
+
+function endsInMs(lifetime: Lifetime): number {
+  return lifetime.kind === 'for' ? lifetime.seconds * 1000 : lifetime.unixSeconds * 1000 - Date.now()
+}
+
+function actionOf(action: Action, { interfaceIndex }: PolicySurroundings): RuleAction {
+  switch (action.kind) {
+    case 'limit':
+      return {
+        kind: 'limit',
+        key: keyOf(action),
+        unit: action.rate.unit,
+        perSecond: action.rate.perSecond,
+        burst: action.burst,
+      }
+    case 'forward':
+      return { kind: 'forward', interfaceIndex: interfaceIndex(action.device) }
+    case 'steer':
+      if (action.cpu >= possibleCpus())
+        throw new RangeError(`there is no CPU ${action.cpu} to steer to: this machine has 0 to ${possibleCpus() - 1}`)
+      return action
+    default:
+      return action
+  }
+}
+
+function keyOf(limit: LimitAction): LimitKey {
+  switch (limit.per) {
+    case 'source-prefix':
+      return { kind: 'source', ipv4Bits: limit.prefix.v4, ipv6Bits: limit.prefix.v6 }
+    case 'source':
+    case 'destination':
+      return { kind: limit.per, ipv4Bits: 32, ipv6Bits: 128 }
+    default:
+      return { kind: limit.per }
+  }
+}
+
+function layoutOf({ tables: { limits, samples } }: Policy, slots: number): PolicyLayout {
+  return {
+    slots,
+    limitTable: { entries: powerOfTwo(Math.max(limits.entries, LEAST_ENTRIES)), whenFull: limits.whenFull },
+    sampleBytes: samples.bytes,
+    cpus: possibleCpus(),
+    queues: QUEUES,
+  }
+}
+
+/** The table's lines are found by bits of a hash, so there are a power of two of them. */
+function powerOfTwo(atLeast: number): number {
+  return 2 ** Math.ceil(Math.log2(atLeast))
+}

@@ -1,0 +1,117 @@
+import { randomFillSync } from 'node:crypto'
+import { COUNTER_BYTES, type MapEntry, type PolicyProgram, STATE } from '../ebpf/index.js'
+import { bootTimeNs, lookupElement, updateElement } from '../kernel/index.js'
+import { perCpuReader } from './counters.js'
+import { describePolicyFailure, LoadError } from './errors.js'
+import { type LoadedMap, loadProgram } from './load.js'
+
+/** A rule as far as loading it goes. */
+export interface PolicyRule {
+  /** For messages. */
+  readonly name: string
+  /** What has to be the same for its counters to go on: its name and what it says, no two rules alike. */
+  readonly identity: string
+  /** Milliseconds from when it is first loaded; null for a rule that is compiled without an end. */
+  readonly endsInMs: number | null
+}
+
+/** A policy that can be compiled for slots that the loader chooses. */
+export interface PolicySource {
+  readonly rules: readonly PolicyRule[]
+  /**
+   * The program of the first `slots.length` rules, rule `i` with `slots[i]`,
+   * for per-rule maps of `capacity` entries. Fewer are asked for only to find
+   * out which rule the kernel refuses.
+   */
+  compile(slots: readonly number[], capacity: number): PolicyProgram
+}
+
+/** What a rule has counted; `over` is what its limit did not let through. */
+export interface PolicyCount {
+  readonly packets: number
+  readonly bytes: number
+  readonly overPackets: number
+  readonly overBytes: number
+}
+
+const COUNTER_WORDS = COUNTER_BYTES / 8
+
+/** A reader of all counters of a map, as rows of four sums by slot. */
+export function policyCountReader(map: LoadedMap): () => (slot: number) => PolicyCount {
+  const read = perCpuReader(map)
+  return () => {
+    const sums = read()
+    return (slot) => {
+      const [packets, bytes, overPackets, overBytes] = sums.subarray(slot * COUNTER_WORDS, (slot + 1) * COUNTER_WORDS)
+      return { packets: packets!, bytes: bytes!, overPackets: overPackets!, overBytes: overBytes! }
+    }
+  }
+}
+
+/** Two counts of the same rule, from maps that followed each other. */
+export function addCounts(one: PolicyCount, other: PolicyCount): PolicyCount {
+  return {
+    packets: one.packets + other.packets,
+    bytes: one.bytes + other.bytes,
+    overPackets: one.overPackets + other.overPackets,
+    overBytes: one.overBytes + other.overBytes,
+  }
+}
+
+/** Writes when a rule ends, on the kernel's clock; null: never. Programs that run see it with their next packet. */
+export function writeEnd(map: LoadedMap, slot: number, endsInMs: number | null): void {
+  const end = endsInMs === null ? 0n : BigInt(Math.max(1, Math.round(bootTimeNs() + endsInMs * 1e6)))
+  updateElement(map.fd, u32(slot), new Uint8Array(BigUint64Array.of(end).buffer))
+}
+
+/** The same end in another map. */
+export function copyEnd(from: LoadedMap, to: LoadedMap, slot: number): void {
+  const end = new Uint8Array(8)
+  if (lookupElement(from.fd, u32(slot), end)) updateElement(to.fd, u32(slot), end)
+}
+
+/** Makes a new state with a secret that nobody can choose limit keys by. */
+export function seedState(map: LoadedMap): void {
+  const state = new Uint8Array(map.spec.valueBytes)
+  randomFillSync(state, STATE.seed, 8)
+  updateElement(map.fd, u32(0), state)
+}
+
+/** Writes what the program's maps have to hold. An element that is there already stays: a CPU's queue is not emptied. */
+export function writeEntries(maps: ReadonlyMap<string, LoadedMap>, entries: readonly MapEntry[]): void {
+  for (const { map, key, value } of entries) {
+    const { fd, spec } = maps.get(map)!
+    const before = new Uint8Array(spec.valueBytes)
+    if (lookupElement(fd, u32(key), before) && new DataView(before.buffer).getUint32(0, true) === value) continue
+    updateElement(fd, u32(key), u32(value))
+  }
+}
+
+/**
+ * The error to throw for a policy that the kernel's verifier refused: it names
+ * the first rule without which the rules before it load. Other errors stay.
+ */
+export function nameRefusedRule({ rules, compile }: PolicySource, capacity: number, error: unknown): unknown {
+  if (!(error instanceof LoadError) || (error.log === '' && error.code !== 'E2BIG')) return error
+  const loads = (count: number) => {
+    try {
+      const slots = rules.slice(0, count).map((_, index) => index)
+      loadProgram(compile(slots, capacity)).close()
+      return true
+    } catch (refusal) {
+      if (refusal instanceof LoadError) return false
+      throw refusal
+    }
+  }
+  let [good, bad] = [0, rules.length]
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1
+    if (loads(middle)) good = middle
+    else bad = middle
+  }
+  return describePolicyFailure(bad, rules[bad - 1]!.name, error)
+}
+
+function u32(value: number): Uint8Array {
+  return new Uint8Array(Uint32Array.of(value).buffer)
+}

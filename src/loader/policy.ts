@@ -1,0 +1,279 @@
+import {
+  type MapSpec,
+  POLICY_COUNTERS,
+  POLICY_STATE,
+  type PolicyProgram,
+  RULE_BUCKETS,
+  RULE_ENDS,
+  SAMPLES,
+  STATE,
+} from '../ebpf/index.js'
+import { closeBpf, lookupElement, waitForRunningPrograms } from '../kernel/index.js'
+import { attachXdp, type XdpLink, type XdpMode } from './attach.js'
+import { type LoadedMap, type LoadedProgram, loadProgram, makeMap } from './load.js'
+import { assignSlots, type Slots, startSlots } from './policy-slots.js'
+import {
+  addCounts,
+  copyEnd,
+  nameRefusedRule,
+  type PolicyCount,
+  type PolicySource,
+  policyCountReader,
+  seedState,
+  writeEnd,
+  writeEntries,
+} from './policy-source.js'
+import { createSampleReader, type Sample } from './samples.js'
+
+/**
+ * A policy in the kernel. It owns the maps that outlive a program: counters,
+ * ends, buckets, samples. All of it is given back by `close`.
+ */
+export interface LoadedPolicy {
+  /** The program that is in force. */
+  readonly program: LoadedProgram
+  /** Puts the policy before a device; `replace` then changes it there too. Throws LoadError. */
+  attach(device: { readonly name: string; readonly index: number }, mode?: XdpMode): Pick<XdpLink, 'mode' | 'close'>
+  /**
+   * Changes the policy in one step for each device: a packet meets the old one
+   * or the new one. Rules that stay keep their counters, ends and buckets.
+   * Whatever it throws, the old policy stays as it was.
+   */
+  replace(source: PolicySource): void
+  /** What each rule has counted since it is part of the policy, in the order of the rules. */
+  counts(): PolicyCount[]
+  /** Moves the end of a rule that was loaded with one; null: no end. Throws RangeError for any other rule. */
+  setEnd(name: string, endsInMs: number | null): void
+  /** Takes at most `most` samples, oldest first; `rule` is undefined for a rule that has gone. */
+  readSamples(most: number): (Sample & { readonly rule: string | undefined })[]
+  /** Samples that found the ring buffer full, and packets whose key found the limit table full. */
+  losses(): { readonly samples: number; readonly tableFull: number }
+  close(): void
+}
+
+/** Maps that are indexed by slot, so that they are made anew when slots run out. */
+const BY_SLOT: ReadonlySet<string> = new Set([POLICY_COUNTERS, RULE_ENDS, RULE_BUCKETS])
+const LEAST_SLOTS = 64
+
+/** What is in force: replaced as a whole. */
+interface Version {
+  readonly source: PolicySource
+  readonly slots: Slots
+  readonly loaded: LoadedProgram
+  /** The maps that outlive the program. */
+  readonly kept: ReadonlyMap<string, LoadedMap>
+}
+
+/** Compiles and loads a policy. Throws LoadError, which names the rule where the verifier refuses, and what `compile` throws. */
+export function loadPolicy(first: PolicySource): LoadedPolicy {
+  let version = load(first, null)
+  /** What rules had counted in maps that are gone. */
+  let earlier = new Map<string, PolicyCount>()
+  const links = new Set<XdpLink>()
+  const samples = createSampleReader()
+  let isOpen = true
+
+  const slotOf = (identity: string) => version.slots.byIdentity.get(identity)!
+
+  const replace = (source: PolicySource) => {
+    const old = version
+    const next = load(source, old)
+    try {
+      swapLinks(links, old.loaded, next.loaded)
+    } catch (error) {
+      release(next, old.kept)
+      throw error
+    }
+    version = next
+    const moved = next.kept.get(POLICY_COUNTERS) !== old.kept.get(POLICY_COUNTERS) ? finalCounts(old) : new Map()
+    earlier = carry(source, earlier, moved)
+    release(old, next.kept)
+  }
+
+  return {
+    get program() {
+      return version.loaded
+    },
+    attach(device, mode) {
+      const link = attachXdp(version.loaded, device, mode)
+      links.add(link)
+      return {
+        mode: link.mode,
+        close() {
+          links.delete(link)
+          link.close()
+        },
+      }
+    },
+    replace,
+    counts() {
+      const now = countsOf(version)
+      return version.source.rules.map(({ identity }) => {
+        const before = earlier.get(identity)
+        return before === undefined ? now.get(identity)! : addCounts(before, now.get(identity)!)
+      })
+    },
+    setEnd(name, endsInMs) {
+      const rule = version.source.rules.find((candidate) => candidate.name === name)
+      const ends = version.kept.get(RULE_ENDS)
+      if (rule === undefined || rule.endsInMs === null || ends === undefined)
+        throw new RangeError(`no rule "${name}" was loaded with a lifetime: give it one in the policy`)
+      writeEnd(ends, slotOf(rule.identity), endsInMs)
+    },
+    readSamples(most) {
+      const names = new Map(version.source.rules.map(({ identity, name }) => [slotOf(identity), name]))
+      return samples
+        .read(version.kept.get(SAMPLES) ?? null, most)
+        .map((sample) => ({ ...sample, rule: names.get(sample.slot) }))
+    },
+    losses: () => readLosses(version.kept.get(POLICY_STATE)),
+    close() {
+      if (!isOpen) return
+      isOpen = false
+      for (const link of links) link.close()
+      samples.close()
+      release(version, new Map())
+    },
+  }
+}
+
+/** Loads `source` with what can be kept of the version before it. Leaves that one alone, and nothing behind when it throws. */
+function load(source: PolicySource, before: Version | null): Version {
+  const identities = source.rules.map(({ identity }) => identity)
+  if (new Set(identities).size !== identities.length)
+    throw new RangeError('two rules of the policy have the same name and text: give each its own name')
+  const continued = before === null ? null : assignSlots(before.slots, identities)
+  const slots = continued ?? startAnew(before, identities)
+  const program = source.compile(
+    identities.map((identity) => slots.byIdentity.get(identity)!),
+    slots.capacity,
+  )
+  const kept = new Map<string, LoadedMap>()
+  const made: LoadedMap[] = []
+  try {
+    for (const spec of program.maps) {
+      if (!program.kept.includes(spec.name)) continue
+      const old = before?.kept.get(spec.name)
+      const goesOn = old !== undefined && isSameShape(old.spec, spec) && !(continued === null && BY_SLOT.has(spec.name))
+      const map = goesOn ? old : makeMap(spec)
+      if (!goesOn) made.push(map)
+      kept.set(spec.name, map)
+    }
+    for (const map of made) if (map.spec.name === POLICY_STATE) seedState(map)
+    writeEnds(source, slots, kept.get(RULE_ENDS), before)
+    return { source, slots, kept, loaded: loadOver(source, program, kept, slots.capacity) }
+  } catch (error) {
+    for (const map of made) closeBpf(map.fd)
+    throw error
+  }
+}
+
+function loadOver(
+  source: PolicySource,
+  program: PolicyProgram,
+  kept: ReadonlyMap<string, LoadedMap>,
+  capacity: number,
+): LoadedProgram {
+  let loaded: LoadedProgram
+  try {
+    loaded = loadProgram(program, kept)
+  } catch (error) {
+    throw nameRefusedRule(source, capacity, error)
+  }
+  try {
+    writeEntries(loaded.maps, program.entries)
+  } catch (error) {
+    loaded.close()
+    throw error
+  }
+  return loaded
+}
+
+/** Larger maps, or as large ones in which the places of rules that went are free again. */
+function startAnew(before: Version | null, identities: readonly string[]): Slots {
+  const wanted = new Set(identities)
+  const staying = new Map([...(before?.slots.byIdentity ?? [])].filter(([identity]) => wanted.has(identity)))
+  let capacity = before?.slots.capacity ?? LEAST_SLOTS
+  // Half of them free, so that many changes fit before the next time.
+  while (capacity < 2 * identities.length) capacity *= 2
+  return assignSlots(startSlots(capacity, staying), identities)!
+}
+
+function isSameShape(one: MapSpec, other: MapSpec): boolean {
+  return (
+    one.kind === other.kind &&
+    one.keyBytes === other.keyBytes &&
+    one.valueBytes === other.valueBytes &&
+    one.maxEntries === other.maxEntries
+  )
+}
+
+/** A rule that stays ends when it did; for a new one the time begins now. */
+function writeEnds(source: PolicySource, slots: Slots, ends: LoadedMap | undefined, before: Version | null): void {
+  if (ends === undefined) return
+  const old = before?.kept.get(RULE_ENDS)
+  for (const { identity, endsInMs } of source.rules) {
+    const slot = slots.byIdentity.get(identity)!
+    const isStaying = before?.slots.byIdentity.has(identity) ?? false
+    if (isStaying && old !== undefined) {
+      if (old !== ends) copyEnd(old, ends, slot)
+    } else if (endsInMs !== null) writeEnd(ends, slot, endsInMs)
+  }
+}
+
+/** All links or none: where one refuses, those before it get the old program back. */
+function swapLinks(links: ReadonlySet<XdpLink>, old: LoadedProgram, next: LoadedProgram): void {
+  const swapped: XdpLink[] = []
+  try {
+    for (const link of links) {
+      link.replace(next)
+      swapped.push(link)
+    }
+  } catch (error) {
+    for (const link of swapped) link.replace(old)
+    throw error
+  }
+}
+
+function countsOf({ source, slots, kept }: Version): Map<string, PolicyCount> {
+  const counters = kept.get(POLICY_COUNTERS)
+  const countAt = counters === undefined ? () => NOTHING : policyCountReader(counters)()
+  return new Map(source.rules.map(({ identity }) => [identity, countAt(slots.byIdentity.get(identity)!)]))
+}
+
+const NOTHING: PolicyCount = { packets: 0, bytes: 0, overPackets: 0, overBytes: 0 }
+
+/** The counts of a version that no new packet meets, once those that it still works on are done. */
+function finalCounts(version: Version): Map<string, PolicyCount> {
+  waitForRunningPrograms()
+  return countsOf(version)
+}
+
+/** What rules that stay have counted in maps that are gone. */
+function carry(
+  { rules }: PolicySource,
+  earlier: ReadonlyMap<string, PolicyCount>,
+  moved: ReadonlyMap<string, PolicyCount>,
+): Map<string, PolicyCount> {
+  const carried = new Map<string, PolicyCount>()
+  for (const { identity } of rules) {
+    const parts = [earlier.get(identity), moved.get(identity)].filter((count) => count !== undefined)
+    if (parts.length > 0) carried.set(identity, parts.reduce(addCounts))
+  }
+  return carried
+}
+
+/** Gives back what a version has and the other does not go on with. */
+function release({ loaded, kept }: Version, stays: ReadonlyMap<string, LoadedMap>): void {
+  loaded.close()
+  for (const [name, map] of kept) if (stays.get(name) !== map) closeBpf(map.fd)
+}
+
+function readLosses(state: LoadedMap | undefined): { samples: number; tableFull: number } {
+  if (state === undefined) return { samples: 0, tableFull: 0 }
+  const value = new Uint8Array(state.spec.valueBytes)
+  lookupElement(state.fd, new Uint8Array(4), value)
+  const view = new DataView(value.buffer)
+  const read = (offset: number) => Number(view.getBigUint64(offset, true))
+  return { samples: read(STATE.samplesLost), tableFull: read(STATE.tableFull) }
+}
