@@ -3,7 +3,7 @@ import { compileFilter, compileRule } from '../compile.js'
 import { type Graph, interpret } from '../ir/index.js'
 import { prepareTestRun } from '../kernel/index.js'
 import { loadProgram } from '../loader/index.js'
-import { createMemory, PAGE_BYTES } from '../wasm/index.js'
+import { createMemory, type LinearMemory, PAGE_BYTES } from '../wasm/index.js'
 
 /**
  * `wasm`: machine code in this process, the fastest. `ebpf`: the program that
@@ -13,6 +13,7 @@ export type MatchEngine = 'wasm' | 'ebpf' | 'interpreter'
 
 /** One expression, ready to be asked about packets of one link type. */
 export interface Matcher {
+  /** Bytes that were given once are taken to be as they were when they are given again. */
   matches(bytes: Uint8Array, wireLength: number): boolean
   /** Packets that the interpreter judged in the place of the kernel. */
   interpreted(): number
@@ -51,8 +52,8 @@ function openInterpreter(graph: Graph): Matcher {
 
 /** Linear memory with room for one frame, its descriptor and its verdict. */
 export interface FrameSlot {
-  readonly memory: ReturnType<typeof createMemory>
-  /** Puts the frame and its descriptor there. */
+  readonly memory: LinearMemory
+  /** Puts the frame and its descriptor there, unless they are there from the last time. */
   put(bytes: Uint8Array, wireLength: number): void
   /** The rule that the last call of a matcher found, or NO_RULE. */
   verdict(): number
@@ -67,9 +68,13 @@ export function createFrameSlot(): FrameSlot {
   const memory = createMemory(1)
   let bytes = new Uint8Array(memory.buffer)
   let words = new Int32Array(memory.buffer)
+  let last: Uint8Array | null = null
   return {
     memory,
     put(frame, wireLength) {
+      words[DESCRIPTOR.wire / 4] = wireLength
+      if (frame === last) return
+      last = frame
       const missing = FRAME_AT + frame.length - bytes.length
       if (missing > 0) {
         memory.grow(Math.ceil(missing / PAGE_BYTES))
@@ -79,7 +84,6 @@ export function createFrameSlot(): FrameSlot {
       bytes.set(frame, FRAME_AT)
       words[DESCRIPTOR.offset / 4] = FRAME_AT
       words[DESCRIPTOR.captured / 4] = frame.length
-      words[DESCRIPTOR.wire / 4] = wireLength
     },
     verdict: () => words[VERDICT_AT / 4]!,
   }

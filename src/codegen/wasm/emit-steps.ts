@@ -30,7 +30,8 @@ export interface JudgingCode {
  */
 export function emitSteps(graph: Graph): JudgingCode {
   const steps = mergeDecisions(graph)
-  const order = layOut(graph).filter((id) => steps[id] !== null && isJumpedTo(steps, id, graph.entry))
+  const coded = codedNodes(steps, graph.entry)
+  const order = layOut(graph).filter((id) => coded.has(id))
   const positions = new Map(order.map((id, position) => [id, position]))
   const uses = countUses(order.flatMap((id) => expressionsIn(steps[id]!)))
   const locals = new Map<string, string>()
@@ -147,20 +148,25 @@ function verdictAt(steps: readonly Step[], id: NodeId): number | null {
   return step?.kind === 'leaf' ? (step.rule ?? NO_RULE) : null
 }
 
-/** Not the end without a match, and no leaf whose verdict every way there sets without a jump. */
-function isJumpedTo(steps: readonly Step[], id: NodeId, entry: NodeId): boolean {
-  const step = steps[id]!
-  if (step?.kind !== 'leaf') return true
-  if (step.rule === null) return false
-  return id === entry || steps.some((from) => from !== null && jumpsTo(steps, from, id))
+/**
+ * The nodes that need code of their own: not the end without a match, and no
+ * leaf whose verdict every way there sets without a jump.
+ */
+function codedNodes(steps: readonly Step[], entry: NodeId): Set<NodeId> {
+  const coded = new Set<NodeId>([entry])
+  for (const step of steps) {
+    for (const target of step === null ? [] : jumpsOf(steps, step)) coded.add(target)
+  }
+  for (const id of coded) if (verdictAt(steps, id) === NO_RULE) coded.delete(id)
+  return coded
 }
 
-function jumpsTo(steps: readonly Step[], from: NonNullable<Step>, id: NodeId): boolean {
-  if (from.kind === 'leaf') return false
-  if (from.kind === 'check') return from.next === id || from.fail === id
-  if (!from.isPure && from.fail === id) return true
-  const isVerdict = verdictAt(steps, from.yes) !== null && verdictAt(steps, from.no) !== null
-  return !isVerdict && (from.yes === id || from.no === id)
+function jumpsOf(steps: readonly Step[], step: NonNullable<Step>): NodeId[] {
+  if (step.kind === 'leaf') return []
+  if (step.kind === 'check') return [step.next, step.fail]
+  const fails = step.isPure ? [] : [step.fail]
+  const isVerdict = verdictAt(steps, step.yes) !== null && verdictAt(steps, step.no) !== null
+  return isVerdict ? fails : [step.yes, step.no, ...fails]
 }
 
 function expressionsIn(step: NonNullable<Step>): Expression[] {

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { layBundle } from '../../../test/support/bundle.js'
+import {
+  binary,
+  buildGraph,
+  type Condition,
+  compare,
+  constant,
+  type Graph,
+  interpret,
+  load,
+  type Membership,
+  optimize,
+  type Packet,
+  type Value,
+  wireLength,
+} from '../../ir/index.js'
+import { createMemory, encodeModule, isValidModule, printModule } from '../../wasm/index.js'
+import { DESCRIPTOR, NO_RULE } from './bundle.js'
+import { emitMatcher } from './emit-matcher.js'
+import { loadMatcher, type SetLookups } from './load-matcher.js'
+
+const at = (offset: number, size: 1 | 2 | 4 = 1) => load({ base: null, offset }, 0, size)
+const is = (value: Value, number: number) => compare(value, '=', constant(number))
+const all = (...operands: readonly Condition[]): Condition => ({ kind: 'all', operands })
+const any = (...operands: readonly Condition[]): Condition => ({ kind: 'any', operands })
+const not = (operand: Condition): Condition => ({ kind: 'not', operand })
+
+const ascending = (length: number, from = 0) => Uint8Array.from({ length }, (_, index) => (from + index) & 255)
+const packet = (bytes: Uint8Array, wireLength = bytes.length): Packet => ({ bytes, wireLength })
+const LENGTHS = Array.from({ length: 80 }, (_, length) => packet(ascending(length), length + 7))
+
+function verdictsOf(graph: Graph, packets: readonly Packet[], sets?: SetLookups): number[] {
+  const bundle = layBundle(packets)
+  bundle.verdicts.fill(-9)
+  loadMatcher(emitMatcher(graph), bundle.memory, sets)(bundle.descriptorAt(0), bundle.count, bundle.verdictAt(0))
+  return [...bundle.verdicts]
+}
+
+/** Asserts that verdicts are the interpreter's, with and without the passes before. */
+function assertAgrees(rules: readonly Condition[], packets: readonly Packet[]): void {
+  const graph = buildGraph(rules)
+  const wanted = packets.map((each) => interpret(graph, each) ?? NO_RULE)
+  assert.deepEqual(verdictsOf(graph, packets), wanted)
+  assert.deepEqual(verdictsOf(optimize(graph), packets), wanted)
+}
+
+const headerLength = binary('<<', binary('&', at(3), constant(15)), constant(2))
+const behind = (offset: number, size: 1 | 2 | 4) => load({ base: headerLength, offset }, 0, size)
+
+describe('a verdict', () => {
+  it('is the first rule that matches, and a read that fails goes on with the next', () => {
+    assertAgrees([is(at(40, 4), 0x28292a2b), is(at(0), 9), is(at(10), 10), is(at(0), 0)], LENGTHS)
+  })
+
+  it('is found without a decision where every packet or none matches', () => {
+    assertAgrees([all()], LENGTHS)
+    assertAgrees([any()], LENGTHS)
+    assertAgrees([is(at(200), 1), all(), is(at(0), 0)], LENGTHS)
+  })
+
+  it('knows more rules than a byte holds', () => {
+    const rules = Array.from({ length: 600 }, (_, index) => is(at(0, 2), index))
+    const packets = [0, 1, 255, 256, 511, 599, 600, 65535].map((word) => packet(Uint8Array.of(word >> 8, word & 255)))
+    assertAgrees(rules, packets)
+  })
+})
+
+describe('values', () => {
+  it('are what the interpreter computes, on every length of packet', () => {
+    assertAgrees([all(is(at(3), 3), is(behind(14, 2), 0x1a1b))], LENGTHS)
+    assertAgrees([compare(behind(20, 4), '>', at(4, 4)), compare(behind(2, 2), '<=', wireLength())], LENGTHS)
+    assertAgrees([compare(binary('-', behind(2, 2), at(10, 2)), '>=', wireLength())], LENGTHS)
+  })
+
+  it('shift by more than 31 to 0, and end the rule where they divide by zero', () => {
+    const packets = [0, 1, 31, 32, 33, 64, 200].map((by) => packet(Uint8Array.of(by, 0xff, 0xee, 0xdd, 0xcc)))
+    assertAgrees([is(binary('<<', at(1, 4), at(0)), 0), is(binary('>>', at(1, 4), at(0)), 0xffeeddcc)], packets)
+    assertAgrees([not(is(binary('/', at(1, 4), at(0)), 5)), is(at(1), 0xff)], packets)
+    assertAgrees([is(binary('+', at(1), binary('%', at(1, 4), at(0))), 0xff), is(at(0), 0)], packets)
+  })
+
+  it('that lie beyond 4 GiB are not read', () => {
+    const far = load({ base: at(0, 4), offset: 0xffff_fff0 }, 0, 4)
+    const wide = load({ base: at(0, 4), offset: 8 }, 0, 4)
+    const packets = [0, 4, 0xffff_fff4, 0xffff_ffff].map((base) => {
+      const bytes = ascending(16)
+      new DataView(bytes.buffer).setUint32(0, base)
+      return packet(bytes)
+    })
+    assertAgrees([not(is(far, 1)), is(wide, 0x08090a0b), is(wide, 0x0c0d0e0f), is(at(5), 5)], packets)
+  })
+})
+
+describe('questions', () => {
+  const a = is(at(0), 1)
+  const b = is(at(1), 1)
+  const c = compare(at(2), '>', constant(0))
+  const d = is(binary('&', at(3), constant(1)), 0)
+  const BITS = Array.from({ length: 16 }, (_, bits) =>
+    packet(Uint8Array.from([0, 1, 2, 3], (bit) => (bits >> bit) & 1)),
+  )
+
+  it('that are answered together have the answer they have one by one', () => {
+    for (const rule of [
+      all(a, b, c, d),
+      any(a, b, c, d),
+      any(all(a, b), all(c, d)),
+      all(any(a, b), any(c, d)),
+      all(a, not(b), any(c, not(d))),
+      any(all(a, b), all(not(a), c)),
+      not(all(any(not(a), b), not(all(c, d)))),
+    ]) {
+      assertAgrees([rule], BITS)
+      assertAgrees([rule, c, not(rule)], BITS)
+    }
+  })
+
+  it('of one rule take one jump, to the end of a packet that is too short', () => {
+    const body = emitMatcher(optimize(buildGraph([all(d, any(all(a, b), all(not(a), c)))]))).functions[0]!.body
+    const jumps = body.filter(({ kind }) => kind === 'branch').length
+    assert.equal(jumps, 3, 'no frames at all, a frame too short, the next frame')
+  })
+
+  it('too many to be worth it are not answered together', () => {
+    const rule = any(...Array.from({ length: 40 }, (_, index) => is(at(0, 4), index * 77)))
+    const packets = [0, 77, 39 * 77, 40 * 77].map((word) => {
+      const bytes = new Uint8Array(4)
+      new DataView(bytes.buffer).setUint32(0, word)
+      return packet(bytes)
+    })
+    assertAgrees([rule], packets)
+    const body = emitMatcher(optimize(buildGraph([rule]))).functions[0]!.body
+    const jumps = body.filter(({ kind }) => kind === 'branch').length
+    assert.ok(jumps > 5 && jumps < 12, `${jumps} jumps`)
+  })
+})
+
+describe('sets', () => {
+  const membership = (family: 4 | 6, words: readonly Value[]): Membership => {
+    return { operator: 'in', set: 'bad', family, words, key: `${words.map(({ key }) => key).join()} in @bad` }
+  }
+  const inBad4: Condition = { kind: 'test', test: membership(4, [at(0, 4)]) }
+  const inBad6: Condition = { kind: 'test', test: membership(6, [at(0, 4), at(4, 4), at(8, 4), at(12, 4)]) }
+
+  it('are asked by functions of the host, with the words of the address', () => {
+    const asked: string[] = []
+    const sets = {
+      'bad/4': (word: number) => {
+        asked.push((word >>> 0).toString(16))
+        return word === 0x0a0b0c0d ? 1 : 0
+      },
+      'bad/6': (...words: number[]) => (words[3] === 0x16171819 ? 1 : 0),
+    }
+    const graph = optimize(buildGraph([all(inBad4, is(at(4), 14)), not(inBad6)]))
+    const packets = [ascending(20, 10), ascending(16, 10), ascending(20), ascending(10), ascending(20, 0xf0)]
+    const lookup = (_: string, family: 4 | 6, words: readonly number[]) =>
+      (family === 4 ? sets['bad/4'](words[0]!) : sets['bad/6'](...words)) === 1
+    const wanted = packets.map((bytes) => interpret(graph, packet(bytes), lookup) ?? NO_RULE)
+    asked.length = 0
+    assert.deepEqual(
+      verdictsOf(
+        graph,
+        packets.map((bytes) => packet(bytes)),
+        sets,
+      ),
+      wanted,
+    )
+    assert.deepEqual(asked, ['a0b0c0d', 'a0b0c0d', '10203', '10203', 'f0f1f2f3'])
+  })
+
+  it('that the host does not have are named', () => {
+    assert.throws(() => verdictsOf(buildGraph([inBad4]), LENGTHS), /bad\/4/)
+  })
+})
+
+describe('the module', () => {
+  const graph = optimize(buildGraph([is(at(0), 1)]))
+
+  it('judges no frame where there is none, and writes no verdict', () => {
+    const bundle = layBundle([packet(ascending(4))])
+    bundle.verdicts.fill(-9)
+    loadMatcher(emitMatcher(graph), bundle.memory)(0, 0, bundle.verdictAt(0))
+    assert.deepEqual([...bundle.verdicts], [-9])
+  })
+
+  it('takes shared memory with its maximum', () => {
+    const memory = createMemory(1, 2, true)
+    const judge = loadMatcher(emitMatcher(graph, { memory: { shared: true, maximumPages: 2 } }), memory)
+    const words = new Int32Array(memory.buffer)
+    words.set([64, 1, 1])
+    words[16] = 1
+    judge(0, 1, DESCRIPTOR.bytes)
+    assert.equal(words[3], 0)
+  })
+
+  it('is right, valid and can be printed for thousands of decisions in a row', () => {
+    const rules = Array.from({ length: 3000 }, (_, index) =>
+      all(is(at(index % 60, 4), index * 13), is(at(index % 50), 7)),
+    )
+    const packets = [0, 1, 1500, 2999].map((index) => {
+      const bytes = new Uint8Array(64).fill(7)
+      new DataView(bytes.buffer).setUint32(index % 60, index * 13)
+      return packet(bytes)
+    })
+    assertAgrees([...rules, is(at(63), 7)], packets)
+    const module = emitMatcher(optimize(buildGraph(rules)))
+    assert.ok(isValidModule(encodeModule(module)))
+    assert.ok(printModule(module).split('\n').length > 3000)
+  })
+})
