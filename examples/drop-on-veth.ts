@@ -1,7 +1,17 @@
 /** Drops UDP to port 9 in the driver of a veth pair made for this, and reads the rule's counter. Needs root. */
 import { execFileSync } from 'node:child_process'
 import { attachXdp, compileRule, findDevice, loadProgram, ruleCountReader } from 'sluice'
-import { addAddress, createNamespace, createVeth, findLink, openRoute, setLink, withNamespace } from 'sluice/kernel'
+import {
+  addAddress,
+  closeNamespace,
+  closeNetlink,
+  createNamespace,
+  createVeth,
+  findLink,
+  openRoute,
+  setLink,
+  withNamespace,
+} from 'sluice/kernel'
 
 const SEND = `
   const socket = require('node:dgram').createSocket('udp4')
@@ -10,15 +20,16 @@ const SEND = `
 /** Two namespaces that nothing but this process holds: they go with it, and the pair with them. */
 function makePair() {
   const [near, far] = [createNamespace(), createNamespace()]
-  createVeth(openRoute(near), { name: 'near' }, { name: 'far' }, far)
-  for (const [namespace, name, address] of [
-    [near, 'near', '192.0.2.1/24'],
-    [far, 'far', '192.0.2.2/24'],
+  const routes = [openRoute(near), openRoute(far)] as const
+  createVeth(routes[0], { name: 'near' }, { name: 'far' }, far)
+  for (const [route, name, address] of [
+    [routes[0], 'near', '192.0.2.1/24'],
+    [routes[1], 'far', '192.0.2.2/24'],
   ] as const) {
-    const route = openRoute(namespace)
     const { index } = findLink(route, name)
     setLink(route, index, { up: true })
     addAddress(route, index, address)
+    closeNetlink(route)
   }
   return { near, far }
 }
@@ -34,4 +45,6 @@ if (process.getuid?.() !== 0) {
   console.log(`attached in ${link.mode} mode; of 100 packets ${count!.packets} were dropped, ${count!.bytes} bytes`)
   link.close()
   program.close()
+  closeNamespace(near)
+  closeNamespace(far)
 }

@@ -1,5 +1,5 @@
 import { type NetworkNamespace, withNamespace } from './namespace.js'
-import { addressOf, closeDescriptor, syscall } from './syscall.js'
+import { addressOf, closeDescriptor, KernelError, syscall } from './syscall.js'
 
 /**
  * What a driver says about its device, and the features that can be switched:
@@ -24,6 +24,7 @@ const ETHTOOL_SFEATURES = 0x3b
 const ETHTOOL_GCHANNELS = 0x3c
 
 const ETH_SS_STATS = 1
+const EOPNOTSUPP = 95
 const ETH_SS_FEATURES = 4
 const STRING_BYTES = 32
 const DRVINFO_BYTES = 196
@@ -101,7 +102,8 @@ export function setFeatures(device: string, wanted: Record<string, boolean>, nam
   if ((command(device, ETHTOOL_SFEATURES, request, namespace) & NOT_AS_ASKED) === 0) return
   const now = readFeatures(device, namespace)
   const refused = Object.keys(wanted).filter((name) => now.get(name)?.isOn !== wanted[name])
-  if (refused.length > 0) throw new Error(`${device} would not switch ${refused.join(', ')}; its driver fixes them`)
+  if (refused.length > 0)
+    throw new KernelError(`${device} would not switch ${refused.join(', ')}, which its driver fixes`, EOPNOTSUPP)
 }
 
 /** How many queues the device uses and could use. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { compileRule } from '../compile.js'
+import { compileRules } from '../compile.js'
 import { withNamespace } from '../kernel/index.js'
 import { attachXdp, type LoadedMap, loadProgram, ruleCountReader, type XdpMode } from '../loader/index.js'
 import { DEMO_IPTABLES, DEMO_RULE } from './demo-phase.js'
@@ -13,6 +13,8 @@ export interface Defence {
   readonly isCheap: boolean
   /** The map in which it counts, where it is one that the generator can read. */
   readonly counter: LoadedMap | null
+  /** Packets of the service's client among those dropped, where the defence can tell. */
+  serviceDropped?(): number
   close(): void
 }
 
@@ -21,9 +23,17 @@ export interface RuleDefence extends Defence {
   readonly mode: XdpMode
 }
 
-/** Compiles the demonstration's rule and attaches it to the victim's device. Throws LoadError. */
-export function defendByRule({ namespace, device }: LabHost): RuleDefence {
-  const program = loadProgram(compileRule({ match: DEMO_RULE, action: 'drop', name: 'demo' }).program)
+/**
+ * Compiles the demonstration's rule and attaches it to the victim's device. It
+ * stands there twice, first for everybody but the service's client, so that
+ * the two counters tell whose packets were dropped. Throws LoadError.
+ */
+export function defendByRule({ namespace, device }: LabHost, serviceClient: string): RuleDefence {
+  const rules = [
+    { match: `(${DEMO_RULE}) and not src host ${serviceClient}`, action: 'drop' },
+    { match: DEMO_RULE, action: 'drop' },
+  ] as const
+  const program = loadProgram(compileRules(rules, { name: 'sluice_demo' }).program)
   try {
     const link = withNamespace(namespace, () => attachXdp(program, device))
     const counter = program.maps.get('rule_counters')!
@@ -32,7 +42,8 @@ export function defendByRule({ namespace, device }: LabHost): RuleDefence {
       mode: link.mode,
       isCheap: true,
       counter,
-      dropped: () => count()[0]!.packets,
+      dropped: () => count().reduce((sum, { packets }) => sum + packets, 0),
+      serviceDropped: () => count()[1]!.packets,
       close() {
         link.close()
         program.close()

@@ -28,7 +28,7 @@ export interface Phase {
   readonly name: PhaseName
   readonly seconds: number
   readonly flood: FloodFigures
-  /** `serviceDropped`: what the rule dropped beyond the flood's packets; null where that is not known. */
+  /** `serviceDropped`: packets of the service's client among the dropped; null where the defence cannot tell. */
   readonly rule: { readonly dropped: number; readonly serviceDropped: number | null } | null
   readonly service: ServiceFigures
   /** Share of its core that the victim's receive thread used, 0 to 1; null where that is not known. */

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import {
+  getAffinity,
   KernelError,
   mapId,
   pinProcess,
@@ -65,7 +65,12 @@ export async function openDemoRig(): Promise<DemoRig> {
       cpus: [cores.victim],
       scheduling: { policy: 'fifo', priority: NAPI_PRIORITY },
     })
-    const notes = [...describeLeftovers(network), ...placement.problems, ...handOverByTimer(network)]
+    const notes = [
+      ...describeLeftovers(network),
+      ...describeCores(cores),
+      ...placement.problems,
+      ...handOverByTimer(network),
+    ]
     const unpin = pinProcess(cores.client)
     const start = (host: Parameters<LabNetwork['spawn']>[0], name: string, core: number, args: string[] = []) =>
       network.spawn(host, new URL(`./${name}-process.js`, import.meta.url), args, { cpus: [core] })
@@ -140,8 +145,14 @@ function makeRig({ network, generator, client, cores, notes, threads, unpin }: R
  * is measured is the defence and not the generator's own core.
  */
 function planCores(): CorePlan {
-  const victim = availableParallelism() > 1 ? 1 : 0
-  return { generator: 0, victim, service: 0, client: 0 }
+  const [first, second] = getAffinity(0)
+  return { generator: first!, victim: second ?? first!, service: first!, client: first! }
+}
+
+function describeCores({ generator, victim }: CorePlan): string[] {
+  return generator === victim
+    ? ['this process may use one core only, so the flood and the defence compete for it: give it two']
+    : []
 }
 
 function describeLeftovers({ removedLeftovers: { length } }: LabNetwork): string[] {

@@ -11,7 +11,7 @@ import {
   phaseDurationMs,
   type ServiceFigures,
 } from './demo-phase.js'
-import { type DemoRig, openDemoRig } from './demo-rig.js'
+import type { DemoRig } from './demo-rig.js'
 import { describeMachine } from './machine.js'
 import { percentile } from './percentile.js'
 
@@ -31,9 +31,8 @@ const WARM_UP_MS = 500
 
 const NO_FLOOD: FloodFigures = { offeredPps: 0, sent: 0, reached: 0, ringLoss: 0, heldBack: 0 }
 
-/** Runs the demonstration on real devices. Needs root; throws KernelError or LoadError otherwise. */
-export async function runDemo(options: DemoOptions): Promise<DemoResult> {
-  const rig = await openDemoRig()
+/** Runs the demonstration on real devices and closes them. Throws LoadError. */
+export async function runDemo(rig: DemoRig, options: DemoOptions): Promise<DemoResult> {
   let rule: RuleDefence | null = null
   try {
     const { victim } = rig.network
@@ -87,7 +86,8 @@ async function timeFirstDrop(rig: DemoRig, packetsPerSecond: number): Promise<{ 
   rig.startFlood(packetsPerSecond, FLOOD_MARGIN_SECONDS, null)
   await sleep(SETTLE_MS)
   const start = performance.now()
-  const rule = defendByRule(rig.network.victim)
+  const { victim, client } = rig.network
+  const rule = defendByRule(victim, client.device.ipv4)
   while (rule.dropped() === 0 && performance.now() - start < 1000) await sleep(1)
   const ms = performance.now() - start
   await rig.generator.stop()
@@ -120,7 +120,7 @@ async function runPhase(rig: DemoRig, options: DemoOptions, { name, flooded, def
     name,
     seconds,
     flood,
-    rule: defence === null ? null : { dropped, serviceDropped: dropped - flood.reached },
+    rule: defence === null ? null : { dropped, serviceDropped: defence.serviceDropped?.() ?? null },
     service: serviceFigures(result),
     victimCoreBusy:
       before.victimCpuMs === null || after.victimCpuMs === null

@@ -8,7 +8,7 @@ import {
   tryTestRun,
   updateElement,
 } from '../kernel/index.js'
-import { type LoadedMap, loadProgram, perCpuReader } from '../loader/index.js'
+import { type LoadedMap, type LoadedProgram, loadProgram, perCpuReader } from '../loader/index.js'
 import { startLabChild } from './child.js'
 import { floodTemplate } from './flood-frame.js'
 import {
@@ -57,9 +57,22 @@ child.send({ kind: 'ready' })
 async function flood(start: FloodStart): Promise<void> {
   stopping = false
   const consumer = openConsumer(start.consumer)
-  const program = loadProgram(floodProgram(start.spec, start.consumer), consumer?.maps)
+  try {
+    const program = loadProgram(floodProgram(start.spec, start.consumer), consumer?.maps)
+    try {
+      child.send(await send(start, program, consumer?.consumed ?? 0))
+    } finally {
+      program.close()
+    }
+  } finally {
+    consumer?.close()
+  }
+}
+
+/** Sends until it is told to stop or its time is over. */
+async function send(start: FloodStart, program: LoadedProgram, consumed: number): Promise<FloodReport> {
   const state = program.maps.get(FLOOD_MAP)!
-  updateElement(state.fd, new Uint8Array(4), initialState(start.packetsPerSecond, consumer?.consumed ?? 0))
+  updateElement(state.fd, new Uint8Array(4), initialState(start.packetsPerSecond, consumed))
   const run = {
     fd: program.fd,
     data: floodTemplate(start.spec),
@@ -81,9 +94,7 @@ async function flood(start: FloodStart): Promise<void> {
     // After a signal the order to stop is on its way, but not yet a message.
     await sleep(errno === EINTR ? MESSAGE_MS : 0)
   }
-  child.send({ kind: 'report', elapsedMs: elapsedMs(), ...readState(state.fd) } satisfies FloodReport)
-  program.close()
-  consumer?.close()
+  return { kind: 'report', elapsedMs: elapsedMs(), ...readState(state.fd) }
 }
 
 /** The map in which the victim's side counts, and how much it has counted before this flood. */
