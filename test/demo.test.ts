@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { closeNetlink, listLinks, OWNER_VARIABLE, openRoute } from '../src/kernel/index.js'
@@ -11,8 +12,21 @@ import { CLI } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { skipUnless } from './support/require.js'
 
-/** Within flooded phases of a demonstration of 8 seconds. */
-const FLOODED_AFTER_MS = [2400, 4600, 6200]
+/** What the demonstration says just before each moment; with no line to wait for it is still being set up. */
+const MOMENTS: Readonly<Record<string, RegExp | null>> = {
+  'while it is set up': null,
+  'in the calm': /the network stands/,
+  'in the flood': /^calm:/m,
+  'under iptables': /^undefended:/m,
+  'under the rule': /^iptables:/m,
+  'while it recovers': /^defended:/m,
+}
+/** Into the phase, so that its flood runs. */
+const INTO_PHASE_MS = 800
+
+const FLOODED: readonly (RegExp | null)[] = ['in the flood', 'under iptables', 'under the rule'].map(
+  (moment) => MOMENTS[moment]!,
+)
 
 const byName = (phases: readonly Phase[], name: string) => phases.find((phase) => phase.name === name)!
 
@@ -69,28 +83,39 @@ describe('the demonstration on real devices', { skip: skipUnless('root', 'ip', '
     t.diagnostic(`${offeredPps} packets a second, ring loss ${((100 * ringLoss) / sent).toFixed(3)} %`)
   })
 
-  // One moment in each of: set-up, calm, flood, iptables, rule, recovery.
-  for (const afterMs of [150, 1200, ...FLOODED_AFTER_MS, 8000]) {
-    test(`killed after ${afterMs} ms it leaves nothing behind`, () => endsWithoutTraces('SIGKILL', afterMs))
+  for (const [moment, afterLine] of Object.entries(MOMENTS)) {
+    test(`killed ${moment} it leaves nothing behind`, () => endsWithoutTraces('SIGKILL', afterLine))
   }
 
-  test('Ctrl-C ends it with nothing left', () => endsWithoutTraces('SIGINT', 3000))
+  test('Ctrl-C in the flood ends it with nothing left', () => endsWithoutTraces('SIGINT', MOMENTS['in the flood']!))
 })
 
-async function endsWithoutTraces(signal: NodeJS.Signals, afterMs: number): Promise<void> {
+async function endsWithoutTraces(signal: NodeJS.Signals, afterLine: RegExp | null): Promise<void> {
   const devices = hostDevices()
-  const child = spawn(process.execPath, [CLI, 'demo', '--json', '--seconds', '8'], { stdio: 'ignore' })
-  await sleep(afterMs)
+  const child = spawn(process.execPath, [CLI, 'demo', '--seconds', '10'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = once(child, 'exit')
+  if (afterLine === null) await sleep(150)
+  else await lineOf(child.stderr, afterLine).then(() => sleep(INTO_PHASE_MS))
   const programs = programsOf(child.pid!)
-  // Before the first second it may still be making its network; from then on there is something to leave behind.
-  if (afterMs > 1000) assert.notDeepEqual(childrenOf(child.pid!), [], 'it was running when it was ended')
-  if (FLOODED_AFTER_MS.includes(afterMs)) assert.notDeepEqual(programs, [], 'a program was loaded when it was ended')
+  if (afterLine !== null) assert.notDeepEqual(childrenOf(child.pid!), [], 'it was running when it was ended')
+  if (FLOODED.includes(afterLine)) assert.notDeepEqual(programs, [], 'a program was loaded when it was ended')
   child.kill(signal)
-  await once(child, 'exit')
+  await ended
   await eventually('no process is left', () => childrenOf(child.pid!).length === 0)
   await eventually('no receive thread is left', () => receiveThreadsOf(child.pid!).length === 0)
   await eventually('no program is left', () => !loadedPrograms().some((id) => programs.includes(id)))
   assert.deepEqual(hostDevices(), devices)
+}
+
+function lineOf(stream: Readable, wanted: RegExp): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    stream.on('data', (chunk) => {
+      text += chunk
+      if (wanted.test(text)) resolve()
+    })
+    stream.on('end', () => reject(new Error(`ended before ${wanted}: ${text}`)))
+  })
 }
 
 function hostDevices(): string[] {
