@@ -27,14 +27,14 @@ export function ruleForms(expression: string, linkType: string): RuleForms {
   checkLinkType(linkType, '--link-type')
   try {
     const { filters, optimized, program } = compileRule({ match: expression, action: 'drop' }, { linkType })
-    const matcher = emitMatcher(optimized)
+    const { module } = emitMatcher(optimized)
     return {
       ast: filters[0]!.expression,
       ir: printGraph(optimized),
       program,
       assembly: disassemble(program),
       code: Buffer.from(encode(program.instructions)).toString('hex'),
-      wasm: { text: printModule(matcher), base64: Buffer.from(encodeModule(matcher)).toString('base64') },
+      wasm: { text: printModule(module), base64: Buffer.from(encodeModule(module)).toString('base64') },
     }
   } catch (error) {
     throw asFilterError(error, expression) ?? error

@@ -12,6 +12,7 @@ import {
   load,
   type Membership,
   optimize,
+  optimizeRules,
   type Packet,
   type Value,
   wireLength,
@@ -44,6 +45,7 @@ function assertAgrees(rules: readonly Condition[], packets: readonly Packet[]): 
   const wanted = packets.map((each) => interpret(graph, each) ?? NO_RULE)
   assert.deepEqual(verdictsOf(graph, packets), wanted)
   assert.deepEqual(verdictsOf(optimize(graph), packets), wanted)
+  assert.deepEqual(verdictsOf(optimizeRules(rules), packets), wanted)
 }
 
 const headerLength = binary('<<', binary('&', at(3), constant(15)), constant(2))
@@ -118,7 +120,7 @@ describe('questions', () => {
   })
 
   it('of one rule take one jump, to the end of a packet that is too short', () => {
-    const body = emitMatcher(optimize(buildGraph([all(d, any(all(a, b), all(not(a), c)))]))).functions[0]!.body
+    const body = emitMatcher(optimize(buildGraph([all(d, any(all(a, b), all(not(a), c)))]))).module.functions[0]!.body
     const jumps = body.filter(({ kind }) => kind === 'branch').length
     assert.equal(jumps, 3, 'no frames at all, a frame too short, the next frame')
   })
@@ -131,7 +133,7 @@ describe('questions', () => {
       return packet(bytes)
     })
     assertAgrees([rule], packets)
-    const body = emitMatcher(optimize(buildGraph([rule]))).functions[0]!.body
+    const body = emitMatcher(optimize(buildGraph([rule]))).module.functions[0]!.body
     const jumps = body.filter(({ kind }) => kind === 'branch').length
     assert.ok(jumps > 5 && jumps < 12, `${jumps} jumps`)
   })
@@ -175,6 +177,25 @@ describe('sets', () => {
   })
 })
 
+describe('tables', () => {
+  it('of rules of one shape are asked once, and the first rule of all that match stays', () => {
+    const port = (word: number) => is(at(4, 2), word)
+    const shapes = Array.from({ length: 40 }, (_, index) => all(is(at(0, 4), 0x0a000000 + index * 7), port(index % 3)))
+    const rules = [is(at(6), 9), ...shapes, is(at(6), 8), all(is(at(0, 4), 0xff000000), port(1)), all()]
+    const packets = [0x0a000000, 0x0a000007, 0x0a00000e, 0x0a000001, 0xff000000].flatMap((address) =>
+      [0, 1, 2].flatMap((word) =>
+        [7, 8, 9].map((last) => {
+          const bytes = Uint8Array.of(0, 0, 0, 0, 0, word, last)
+          new DataView(bytes.buffer).setUint32(0, address)
+          return packet(bytes)
+        }),
+      ),
+    )
+    assert.ok(emitMatcher(optimizeRules(rules)).tables.length > 0, 'the rules became a table')
+    assertAgrees(rules, [...packets, packet(new Uint8Array(5))])
+  })
+})
+
 describe('the module', () => {
   const graph = optimize(buildGraph([is(at(0), 1)]))
 
@@ -205,7 +226,7 @@ describe('the module', () => {
       return packet(bytes)
     })
     assertAgrees([...rules, is(at(63), 7)], packets)
-    const module = emitMatcher(optimize(buildGraph(rules)))
+    const { module } = emitMatcher(optimize(buildGraph(rules)))
     assert.ok(isValidModule(encodeModule(module)))
     assert.ok(printModule(module).split('\n').length > 3000)
   })

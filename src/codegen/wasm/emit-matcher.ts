@@ -1,4 +1,4 @@
-import { type Graph, placeBoundsChecks } from '../../ir/index.js'
+import { type Graph, type LookupTable, placeBoundsChecks } from '../../ir/index.js'
 import {
   access,
   block,
@@ -8,14 +8,17 @@ import {
   get,
   type Instruction,
   i32,
+  type Local,
   loop,
+  type MemoryImport,
   op,
   set,
   tee,
+  type WasmFunction,
   type WasmModule,
 } from '../../wasm/index.js'
 import { DESCRIPTOR, NO_RULE, VERDICT_BYTES } from './bundle.js'
-import { CAPTURED, emitSteps, JUDGED, RULE } from './emit-steps.js'
+import { CAPTURED, emitSteps, JUDGED, RULE, tableName } from './emit-steps.js'
 import { FRAME, NEXT_DESCRIPTOR } from './emit-values.js'
 
 /** The memory that a matcher imports; shared memory needs its maximum, in pages of 64 KiB. */
@@ -24,13 +27,20 @@ export interface MatcherOptions {
 }
 
 /** Names by which a matcher and its host find each other. */
-export const MATCHER = { host: 'sluice', memory: 'memory', sets: 'sets', judge: 'judge' } as const
+export const MATCHER = { host: 'sluice', memory: 'memory', sets: 'sets', tables: 'tables', judge: 'judge' } as const
 
 const COUNT = 'count'
 const NEXT_VERDICT = 'verdict'
 const DESCRIPTORS_END = 'end'
 const NEXT_FRAME = 'next'
 const NO_FRAMES = 'done'
+
+/** Compiled rules as a plain value. */
+export interface Matcher {
+  readonly module: WasmModule
+  /** What rules of one shape became; table `i` is asked by the imported function `tables.i`. */
+  readonly tables: readonly LookupTable[]
+}
 
 /**
  * The module that judges frames in linear memory by the rules of `graph`, a
@@ -40,37 +50,36 @@ const NO_FRAMES = 'done'
  * as `sluice.memory`; for each set asked for, `sets.NAME/FAMILY` is a function
  * from the address, one word or four, to 1 or 0.
  */
-export function emitMatcher(graph: Graph, { memory }: MatcherOptions = {}): WasmModule {
-  const { code, locals, lookups } = emitSteps(placeBoundsChecks(graph))
-  const parameters = [NEXT_DESCRIPTOR, COUNT, NEXT_VERDICT]
-  const declared = [DESCRIPTORS_END, FRAME, CAPTURED, RULE, ...locals]
+export function emitMatcher(graph: Graph, { memory }: MatcherOptions = {}): Matcher {
+  const { code, locals, sets, tables } = emitSteps(placeBoundsChecks(graph))
+  const word = (name: string): Local => ({ name, type: 'i32' })
+  const judge: WasmFunction = {
+    name: MATCHER.judge,
+    exported: true,
+    parameters: [NEXT_DESCRIPTOR, COUNT, NEXT_VERDICT].map(word),
+    results: [],
+    locals: [DESCRIPTORS_END, FRAME, CAPTURED, RULE, ...locals].map(word),
+    body: overBundle(code),
+  }
+  const imports = [
+    ...[...sets].map(([name, { words }]) => lookup(MATCHER.sets, name, name, words.length)),
+    ...tables.map(({ width }, index) => lookup(MATCHER.tables, String(index), tableName(index), width)),
+  ]
+  return { module: { memory: memoryImport(memory), imports, functions: [judge] }, tables }
+}
+
+/** A function of the host from so many words to one. */
+function lookup(module: string, field: string, name: string, words: number): FunctionImport {
+  return { module, field, name, parameters: new Array(words).fill('i32'), results: ['i32'] }
+}
+
+function memoryImport(memory: MatcherOptions['memory']): MemoryImport {
   return {
-    memory: {
-      module: MATCHER.host,
-      field: MATCHER.memory,
-      minimumPages: 1,
-      maximumPages: memory?.maximumPages ?? null,
-      shared: memory?.shared ?? false,
-    },
-    imports: [...lookups].map(
-      ([name, { words }]): FunctionImport => ({
-        module: MATCHER.sets,
-        field: name,
-        name,
-        parameters: words.map(() => 'i32'),
-        results: ['i32'],
-      }),
-    ),
-    functions: [
-      {
-        name: MATCHER.judge,
-        exported: true,
-        parameters: parameters.map((name) => ({ name, type: 'i32' })),
-        results: [],
-        locals: declared.map((name) => ({ name, type: 'i32' })),
-        body: overBundle(code),
-      },
-    ],
+    module: MATCHER.host,
+    field: MATCHER.memory,
+    minimumPages: 1,
+    maximumPages: memory?.maximumPages ?? null,
+    shared: memory?.shared ?? false,
   }
 }
 

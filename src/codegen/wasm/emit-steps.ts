@@ -1,5 +1,14 @@
-import type { Check, Graph, Leaf, Membership, NodeId } from '../../ir/index.js'
-import { br, brIf, get, type Instruction, i32, op, set } from '../../wasm/index.js'
+import {
+  type Check,
+  divides,
+  type Graph,
+  type Leaf,
+  type Lookup,
+  type LookupTable,
+  type Membership,
+  type NodeId,
+} from '../../ir/index.js'
+import { br, brIf, call, get, type Instruction, i32, op, set, tee } from '../../wasm/index.js'
 import { type Expression, expressionOf } from '../ebpf/expression.js'
 import { layOut } from '../ebpf/layout.js'
 import { nestBlocks } from './blocks.js'
@@ -9,7 +18,10 @@ import { type Branch, mergeDecisions, type Step } from './merge-decisions.js'
 
 /** The local with the number of captured bytes. */
 export const CAPTURED = 'captured'
-/** The local for the verdict; it is NO_RULE where the code is entered. */
+/**
+ * The local for the verdict; it is NO_RULE where the code is entered. Look-ups
+ * put what they find there on the way; NO_RULE is greater than every rule.
+ */
 export const RULE = 'rule'
 /** The label behind the code, where the verdict is known. */
 export const JUDGED = 'judged'
@@ -20,7 +32,10 @@ const MAX_U32 = 0xffff_ffff
 export interface JudgingCode {
   readonly code: readonly Instruction[]
   readonly locals: readonly string[]
-  readonly lookups: ReadonlyMap<string, Membership>
+  /** Sets by the names of the functions that look into them. */
+  readonly sets: ReadonlyMap<string, Membership>
+  /** Table `i` is looked into by the function `tableName(i)`. */
+  readonly tables: readonly LookupTable[]
 }
 
 /**
@@ -36,7 +51,9 @@ export function emitSteps(graph: Graph): JudgingCode {
   const uses = countUses(order.flatMap((id) => expressionsIn(steps[id]!)))
   const locals = new Map<string, string>()
   const scratches: string[] = []
-  const lookups = new Map<string, Membership>()
+  const sets = new Map<string, Membership>()
+  const tables: LookupTable[] = []
+  const hasLookups = steps.some((step) => step?.kind === 'lookup')
   const arriving = new Map<NodeId, ReadonlySet<string>>([[graph.entry, new Set()]])
   const branchedFrom: number[][] = order.map(() => [])
   let held = new Set<string>()
@@ -61,6 +78,16 @@ export function emitSteps(graph: Graph): JudgingCode {
     if (!isNext(id)) code.push(br(labelOf(id)))
     else if (positions.has(id)) arrive(id)
   }
+  const scratch = () => scratches[scratches.push(`t${scratches.length}`) - 1]!
+  /** The verdict on the stack is the last of this frame. */
+  const settle = () => {
+    if (hasLookups) {
+      const verdict = scratch()
+      code.push(tee(verdict), ...keepFirst(verdict))
+    }
+    code.push(set(RULE))
+    if (position < order.length - 1) code.push(br(JUDGED))
+  }
   const { value, truth, answer } = createValueEmitter({
     emit: (instruction) => code.push(instruction),
     held: () => held,
@@ -70,11 +97,11 @@ export function emitSteps(graph: Graph): JudgingCode {
       locals.set(key, name)
       return name
     },
-    scratch: () => scratches[scratches.push(`t${scratches.length}`) - 1]!,
+    scratch,
     failLabel: () => labelOf(fail),
     lookupOf(membership) {
-      const name = lookupName(membership)
-      lookups.set(name, membership)
+      const name = setName(membership)
+      sets.set(name, membership)
       return name
     },
   })
@@ -95,7 +122,7 @@ export function emitSteps(graph: Graph): JudgingCode {
     if (match !== null && otherwise !== null) {
       answer(formula)
       code.push(...chosenVerdict(match!, otherwise!))
-      if (position < order.length - 1) code.push(br(JUDGED))
+      settle()
       return
     }
     const [taken, other] = isNext(yes) ? [no, yes] : [yes, no]
@@ -104,8 +131,15 @@ export function emitSteps(graph: Graph): JudgingCode {
     goTo(other)
   }
   const emitLeaf = ({ rule }: Leaf) => {
-    code.push(i32(rule!), set(RULE))
-    if (position < order.length - 1) code.push(br(JUDGED))
+    code.push(i32(rule!))
+    settle()
+  }
+  const emitLookup = ({ values, table, hit, miss }: Lookup) => {
+    const found = scratch()
+    for (const word of values) value(expressionOf(word))
+    code.push(call(tableName(tables.push(table) - 1)), tee(found), ...keepFirst(found), set(RULE))
+    code.push(get(found), i32(NO_RULE), op('i32.eq'), brIf(labelOf(miss)))
+    goTo(hit)
   }
 
   const pieces = order.map((id, index) => {
@@ -118,16 +152,27 @@ export function emitSteps(graph: Graph): JudgingCode {
       if (step.kind !== 'leaf') fail = step.fail
       if (step.kind === 'leaf') emitLeaf(step)
       else if (step.kind === 'check') emitCheck(step)
+      else if (step.kind === 'lookup') emitLookup(step)
       else emitBranch(step)
     }
     return { label: `n${id}`, code, branchedFrom: branchedFrom[index]! }
   })
-  return { code: nestBlocks(pieces), locals: [...locals.values(), ...scratches], lookups }
+  return { code: nestBlocks(pieces), locals: [...locals.values(), ...scratches], sets, tables }
 }
 
 /** The name of the function that looks into a set for addresses of one family. */
-export function lookupName({ set, family }: Membership): string {
+function setName({ set, family }: Membership): string {
   return `${set}/${family}`
+}
+
+/** The name of the function that looks into a table. */
+export function tableName(index: number): string {
+  return `table ${index}`
+}
+
+/** With the value of the local `found` on the stack: the earlier of it and the verdict so far. */
+function keepFirst(found: string): Instruction[] {
+  return [get(RULE), get(found), get(RULE), op('i32.lt_u'), op('select')]
 }
 
 /** With a base on the stack: whether base + bytes lies beyond the captured bytes, without wrapping. */
@@ -137,10 +182,10 @@ function isBeyond(baseMax: number, bytes: number): Instruction[] {
   return [...room, op('i32.gt_u'), get(CAPTURED), i32(bytes), op('i32.lt_u'), op('i32.or')]
 }
 
-/** With an answer on the stack: sets the verdict without a jump, as `otherwise + answer * (match - otherwise)`. */
+/** With an answer on the stack: the verdict without a jump, as `otherwise + answer * (match - otherwise)`. */
 function chosenVerdict(match: number, otherwise: number): Instruction[] {
   const scaled = match - otherwise === 1 ? [] : [i32(match - otherwise), op('i32.mul')]
-  return [...scaled, i32(otherwise), op('i32.add'), set(RULE)]
+  return [...scaled, i32(otherwise), op('i32.add')]
 }
 
 function verdictAt(steps: readonly Step[], id: NodeId): number | null {
@@ -164,6 +209,7 @@ function codedNodes(steps: readonly Step[], entry: NodeId): Set<NodeId> {
 function jumpsOf(steps: readonly Step[], step: NonNullable<Step>): NodeId[] {
   if (step.kind === 'leaf') return []
   if (step.kind === 'check') return [step.next, step.fail]
+  if (step.kind === 'lookup') return [step.hit, step.miss, ...(step.values.some(divides) ? [step.fail] : [])]
   const fails = step.isPure ? [] : [step.fail]
   const isVerdict = verdictAt(steps, step.yes) !== null && verdictAt(steps, step.no) !== null
   return isVerdict ? fails : [step.yes, step.no, ...fails]
@@ -172,5 +218,6 @@ function jumpsOf(steps: readonly Step[], step: NonNullable<Step>): NodeId[] {
 function expressionsIn(step: NonNullable<Step>): Expression[] {
   if (step.kind === 'leaf') return []
   if (step.kind === 'branch') return expressionsOf(step.formula)
+  if (step.kind === 'lookup') return step.values.map(expressionOf)
   return step.base === null ? [] : [expressionOf(step.base)]
 }

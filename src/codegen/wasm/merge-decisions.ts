@@ -4,6 +4,8 @@ import {
   divides,
   type Graph,
   type Leaf,
+  type Lookup,
+  type Node,
   type NodeId,
   type Test,
   valuesOf,
@@ -29,7 +31,7 @@ export interface Branch {
 }
 
 /** The graph's nodes under their own ids; null for a decision that was taken into another. */
-export type Step = Leaf | Check | Branch | null
+export type Step = Leaf | Check | Lookup | Branch | null
 
 /**
  * More tests than this are not answered together: a mispredicted jump costs
@@ -53,8 +55,6 @@ export function mergeDecisions(graph: Graph): Step[] {
   const steps: Step[] = []
   const arrivals = arrivalsAt(graph)
   graph.nodes.forEach((node, id) => {
-    if (node.kind === 'lookup')
-      throw new Error('rules in tables are not compiled to WebAssembly; give the matcher a graph that `optimize` made')
     steps[id] = node.kind === 'decision' ? branchOf(node) : node
     while (takeIn(steps, id, arrivals)) {
       // Each turn takes in one or two decisions, so this ends.
@@ -72,17 +72,27 @@ function isPure(test: Test): boolean {
   return test.operator !== 'in' && !valuesOf(test).some(divides)
 }
 
-/** How many edges lead to each node; a decision's `fail` counts only where it divides. */
+/** How many edges lead to each node; where nothing else can fail, `fail` counts only for a division. */
 function arrivalsAt({ nodes, entry }: Graph): Uint32Array {
   const arrivals = new Uint32Array(nodes.length)
   arrivals[entry] = 1
   for (const node of nodes) {
-    if (node.kind === 'leaf' || node.kind === 'lookup') continue
-    const targets = node.kind === 'check' ? [node.next, node.fail] : [node.yes, node.no]
-    if (node.kind === 'decision' && valuesOf(node.test).some(divides)) targets.push(node.fail)
-    for (const target of targets) arrivals[target]!++
+    for (const target of targetsOf(node)) arrivals[target]!++
   }
   return arrivals
+}
+
+function targetsOf(node: Node): NodeId[] {
+  switch (node.kind) {
+    case 'leaf':
+      return []
+    case 'check':
+      return [node.next, node.fail]
+    case 'lookup':
+      return [node.hit, node.miss, ...(node.values.some(divides) ? [node.fail] : [])]
+    case 'decision':
+      return [node.yes, node.no, ...(valuesOf(node.test).some(divides) ? [node.fail] : [])]
+  }
 }
 
 /** Takes one target, or both, into the branch at `id`; false where neither can be. */
