@@ -36,7 +36,7 @@ import { createEvaluator, MAX_EXTENT } from './evaluate.js'
 import { childrenOf, type Expression, expressionOf, pointerOf, type Question, questionOf } from './expression.js'
 import { layOut } from './layout.js'
 import { emitMembership } from './membership.js'
-import { createRegisterFile, meetSnapshots, type Snapshot } from './registers.js'
+import { createRegisterFile, meetSnapshots, pointersOf, type Snapshot } from './registers.js'
 
 /**
  * Emits the tests of `graph`, entered from above. What a register holds is
@@ -65,6 +65,7 @@ export function emitNodes(
   const arriving = new Map<NodeId, Snapshot>()
   const uses = usesIn(graph, order)
   const extents = extentsIn(graph)
+  const isLarge = nodes.length > LARGE_GRAPH
   let position = 0
   let counts = new Map<string, number>()
   let labels = 0
@@ -76,7 +77,7 @@ export function emitNodes(
   /** The current state also arrives at `id`. */
   const arrive = (id: NodeId): string => {
     const before = arriving.get(id)
-    const now = file.snapshot()
+    const now = isLarge ? pointersOf(file.snapshot()) : file.snapshot()
     arriving.set(id, before === undefined ? now : meetSnapshots(before, now))
     return nameOf(id)
   }
@@ -85,6 +86,7 @@ export function emitNodes(
     emit,
     failLabel: () => arrive(current.fail),
     uniqueLabel: () => `local ${labels++}`,
+    isLarge,
     isNeeded,
     extentOf: (key) => extents.get(key) ?? 0,
   })
@@ -193,6 +195,9 @@ const NO_TABLES: FoundRules = {
     throw new Error('the graph has look-ups, and nothing was given to end the rules that they find')
   },
 }
+
+/** Nodes of a graph for which the verifier's work matters more than one jump. */
+const LARGE_GRAPH = 250
 
 /** The label of the end where no rule matched. */
 export const NO_MATCH = 'no match'

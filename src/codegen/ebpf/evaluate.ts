@@ -3,6 +3,7 @@ import {
   alu32,
   alu64,
   type Item,
+  jump,
   jumpIf,
   jumpIf32,
   label,
@@ -59,6 +60,14 @@ export interface EvaluatorContext {
   /** The label for a read beyond the packet or a division by zero; notes what the registers hold here. */
   failLabel(): string
   uniqueLabel(): string
+  /**
+   * True for a program of so many tests that the verifier's work counts. It
+   * follows what falls through first, and does not look again at code that it
+   * has seen with less of the packet checked and the same known about the
+   * numbers that decided a jump for it. So here a short packet falls through,
+   * and each test takes its numbers anew, with nothing known about them.
+   */
+  readonly isLarge: boolean
   /** True where the expression is used again behind the current node, or twice in it. */
   isNeeded(key: string): boolean
   /** The furthest read behind a base in the whole program. */
@@ -70,12 +79,20 @@ export function createEvaluator(context: EvaluatorContext): Evaluator {
   let spilledBytes = 0
 
   function toRegister(expression: Expression): Register {
-    if (expression.kind === 'length') return WIRE_LENGTH
+    if (expression.kind === 'length') return context.isLarge ? unknownLength() : WIRE_LENGTH
     const found = file.find(expression.key)
     if (found !== null) return found
     const register = compute(expression)
     file.hold(register, expression.key)
     return register
+  }
+
+  /** A copy that the verifier does not connect with the original, because it has been calculated with. */
+  function unknownLength(): Register {
+    const copy = file.take()
+    emit(mov32(copy, WIRE_LENGTH))
+    emit(alu32('or', copy, 0))
+    return copy
   }
 
   function toFresh(expression: Expression): Register {
@@ -138,7 +155,12 @@ export function createEvaluator(context: EvaluatorContext): Evaluator {
       const end = file.take()
       emit(mov64(end, from))
       emit(alu64('add', end, bytes))
-      emit(jumpIf(end, '>', PACKET_END, context.failLabel()))
+      if (context.isLarge) {
+        const isThere = context.uniqueLabel()
+        emit(jumpIf(end, '<=', PACKET_END, isThere))
+        emit(jump(context.failLabel()))
+        emit(label(isThere))
+      } else emit(jumpIf(end, '>', PACKET_END, context.failLabel()))
       file.release(end)
       file.setChecked(key, bytes)
     }

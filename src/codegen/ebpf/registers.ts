@@ -104,3 +104,8 @@ export function meetSnapshots(one: Snapshot, other: Snapshot): Snapshot {
   }
   return { held, checked }
 }
+
+/** Only the addresses that registers hold, and what is checked behind them. */
+export function pointersOf({ held, checked }: Snapshot): Snapshot {
+  return { held: held.map((key) => (key?.startsWith('&') ? key : null)), checked }
+}

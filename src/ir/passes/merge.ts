@@ -31,6 +31,9 @@ export function mergeRules(conditions: readonly Condition[]): Graph {
 /** How many clauses may be copied in splitting: some for small lists, and a few for each clause of long ones. */
 const COPIES_FOR_ALL = 400
 const COPIES_A_CLAUSE = 6
+/** A question is worth the copies of those that do not ask it where this part of the clauses does, or so many. */
+const LEAST_SHARE = 0.25
+const MANY = 16
 /** Up to so many constants are compared with one after the other, more by halves. */
 const LINEAR_CASES = 3
 
@@ -129,7 +132,10 @@ function chooseSplit(list: List, budget: { copies: number }): string | null {
       if (equation !== null) entry.constants.add(equation.right.value)
     })
   }
-  const ranked = [...tally].filter(([, { clauses }]) => clauses > 1).sort(([, a], [, b]) => b.clauses - a.clauses)
+  const isShared = (clauses: number) => clauses > 1 && clauses >= Math.min(list.length * LEAST_SHARE, MANY)
+  const ranked = [...tally]
+    .filter(([, { clauses }]) => isShared(clauses))
+    .sort(([, one], [, other]) => other.clauses - one.clauses)
   for (const [subject, { clauses, constants }] of ranked) {
     const copies = (list.length - clauses) * Math.max(constants.size, 1)
     if (copies > budget.copies) continue
