@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { compileRule } from '../src/compile.js'
-import { openMatcher } from '../src/control/matcher.js'
+import { createFrameSlot, openMatcher } from '../src/control/matcher.js'
 import { openCapture } from '../src/device/index.js'
 import { prepare } from '../src/ebpf/index.js'
 import { interpret, UnsupportedError } from '../src/ir/index.js'
@@ -12,8 +12,8 @@ import { CORPUS, skipUnless } from './support/require.js'
 
 /**
  * Every expression of the corpus that is compiled, on every Ethernet capture
- * of the corpus, by the kernel, by the eBPF interpreter and by the interpreter
- * of the IR, against what libpcap 1.10.3 answered (filter/expected-matches).
+ * of the corpus, by the kernel, by the eBPF interpreter, by WebAssembly and by the
+ * interpreter of the IR, against what libpcap 1.10.3 answered (filter/expected-matches).
  */
 
 const LINK_TYPE = 'EN10MB'
@@ -74,12 +74,15 @@ function hashOf(numbers: readonly number[]): string {
 
 type Engine = (packet: CaptureFile['packets'][number]) => boolean
 
-/** The three engines for one expression; null where it is not compiled yet. */
+const slot = createFrameSlot()
+
+/** The engines for one expression; null where it is not compiled yet. */
 function openEngines(text: string) {
   try {
     const rule = { match: text, action: 'drop' } as const
     const { graph, program } = compileRule(rule, { linkType: LINK_TYPE, counters: false, wireLength: 'metadata' })
     const kernel = openMatcher(text, LINK_TYPE, 'ebpf')
+    const wasm = openMatcher(text, LINK_TYPE, 'wasm', slot)
     const machine = prepare(program)
     const metadata = new Uint8Array(4)
     const view = new DataView(metadata.buffer)
@@ -91,6 +94,7 @@ function openEngines(text: string) {
         assert.equal(outcome.kind, 'return', `${text}: the interpreter found a fault`)
         return outcome.kind === 'return' && outcome.value === XDP_DROP
       },
+      WebAssembly: ({ bytes, wireLength }) => wasm.matches(bytes, wireLength),
       'IR interpreter': (packet) => interpret(graph, packet) !== null,
     }
     return { engines, kernel }
@@ -101,7 +105,7 @@ function openEngines(text: string) {
 }
 
 describe('expressions on captures', { skip: skipUnless('root', 'corpus') }, () => {
-  test('the kernel, both interpreters and libpcap agree', (t) => {
+  test('the kernel, WebAssembly, both interpreters and libpcap agree', (t) => {
     const captures = readCaptures()
     const expected = readExpected()
     const totals = { expressions: 0, pairs: 0, packets: 0, byInterpreter: 0, matches: 0 }
