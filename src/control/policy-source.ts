@@ -22,7 +22,6 @@ export interface PolicySurroundings {
 
 /** Receive queues that packets can be diverted from; more than any device has today. */
 const QUEUES = 256
-const LEAST_ENTRIES = 8
 
 /**
  * A policy made ready for `loadPolicy`: each match is compiled once, here.
@@ -115,14 +114,9 @@ function keyOf(limit: LimitAction): LimitKey {
 function layoutOf({ tables: { limits, samples } }: Policy, slots: number): PolicyLayout {
   return {
     slots,
-    limitTable: { entries: powerOfTwo(Math.max(limits.entries, LEAST_ENTRIES)), whenFull: limits.whenFull },
+    limitTable: limits,
     sampleBytes: samples.bytes,
     cpus: possibleCpus(),
     queues: QUEUES,
   }
-}
-
-/** The table's lines are found by bits of a hash, so there are a power of two of them. */
-function powerOfTwo(atLeast: number): number {
-  return 2 ** Math.ceil(Math.log2(atLeast))
 }

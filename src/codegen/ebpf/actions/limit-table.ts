@@ -37,8 +37,8 @@ import { type Parts, type PolicyLayout, STATE_MAP } from './parts.js'
 
 /**
  * Buckets by key, in one array value: lines of 64 bytes (a cache line) with
- * four tags and then the four buckets. A key has two lines that its hash
- * names. A tag is the whole 64-bit hash, which begins with a secret and the
+ * four tags and then the four buckets. A key has three lines that its hash
+ * names, so that a table half full has room for one key more, all but always. A tag is the whole 64-bit hash, which begins with a secret and the
  * rule's slot; that two keys share one is as likely as a memory error.
  */
 export const LIMIT_TABLE = 'limit_table'
@@ -115,12 +115,15 @@ function takeFromTable(parts: Parts, key: Exclude<LimitKey, { kind: 'rule' }>): 
     ...mix(R9, R8),
     mov64(R1, R6),
     ...mixKey(key, R9),
+    // Once more with nothing new: addresses that follow each other are to be strangers in all bits.
+    mov64(R4, 0),
+    ...mix(R9, R4),
     // Tag 0 is an entry that nobody has had.
     jumpIf(R9, '!=', 0, 'tagged'),
     mov64(R9, 1),
     label('tagged'),
     ...readClock(),
-    ...twoLines(Math.log2(entries / WAYS)),
+    ...threeLines(Math.log2(entries / WAYS)),
     ...eachWay((line, way) => [...pointTo(line, way), load('u64', R0, R6, 0), jumpIf(R0, '==', R9, 'found')]),
     ...eachWay(claim),
     loadMapValue(R3, POLICY_STATE),
@@ -132,24 +135,26 @@ function takeFromTable(parts: Parts, key: Exclude<LimitKey, { kind: 'rule' }>): 
   ]
 }
 
-/** R1 and R2 = the lines that the upper and the lower half of the hash name. */
-function twoLines(bits: number): Item[] {
-  return [
-    loadMapValue(R3, LIMIT_TABLE),
-    mov64(R1, R9),
-    alu64('rsh', R1, 64 - bits),
-    alu64('lsh', R1, LINE_SHIFT),
-    alu64('add', R1, R3),
-    mov64(R2, R9),
-    alu64('lsh', R2, 32),
-    alu64('rsh', R2, 64 - bits),
-    alu64('lsh', R2, LINE_SHIFT),
-    alu64('add', R2, R3),
-  ]
+const LINES = [
+  { line: R1, hashFrom: 0 },
+  { line: R2, hashFrom: 32 },
+  { line: R3, hashFrom: 16 },
+] as const
+
+/** R1, R2 and R3 = the lines that `bits` of the hash name, from three places in it. */
+function threeLines(bits: number): Item[] {
+  const lines = LINES.flatMap(({ line, hashFrom }) => [
+    mov64(line, R9),
+    ...(hashFrom === 0 ? [] : [alu64('lsh', line, hashFrom)]),
+    alu64('rsh', line, 64 - bits),
+    alu64('lsh', line, LINE_SHIFT),
+    alu64('add', line, R4),
+  ])
+  return [loadMapValue(R4, LIMIT_TABLE), ...lines]
 }
 
 function eachWay(body: (line: Register, way: number) => Item[]): Item[] {
-  return [R1, R2].flatMap((line) => Array.from({ length: WAYS }, (_, way) => body(line, way)).flat())
+  return LINES.flatMap(({ line }) => Array.from({ length: WAYS }, (_, way) => body(line, way)).flat())
 }
 
 function pointTo(line: Register, way: number): Item[] {
@@ -166,11 +171,11 @@ function claim(line: Register, way: number): Item[] {
   return [
     ...pointTo(line, way),
     load('u64', R0, R6, 0),
-    load('u64', R3, R6, STATES),
-    jumpIf(R3, 's>', R7, next),
+    load('u64', R4, R6, STATES),
+    jumpIf(R4, 's>', R7, next),
     mov64(R4, R0),
-    mov64(R3, R9),
-    atomic('cmpxchg', 'u64', R6, 0, R3),
+    mov64(R5, R9),
+    atomic('cmpxchg', 'u64', R6, 0, R5),
     jumpIf(R0, '==', R4, 'found'),
     jumpIf(R0, '==', R9, 'found'),
     label(next),

@@ -10,7 +10,7 @@ import type { LimitTable } from './parts.js'
 const PASS = 2
 const SECOND = 1e9
 const WHOLE = { ipv4Bits: 32, ipv6Bits: 128 } as const
-/** Eight entries: two lines, so that nine keys do not fit. */
+/** Eight entries, so that nine keys do not fit. */
 const SMALLEST: LimitTable = { entries: 8, whenFull: 'share' }
 
 /** A machine for one limit on all packets; `send` says whether a frame passes, `now` is in nanoseconds. */
