@@ -1,12 +1,15 @@
 import {
   type Check,
+  type Decision,
   divides,
   type Graph,
   type Leaf,
   type Lookup,
   type LookupTable,
   type Membership,
+  type Node,
   type NodeId,
+  valuesOf,
 } from '../../ir/index.js'
 import { br, brIf, call, get, type Instruction, i32, op, set, tee } from '../../wasm/index.js'
 import { type Expression, expressionOf } from '../ebpf/expression.js'
@@ -14,7 +17,6 @@ import { layOut } from '../ebpf/layout.js'
 import { nestBlocks } from './blocks.js'
 import { NO_RULE } from './bundle.js'
 import { countUses, createValueEmitter, expressionsOf } from './emit-values.js'
-import { type Branch, mergeDecisions, type Step } from './merge-decisions.js'
 
 /** The local with the number of captured bytes. */
 export const CAPTURED = 'captured'
@@ -44,22 +46,22 @@ export interface JudgingCode {
  * counts as computed only if all of them have computed it.
  */
 export function emitSteps(graph: Graph): JudgingCode {
-  const steps = mergeDecisions(graph)
-  const coded = codedNodes(steps, graph.entry)
+  const { nodes, entry } = graph
+  const coded = codedNodes(graph)
   const order = layOut(graph).filter((id) => coded.has(id))
   const positions = new Map(order.map((id, position) => [id, position]))
-  const uses = countUses(order.flatMap((id) => expressionsIn(steps[id]!)))
+  const uses = countUses(order.flatMap((id) => expressionsIn(nodes[id]!)))
   const locals = new Map<string, string>()
   const scratches: string[] = []
   const sets = new Map<string, Membership>()
   const tables: LookupTable[] = []
-  const hasLookups = steps.some((step) => step?.kind === 'lookup')
-  const arriving = new Map<NodeId, ReadonlySet<string>>([[graph.entry, new Set()]])
+  const hasLookups = nodes.some(({ kind }) => kind === 'lookup')
+  const arriving = new Map<NodeId, ReadonlySet<string>>([[entry, new Set()]])
   const branchedFrom: number[][] = order.map(() => [])
   let held = new Set<string>()
   let code: Instruction[] = []
   let position = 0
-  let fail: NodeId = graph.entry
+  let fail: NodeId = entry
 
   const arrive = (id: NodeId) => {
     const before = arriving.get(id)
@@ -88,7 +90,7 @@ export function emitSteps(graph: Graph): JudgingCode {
     code.push(set(RULE))
     if (position < order.length - 1) code.push(br(JUDGED))
   }
-  const { value, truth, answer } = createValueEmitter({
+  const { value, answer } = createValueEmitter({
     emit: (instruction) => code.push(instruction),
     held: () => held,
     isShared: (key) => (uses.get(key) ?? 0) > 1,
@@ -116,17 +118,17 @@ export function emitSteps(graph: Graph): JudgingCode {
     code.push(brIf(labelOf(fail)))
     goTo(next)
   }
-  const emitBranch = ({ formula, yes, no }: Branch) => {
-    const verdicts = [verdictAt(steps, yes), verdictAt(steps, no)]
-    const [match, otherwise] = verdicts
+  const emitDecision = ({ test, yes, no }: Decision) => {
+    const match = verdictAt(graph, yes)
+    const otherwise = verdictAt(graph, no)
     if (match !== null && otherwise !== null) {
-      answer(formula)
-      code.push(...chosenVerdict(match!, otherwise!))
+      answer(test, false)
+      code.push(...chosenVerdict(match, otherwise))
       settle()
       return
     }
     const [taken, other] = isNext(yes) ? [no, yes] : [yes, no]
-    truth(formula, taken === no)
+    answer(test, taken === no)
     code.push(brIf(labelOf(taken)))
     goTo(other)
   }
@@ -143,18 +145,15 @@ export function emitSteps(graph: Graph): JudgingCode {
   }
 
   const pieces = order.map((id, index) => {
-    const step = steps[id]!
+    const node = nodes[id]!
     position = index
     code = []
-    const arrived = arriving.get(id)
-    if (arrived !== undefined) {
-      held = new Set(arrived)
-      if (step.kind !== 'leaf') fail = step.fail
-      if (step.kind === 'leaf') emitLeaf(step)
-      else if (step.kind === 'check') emitCheck(step)
-      else if (step.kind === 'lookup') emitLookup(step)
-      else emitBranch(step)
-    }
+    held = new Set(arriving.get(id))
+    if (node.kind !== 'leaf') fail = node.fail
+    if (node.kind === 'leaf') emitLeaf(node)
+    else if (node.kind === 'check') emitCheck(node)
+    else if (node.kind === 'lookup') emitLookup(node)
+    else emitDecision(node)
     return { label: `n${id}`, code, branchedFrom: branchedFrom[index]! }
   })
   return { code: nestBlocks(pieces), locals: [...locals.values(), ...scratches], sets, tables }
@@ -188,36 +187,50 @@ function chosenVerdict(match: number, otherwise: number): Instruction[] {
   return [...scaled, i32(otherwise), op('i32.add')]
 }
 
-function verdictAt(steps: readonly Step[], id: NodeId): number | null {
-  const step = steps[id]!
-  return step?.kind === 'leaf' ? (step.rule ?? NO_RULE) : null
+function verdictAt({ nodes }: Graph, id: NodeId): number | null {
+  const node = nodes[id]!
+  return node.kind === 'leaf' ? (node.rule ?? NO_RULE) : null
 }
 
 /**
  * The nodes that need code of their own: not the end without a match, and no
  * leaf whose verdict every way there sets without a jump.
  */
-function codedNodes(steps: readonly Step[], entry: NodeId): Set<NodeId> {
-  const coded = new Set<NodeId>([entry])
-  for (const step of steps) {
-    for (const target of step === null ? [] : jumpsOf(steps, step)) coded.add(target)
+function codedNodes(graph: Graph): Set<NodeId> {
+  const coded = new Set<NodeId>([graph.entry])
+  for (const node of graph.nodes) {
+    for (const target of jumpsOf(graph, node)) if (verdictAt(graph, target) !== NO_RULE) coded.add(target)
   }
-  for (const id of coded) if (verdictAt(steps, id) === NO_RULE) coded.delete(id)
+  if (verdictAt(graph, graph.entry) === NO_RULE) coded.clear()
   return coded
 }
 
-function jumpsOf(steps: readonly Step[], step: NonNullable<Step>): NodeId[] {
-  if (step.kind === 'leaf') return []
-  if (step.kind === 'check') return [step.next, step.fail]
-  if (step.kind === 'lookup') return [step.hit, step.miss, ...(step.values.some(divides) ? [step.fail] : [])]
-  const fails = step.isPure ? [] : [step.fail]
-  const isVerdict = verdictAt(steps, step.yes) !== null && verdictAt(steps, step.no) !== null
-  return isVerdict ? fails : [step.yes, step.no, ...fails]
+/** Where code for the node leads; where all reads are checked, only a division fails. */
+function jumpsOf(graph: Graph, node: Node): NodeId[] {
+  switch (node.kind) {
+    case 'leaf':
+      return []
+    case 'check':
+      return [node.next, node.fail]
+    case 'lookup':
+      return [node.hit, node.miss, ...(node.values.some(divides) ? [node.fail] : [])]
+    case 'decision': {
+      const isVerdict = verdictAt(graph, node.yes) !== null && verdictAt(graph, node.no) !== null
+      const fails = valuesOf(node.test).some(divides) ? [node.fail] : []
+      return isVerdict ? fails : [node.yes, node.no, ...fails]
+    }
+  }
 }
 
-function expressionsIn(step: NonNullable<Step>): Expression[] {
-  if (step.kind === 'leaf') return []
-  if (step.kind === 'branch') return expressionsOf(step.formula)
-  if (step.kind === 'lookup') return step.values.map(expressionOf)
-  return step.base === null ? [] : [expressionOf(step.base)]
+function expressionsIn(node: Node): Expression[] {
+  switch (node.kind) {
+    case 'leaf':
+      return []
+    case 'check':
+      return node.base === null ? [] : [expressionOf(node.base)]
+    case 'lookup':
+      return node.values.map(expressionOf)
+    case 'decision':
+      return expressionsOf(node.test)
+  }
 }

@@ -1,8 +1,7 @@
-import type { Comparison, Membership } from '../../ir/index.js'
+import type { Membership, Test } from '../../ir/index.js'
 import { access, brIf, call, get, type Instruction, i32, type OperationName, op, tee } from '../../wasm/index.js'
 import { type Calculation, childrenOf, type Expression, expressionOf, questionOf } from '../ebpf/expression.js'
 import { DESCRIPTOR } from './bundle.js'
-import type { Formula } from './merge-decisions.js'
 
 /** Locals of the judging function that values are computed from. */
 export const FRAME = 'frame'
@@ -11,10 +10,8 @@ export const NEXT_DESCRIPTOR = 'descriptor'
 /** How values and answers come onto the stack. */
 export interface ValueEmitter {
   value(expression: Expression): void
-  /** Not 0 where the formula holds, otherwise 0; the other way round where `negated`. */
-  truth(formula: Formula, negated: boolean): void
-  /** 1 where the formula holds, otherwise 0. */
-  answer(formula: Formula): void
+  /** 1 where the test holds, otherwise 0; where `negated`, not 0 where it does not hold. */
+  answer(test: Test, negated: boolean): void
 }
 
 export interface ValueContext {
@@ -98,90 +95,35 @@ export function createValueEmitter(context: ValueContext): ValueEmitter {
     } else emit(op(OPERATIONS[operator]))
   }
 
-  function truth(formula: Formula, negated: boolean): void {
-    if (formula.kind === 'test' && formula.test.operator !== 'in') compare(formula.test, negated, UNLESS)
-    else join(formula, negated)
-  }
-
-  /**
-   * The same for a part of a disjunction, where two values are unequal by their
-   * difference. Conjunctions become disjunctions, because differences can be
-   * joined before they are compared with zero:
-   *
-   *     a = b and c = d   is   ((a ^ b) | (c ^ d)) = 0
-   */
-  function join(formula: Formula, negated: boolean): void {
-    switch (formula.kind) {
-      case 'test':
-        if (formula.test.operator === 'in') ask(formula.test, negated)
-        else compare(formula.test, negated, DIFFERS)
-        break
-      case 'not':
-        join(formula.formula, !negated)
-        break
-      case 'choice':
-        join(formula.yes, negated)
-        join(formula.no, negated)
-        truth(formula.formula, false)
-        emit(op('select'))
-        break
-      default:
-        if (isDisjunction(formula.kind, negated)) {
-          join(formula.left, negated)
-          join(formula.right, negated)
-          emit(op('i32.or'))
-        } else {
-          join(formula, !negated)
-          emit(op('i32.eqz'))
-        }
+  function answer(test: Test, negated: boolean): void {
+    if (test.operator === 'in') {
+      for (const word of test.words) value(expressionOf(word))
+      emit(call(context.lookupOf(test)))
+      if (negated) emit(op('i32.eqz'))
+      return
     }
-  }
-
-  function answer(formula: Formula): void {
-    join(formula, false)
-    if (!isBoolean(formula, false)) emitAll(i32(0), op('i32.ne'))
-  }
-
-  function compare(test: Comparison, negated: boolean, unless: typeof UNLESS | typeof DIFFERS): void {
     const { operator, left, right } = questionOf(test)
     value(left)
     if (operator === '=' && right.kind === 'number' && right.value === 0) {
       if (!negated) emit(op('i32.eqz'))
     } else {
       value(right)
-      emit(op((negated ? unless : IF)[operator]))
+      emit(op((negated ? UNLESS : IF)[operator]))
     }
-  }
-
-  function ask(membership: Membership, negated: boolean): void {
-    for (const word of membership.words) value(expressionOf(word))
-    emit(call(context.lookupOf(membership)))
-    if (negated) emit(op('i32.eqz'))
   }
 
   function emitAll(...instructions: readonly Instruction[]): void {
     instructions.forEach(emit)
   }
 
-  return { value, truth, answer }
+  return { value, answer }
 }
 
-/** Every expression that answering the formula asks for, what they are computed from not included. */
-export function expressionsOf(formula: Formula): Expression[] {
-  switch (formula.kind) {
-    case 'test': {
-      if (formula.test.operator === 'in') return formula.test.words.map(expressionOf)
-      const { left, right } = questionOf(formula.test)
-      return [left, right]
-    }
-    case 'not':
-      return expressionsOf(formula.formula)
-    case 'both':
-    case 'either':
-      return [...expressionsOf(formula.left), ...expressionsOf(formula.right)]
-    case 'choice':
-      return [...expressionsOf(formula.formula), ...expressionsOf(formula.yes), ...expressionsOf(formula.no)]
-  }
+/** The expressions that answering the test asks for, what they are computed from not included. */
+export function expressionsOf(test: Test): Expression[] {
+  if (test.operator === 'in') return test.words.map(expressionOf)
+  const { left, right } = questionOf(test)
+  return [left, right]
 }
 
 /** How often each expression is asked for; what a shared one is computed from is asked for once. */
@@ -204,8 +146,6 @@ export function countUses(expressions: Iterable<Expression>): Map<string, number
 const LOADS = { 1: 'i32.load8_u', 2: 'i32.load16_u', 4: 'i32.load' } as const
 const IF = { '=': 'i32.eq', '>': 'i32.gt_u', '>=': 'i32.ge_u' } as const
 const UNLESS = { '=': 'i32.ne', '>': 'i32.le_u', '>=': 'i32.lt_u' } as const
-/** Not 0 where the values are unequal. */
-const DIFFERS = { ...UNLESS, '=': 'i32.xor' } as const
 const OPERATIONS: Readonly<Record<Calculation['operator'], OperationName>> = {
   '+': 'i32.add',
   '-': 'i32.sub',
@@ -217,23 +157,4 @@ const OPERATIONS: Readonly<Record<Calculation['operator'], OperationName>> = {
   '^': 'i32.xor',
   '<<': 'i32.shl',
   '>>': 'i32.shr_u',
-}
-
-function isDisjunction(kind: 'both' | 'either', negated: boolean): boolean {
-  return (kind === 'either') !== negated
-}
-
-/** Whether joining the formula gives 1 or 0, and not a difference. */
-function isBoolean(formula: Formula, negated: boolean): boolean {
-  switch (formula.kind) {
-    case 'test':
-      return formula.test.operator !== '=' || !negated
-    case 'not':
-      return isBoolean(formula.formula, !negated)
-    case 'choice':
-      return isBoolean(formula.yes, negated) && isBoolean(formula.no, negated)
-    default:
-      if (!isDisjunction(formula.kind, negated)) return true
-      return isBoolean(formula.left, negated) && isBoolean(formula.right, negated)
-  }
 }
