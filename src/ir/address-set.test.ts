@@ -35,7 +35,7 @@ const lookup: SetLookup = (set, family, words) => {
 /** A packet that is not cut inside its addresses, where a row stops at the first read and a look-up at its own. */
 function whole(random: Random): Packet {
   const bytes = new Uint8Array(200)
-  bytes.set(randomPacket(random).bytes)
+  bytes.set(randomPacket(random).bytes.subarray(0, bytes.length))
   return { bytes, wireLength: bytes.length }
 }
 

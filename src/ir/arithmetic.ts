@@ -65,6 +65,7 @@ const LINK_BASES: Partial<Record<AccessBase, number>> = {
   decnet: 0x6003,
   lat: 0x6004,
   sca: 0x6007,
+  atalk: ETHERTYPE.appleTalk,
 }
 
 /** Where an access such as `tcp[…]` counts from, and what the packet must be, around what its index asks. */
@@ -80,6 +81,8 @@ function headerOf(base: AccessBase, headers: Headers, span: Span): Header {
   switch (base) {
     case 'link':
       return { place: headers.start, before: [], after: [] }
+    case 'radio':
+      return { place: { base: null, offset: 0 }, before: [], after: [] }
     case 'icmp6': {
       const isIcmp6 = all(carries(headers, ETHERTYPE.ip6, span), ipv6Names(headers, IP_PROTOCOL.icmp6))
       return { place: behindIpv6(headers), before: [], after: [isIcmp6] }

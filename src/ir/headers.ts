@@ -1,10 +1,11 @@
-import { all, any, type Condition, compare, matchesMask, not } from './condition.js'
+import type { Direction, PacketFilterPrimitive, Span } from '../filter/index.js'
+import { all, type Condition, compare, matchesMask } from './condition.js'
 import { constant, load, type Place, type Value } from './value.js'
 
 /**
- * Where the headers lie at one point of the expression's text. `vlan`, `mpls`
- * and `pppoes` give all that stands behind them in the text a new one, also
- * across `or` (pcap-filter(7)).
+ * Where the headers lie at one point of the expression's text. `vlan`, `mpls`,
+ * `pppoes`, `geneve` and `vxlan` give all that stands behind them in the text a
+ * new one, also across `or` (pcap-filter(7)).
  */
 export interface Headers {
   readonly link: LinkLayer
@@ -16,20 +17,50 @@ export interface Headers {
   readonly payload: Place
   /** Depth of MPLS labels passed, 4 bytes each, before the network header. */
   readonly labels: number
+  /** Inside a tunnel that can also carry packets without a link header: it carries a frame. Null elsewhere. */
+  readonly isFrame: Condition | null
 }
 
 /** One kind of link header: where its fields lie, and how it names what it carries. */
 export interface LinkLayer {
   /** As `tcpdump -y` names it. */
   readonly name: string
-  /** Place of the source and destination address of 6 bytes, from `start`; null where there is none. */
-  readonly addresses: { readonly source: number; readonly destination: number } | null
+  /** Bytes of LLC and SNAP header between the link header and the network header (RFC 1042). */
+  readonly snapBytes: number
+  /** Bytes of LLC header before an ISO network header, which needs no SNAP. */
+  readonly llcBytes: number
+  /** The header carries `protocol`, an EtherType or an LLC DSAP up to 1500; null where it does not tell. */
+  readonly carries: Carries | null
+  /** An ISO network header with this protocol identifier follows; null: the access point and its first byte tell. */
+  readonly namesIso: ((headers: Headers, identifier: number) => Condition) | null
+  /** The addresses of stations in the header; null where there are none. */
+  readonly stations: Stations | null
   /** The type that announces MPLS; null where MPLS cannot stand there. */
   readonly mplsType: number | null
   /** True where VLAN tags can stand before the type. */
-  readonly tagged: boolean
-  /** The header carries `protocol`: an EtherType, or an LLC DSAP up to 1500. */
-  carries(headers: Headers, protocol: number): Condition
+  readonly isTagged: boolean
+  /** An LLC header follows; null where none can. */
+  readonly hasLlc: ((headers: Headers) => Condition) | null
+  /** The packet was going this way; null where the header does not tell. */
+  readonly hasDirection: ((headers: Headers, direction: 'inbound' | 'outbound') => Condition) | null
+  /** The packet crossed the device of this number; null where the header does not tell. */
+  readonly hasInterface: ((headers: Headers, index: number) => Condition) | null
+  /** The log entry of a packet filter says this; null where there is no such entry. */
+  readonly hasLogField:
+    | ((headers: Headers, field: PacketFilterPrimitive['field'], value: string | number) => Condition)
+    | null
+}
+
+export type Carries = (headers: Headers, protocol: number) => Condition
+
+/** Addresses of stations in a link header. */
+export interface Stations {
+  /** The address of all stations. */
+  readonly broadcast: readonly number[]
+  /** True where the lowest bit of the first byte tells a group (IEEE 802); otherwise broadcast is the one group. */
+  readonly hasGroupBit: boolean
+  /** Applies `matches` to the address fields that `direction` asks for. */
+  find(headers: Headers, direction: Direction, span: Span, matches: (place: Place) => Condition): Condition
 }
 
 export const ETHERTYPE = {
@@ -46,26 +77,57 @@ export const ETHERTYPE = {
   pppoeSession: 0x8864,
   serviceVlan: 0x88a8,
   oldVlan: 0x9100,
+  /** Transparent Ethernet bridging: a whole frame follows. */
+  bridgedEthernet: 0x6558,
 } as const
 
-/** The greatest length that the type field of an IEEE 802.3 frame can hold; above, it is an EtherType. */
-const MAX_FRAME_LENGTH = 1500
-const VLAN_TAG_BYTES = 4
 const MPLS_LABEL_BYTES = 4
-const PPPOE_HEADER_BYTES = 6
 
-/** LLC service access points that Ethernet treats on their own (libpcap's rules). */
-const LLC = { ip: 0x06, spanningTree: 0x42, snap: 0xaa, ipx: 0xe0, netbeui: 0xf0, iso: 0xfe } as const
-
-/** The type field is an IEEE 802.3 length, so an LLC header follows. */
-export function hasLength(headers: Headers): Condition {
-  return not(compare(load(headers.type, 0, 2), '>', constant(MAX_FRAME_LENGTH)))
+/** A link layer that has nothing but what is named. */
+export function linkLayer(layer: Pick<LinkLayer, 'name' | 'carries'> & Partial<LinkLayer>): LinkLayer {
+  return {
+    snapBytes: 0,
+    llcBytes: 0,
+    namesIso: null,
+    stations: null,
+    mplsType: null,
+    isTagged: false,
+    hasLlc: null,
+    hasDirection: null,
+    hasInterface: null,
+    hasLogField: null,
+    ...layer,
+  }
 }
 
-/** A SNAP header (IEEE 802) with this organization code and protocol. */
-function hasSnap(headers: Headers, organization: number, protocol: number): Condition {
-  const bytes = [LLC.snap, LLC.snap, 0x03, organization >>> 16, (organization >>> 8) & 0xff, organization & 0xff]
-  return hasBytes(headers.payload, [...bytes, protocol >>> 8, protocol & 0xff])
+/** `delta` bytes behind `base`, or behind the packet's start. */
+export function at(delta: number, base: Value | null = null): Place {
+  return { base, offset: delta }
+}
+
+/** The place `by` bytes behind `place`. */
+export function moved(place: Place, by: number): Place {
+  return { base: place.base, offset: place.offset + by }
+}
+
+/** Where the network header would lie: behind the link header, LLC and SNAP, and all MPLS labels. */
+export function networkOf({ link, payload, labels }: Headers): Place {
+  return moved(payload, link.snapBytes + labels * MPLS_LABEL_BYTES)
+}
+
+/** Where an ISO network header (CLNP, ES-IS, IS-IS) would lie, which follows an LLC header without SNAP. */
+export function isoNetworkOf({ link, payload, labels }: Headers): Place {
+  return moved(payload, link.llcBytes + labels * MPLS_LABEL_BYTES)
+}
+
+/** The last label of the stack has been passed: its bottom-of-stack bit is set (RFC 3032, section 2.1). */
+export function atBottomOfStack(headers: Headers): Condition {
+  return matchesMask(load(networkOf(headers), -2, 1), 1, 1)
+}
+
+/** The type field of the link header, 16 bits, is `type`. */
+export function hasType(headers: Headers, type: number): Condition {
+  return compare(load(headers.type, 0, 2), '=', constant(type))
 }
 
 /** `bytes` stand at `place`; compared from the end in the largest pieces, as libpcap does. */
@@ -79,102 +141,4 @@ export function hasBytes(place: Place, bytes: readonly number[]): Condition {
     }
   }
   return all(...parts)
-}
-
-const ethernet: LinkLayer = {
-  name: 'EN10MB',
-  addresses: { source: 6, destination: 0 },
-  mplsType: ETHERTYPE.mpls,
-  tagged: true,
-  carries(headers, protocol) {
-    const isType = (type: number) => compare(load(headers.type, 0, 2), '=', constant(type))
-    const dsapAndSsap = (sap: number) => compare(load(headers.payload, 0, 2), '=', constant((sap << 8) | sap))
-    switch (protocol) {
-      case LLC.iso:
-      case LLC.ip:
-      case LLC.netbeui:
-        return all(hasLength(headers), dsapAndSsap(protocol))
-      case LLC.ipx:
-        return any(isType(ETHERTYPE.ipx), all(hasLength(headers), carriesRawIpx(headers)))
-      case ETHERTYPE.appleTalk:
-        return any(isType(protocol), all(hasLength(headers), hasSnap(headers, 0x080007, protocol)))
-      case ETHERTYPE.appleTalkArp:
-        return any(isType(protocol), all(hasLength(headers), hasSnap(headers, 0, protocol)))
-    }
-    if (protocol > MAX_FRAME_LENGTH) return isType(protocol)
-    return all(hasLength(headers), compare(load(headers.type, 2, 1), '=', constant(protocol)))
-  },
-}
-
-/** IPX behind SNAP, behind its own LLC access point, or bare (Novell's 802.3 frames start with 0xffff). */
-function carriesRawIpx(headers: Headers): Condition {
-  return any(
-    hasSnap(headers, 0, ETHERTYPE.ipx),
-    compare(load(headers.payload, 0, 1), '=', constant(LLC.ipx)),
-    compare(load(headers.payload, 0, 2), '=', constant(0xffff)),
-  )
-}
-
-/** PPP protocol numbers (RFC 1661 and its registry) of what EtherTypes and access points name. */
-const PPP_PROTOCOL: ReadonlyMap<number, number> = new Map([
-  [ETHERTYPE.ip, 0x0021],
-  [0x0600, 0x0025],
-  [0x6003, 0x0027],
-  [ETHERTYPE.appleTalk, 0x0029],
-  [ETHERTYPE.ip6, 0x0057],
-  [LLC.iso, 0x0023],
-  [LLC.spanningTree, 0x0031],
-  [LLC.ipx, 0x002b],
-])
-
-/** PPP without HDLC framing, as PPPoE carries it. */
-const ppp: LinkLayer = {
-  name: 'PPP',
-  addresses: null,
-  mplsType: 0x0281,
-  tagged: false,
-  carries(headers, protocol) {
-    return compare(load(headers.type, 0, 2), '=', constant(PPP_PROTOCOL.get(protocol) ?? protocol))
-  },
-}
-
-const at = (offset: number, base: Value | null = null): Place => ({ base, offset })
-
-/** The link types that a rule can be compiled for, by tcpdump's name: where their headers start. */
-export const LINK_TYPES: ReadonlyMap<string, Headers> = new Map([
-  ['EN10MB', { link: ethernet, start: at(0), type: at(12), payload: at(14), labels: 0 }],
-])
-
-/** Where the network header would lie: behind the link header and all MPLS labels. */
-export function networkOf(headers: Headers): Place {
-  return moved(headers.payload, headers.labels * MPLS_LABEL_BYTES)
-}
-
-/** Behind one VLAN tag (IEEE 802.1Q): the type field moves with the payload. */
-export function behindVlan(headers: Headers): Headers {
-  return {
-    ...headers,
-    type: moved(headers.type, VLAN_TAG_BYTES),
-    payload: moved(headers.payload, VLAN_TAG_BYTES),
-  }
-}
-
-/** Behind one MPLS label (RFC 3032). */
-export function behindLabel(headers: Headers): Headers {
-  return { ...headers, labels: headers.labels + 1 }
-}
-
-/** Behind a PPPoE session header (RFC 2516, section 4): a PPP frame. */
-export function behindPppoe(headers: Headers): Headers {
-  const start = moved(networkOf(headers), PPPOE_HEADER_BYTES)
-  return { link: ppp, start, type: start, payload: moved(start, 2), labels: 0 }
-}
-
-function moved(place: Place, by: number): Place {
-  return { base: place.base, offset: place.offset + by }
-}
-
-/** The last label of the stack has been passed: its bottom-of-stack bit is set (RFC 3032, section 2.1). */
-export function atBottomOfStack(headers: Headers): Condition {
-  return matchesMask(load(networkOf(headers), -2, 1), 1, 1)
 }

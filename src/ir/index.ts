@@ -12,7 +12,7 @@ export {
   type NodeId,
   successorsOf,
 } from './graph.js'
-export { LINK_TYPES } from './headers.js'
+export { LINK_TYPES } from './link/types.js'
 export { evaluate, interpret, type Packet, type SetLookup } from './interpret.js'
 export type { LookupTable } from './lookup-table.js'
 export { type LowerOptions, lower } from './lower.js'

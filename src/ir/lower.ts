@@ -1,19 +1,23 @@
-import type { EncapsulationPrimitive, Expression, LlcPrimitive, Primitive, Span } from '../filter/index.js'
+import type {
+  DirectionPrimitive,
+  EncapsulationPrimitive,
+  Expression,
+  InterfacePrimitive,
+  LlcPrimitive,
+  PacketFilterPrimitive,
+  Primitive,
+  Span,
+  WlanPrimitive,
+} from '../filter/index.js'
 import { lowerRelation } from './arithmetic.js'
 import { all, any, type Condition, compare, matchesMask, not } from './condition.js'
+import { type Encapsulated, lowerEncapsulation } from './encapsulation.js'
 import { UnsupportedError } from './errors.js'
-import {
-  atBottomOfStack,
-  behindLabel,
-  behindPppoe,
-  behindVlan,
-  ETHERTYPE,
-  type Headers,
-  hasLength,
-  LINK_TYPES,
-  networkOf,
-} from './headers.js'
+import type { Headers } from './headers.js'
+import { lowerIsoProtocol } from './iso.js'
+import { LINK_TYPES } from './link/types.js'
 import { carries, lowerAddress, lowerAddressSet, lowerIpCast, lowerLinkAddress, lowerLinkCast } from './network.js'
+import { lowerProtocolChain } from './protocol-chain.js'
 import { lowerIpProtocol, lowerPort } from './transport.js'
 import { constant, load } from './value.js'
 
@@ -25,12 +29,6 @@ export interface LowerOptions {
   readonly netmask?: number | null
 }
 
-/** What a primitive asks, and where the headers lie for all that stands behind it in the text. */
-interface Lowered {
-  readonly condition: Condition
-  readonly headers: Headers
-}
-
 const EMPTY: Span = { start: 0, end: 0 }
 
 /**
@@ -40,15 +38,32 @@ const EMPTY: Span = { start: 0, end: 0 }
  */
 export function lower(expression: Expression | null, options: LowerOptions = {}): Condition {
   const { linkType = 'EN10MB', netmask = null } = options
-  const headers = LINK_TYPES.get(linkType)
-  if (headers === undefined) {
-    const known = [...LINK_TYPES.keys()].join(', ')
-    throw new UnsupportedError(`the link type ${linkType} is not compiled yet; use one of ${known}`, EMPTY)
+  const type = LINK_TYPES.get(linkType)
+  if (type === undefined) {
+    const message = `link type ${linkType} cannot be compiled for, because no device with XDP receives it; use one of ${[...LINK_TYPES.keys()].join(', ')}`
+    throw new UnsupportedError(message, EMPTY)
   }
-  return expression === null ? all() : lowerExpression(expression, headers, netmask).condition
+  if (expression === null) return type.requires
+  const { condition } = lowerExpression(expression, type.headers, netmask)
+  const needed = type.computedFirst.filter(({ key }) => mentions(condition, key))
+  return all(type.requires, ...needed.map((value) => compare(value, '>=', constant(0))), condition)
 }
 
-function lowerExpression(expression: Expression, headers: Headers, netmask: number | null): Lowered {
+/** A value with this key is computed for a test of the condition, or as a part of one. */
+function mentions(condition: Condition, key: string): boolean {
+  switch (condition.kind) {
+    case 'always':
+      return false
+    case 'test':
+      return condition.test.key.includes(key)
+    case 'not':
+      return mentions(condition.operand, key)
+    default:
+      return condition.operands.some((operand) => mentions(operand, key))
+  }
+}
+
+function lowerExpression(expression: Expression, headers: Headers, netmask: number | null): Encapsulated {
   switch (expression.kind) {
     case 'and':
     case 'or':
@@ -65,7 +80,7 @@ function lowerExpression(expression: Expression, headers: Headers, netmask: numb
 }
 
 /** A row of ten thousand `or` leans to the left as deep as it is long, so it is walked and not recursed into. */
-function lowerChain(expression: Expression, headers: Headers, netmask: number | null): Lowered {
+function lowerChain(expression: Expression, headers: Headers, netmask: number | null): Encapsulated {
   const { kind } = expression
   const operands: Expression[] = []
   let rest = expression
@@ -110,64 +125,63 @@ function lowerPrimitive(
         : lowerLinkCast(primitive.cast, headers, primitive.span)
     case 'llc':
       return lowerLlc(primitive, headers)
-    default:
-      throw new UnsupportedError(`not compiled yet: ${NAMES[primitive.kind]}`, primitive.span)
+    case 'iso-protocol':
+      return lowerIsoProtocol(primitive, headers)
+    case 'protocol-chain':
+      return lowerProtocolChain(primitive, headers)
+    case 'wlan':
+      return lowerWlan(primitive, headers)
+    case 'direction':
+      return lowerDirection(primitive, headers)
+    case 'interface':
+      return lowerInterface(primitive, headers)
+    case 'pf':
+      return lowerLogField(primitive, headers)
+    case 'telephony':
+      throw new UnsupportedError(
+        `${primitive.field} is a field of ATM or SS7, which no device with XDP receives`,
+        primitive.span,
+      )
+    case 'gateway':
+      throw new UnsupportedError(
+        'gateway needs the addresses of the host; write them out as pcap-filter(7) does',
+        primitive.span,
+      )
   }
 }
 
-/** What the reader of an error message calls the primitives that are refused. */
-const NAMES = {
-  'protocol-chain': 'protochain',
-  gateway: 'gateway',
-  direction: 'inbound and outbound; a program at the receiving hook sees only what comes in',
-  interface: 'ifindex; a program sees only the device that it is attached to',
-  'iso-protocol': 'ISO protocols (clnp, esis, isis)',
-  wlan: 'IEEE 802.11 frame types and directions',
-  pf: 'fields of the packet filter log',
-  telephony: 'ATM and SS7 fields',
-} as const
-
-function lowerEncapsulation({ type, id, span }: EncapsulationPrimitive, headers: Headers): Lowered {
-  switch (type) {
-    case 'vlan':
-      return lowerVlan(id, headers, span)
-    case 'mpls':
-      return lowerMpls(id, headers, span)
-    case 'pppoed':
-      return { condition: carries(headers, ETHERTYPE.pppoeDiscovery, span), headers }
-    case 'pppoes': {
-      const isSession = carries(headers, ETHERTYPE.pppoeSession, span)
-      const hasId = id === null ? all() : compare(load(networkOf(headers), 2, 2), '=', constant(id))
-      return { condition: all(isSession, hasId), headers: behindPppoe(headers) }
-    }
-    default:
-      throw new UnsupportedError(`not compiled yet: ${type}`, span)
-  }
+/** `inbound`, `outbound`: where the link header tells. */
+function lowerDirection({ direction, span }: DirectionPrimitive, headers: Headers): Condition {
+  const { hasDirection, name } = headers.link
+  if (hasDirection !== null) return hasDirection(headers, direction)
+  const message = `${name} frames do not say which way they went, and a program at the receiving hook sees only what comes in; leave this out`
+  throw new UnsupportedError(message, span)
 }
 
-/** IEEE 802.1Q, 802.1ad, and the type that older switches gave a second tag. */
-function lowerVlan(id: number | null, headers: Headers, span: Span): Lowered {
-  if (headers.labels > 0) throw new UnsupportedError('a VLAN tag cannot stand behind MPLS; put vlan first', span)
-  if (!headers.link.tagged) throw new UnsupportedError(`${headers.link.name} frames have no VLAN tags`, span)
-  const types = [ETHERTYPE.vlan, ETHERTYPE.serviceVlan, ETHERTYPE.oldVlan]
-  const isTagged = any(...types.map((type) => carries(headers, type, span)))
-  const hasId = id === null ? all() : matchesMask(load(headers.payload, 0, 2), 0x0fff, id)
-  return { condition: all(isTagged, hasId), headers: behindVlan(headers) }
+/** `ifindex`: where the link header tells. */
+function lowerInterface({ index, span }: InterfacePrimitive, headers: Headers): Condition {
+  const { hasInterface, name } = headers.link
+  if (hasInterface !== null) return hasInterface(headers, index)
+  const message = `${name} frames do not name a device, and a program sees only the one it is attached to; leave this out`
+  throw new UnsupportedError(message, span)
 }
 
-/** RFC 3032: 20 bits of label, then the traffic class, the bottom-of-stack bit and a lifetime. */
-function lowerMpls(id: number | null, headers: Headers, span: Span): Lowered {
-  const { mplsType, name } = headers.link
-  if (mplsType === null) throw new UnsupportedError(`${name} frames carry no MPLS labels`, span)
-  const follows = headers.labels > 0 ? not(atBottomOfStack(headers)) : carries(headers, mplsType, span)
-  const hasLabel = id === null ? all() : matchesMask(load(networkOf(headers), 0, 4), 0xffff_f000, (id << 12) >>> 0)
-  return { condition: all(follows, hasLabel), headers: behindLabel(headers) }
+function lowerLogField({ field, value, span }: PacketFilterPrimitive, headers: Headers): Condition {
+  const { hasLogField, name } = headers.link
+  if (hasLogField !== null) return hasLogField(headers, field, value)
+  throw new UnsupportedError(`${name} frames are no entries of a packet filter's log; leave this out`, span)
+}
+
+/** `type mgt`, `dir fromds`: bits of the frame control field (IEEE 802.11, 9.2.4.1). */
+function lowerWlan({ byte, mask, value }: WlanPrimitive, { start }: Headers): Condition {
+  return matchesMask(load(start, byte, 1), mask, value)
 }
 
 /** `llc`, and the frame formats of IEEE 802.2 by the low bits of the control field. */
-function lowerLlc({ frame, value }: LlcPrimitive, headers: Headers): Condition {
-  // 0xffff is no LLC header but the start of Novell's raw IPX.
-  const isLlc = all(hasLength(headers), compare(load(headers.payload, 0, 2), '!=', constant(0xffff)))
+function lowerLlc({ frame, value, span }: LlcPrimitive, headers: Headers): Condition {
+  const { hasLlc, name } = headers.link
+  if (hasLlc === null) throw new UnsupportedError(`${name} frames have no LLC header; leave this out`, span)
+  const isLlc = hasLlc(headers)
   const control = load(headers.payload, 2, 1)
   switch (frame) {
     case null:

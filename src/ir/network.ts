@@ -1,8 +1,9 @@
 import type { AddressPrimitive, AddressSetPrimitive, Direction, LinkAddressPrimitive, Span } from '../filter/index.js'
 import { all, any, type Condition, isIn, matchesMask } from './condition.js'
+import { eitherSide } from './direction.js'
 import { UnsupportedError } from './errors.js'
 import { atBottomOfStack, ETHERTYPE, type Headers, hasBytes, networkOf } from './headers.js'
-import { load } from './value.js'
+import { load, type Place } from './value.js'
 
 const IPV4_SOURCE = 12
 const IPV4_DESTINATION = 16
@@ -18,7 +19,11 @@ const ARP_TARGET = 24
  * and the version of the IP header decides.
  */
 export function carries(headers: Headers, protocol: number, span: Span): Condition {
-  if (headers.labels === 0) return headers.link.carries(headers, protocol)
+  if (headers.labels === 0) {
+    const { carries: linkCarries, name } = headers.link
+    if (linkCarries !== null) return linkCarries(headers, protocol)
+    throw new UnsupportedError(`${name} frames do not say what they carry; ask for bytes, as in link[0] = 1`, span)
+  }
   if (protocol !== ETHERTYPE.ip && protocol !== ETHERTYPE.ip6)
     throw new UnsupportedError('behind MPLS only IPv4 and IPv6 can be told apart; test for these two there', span)
   return all(atBottomOfStack(headers), hasIpVersion(headers, protocol === ETHERTYPE.ip ? 4 : 6))
@@ -77,37 +82,20 @@ function hasAddress(headers: Headers, offset: number, words: readonly number[], 
   return all(...words.map((word, index) => matchesMask(load(network, offset + 4 * index, 4), mask[index]!, word)))
 }
 
-/** `ether host`. */
-export function lowerLinkAddress(primitive: LinkAddressPrimitive, headers: Headers): Condition {
-  const { addresses, name } = headers.link
-  if (addresses === null)
-    throw new UnsupportedError(`${name} frames have no link addresses; leave this out`, primitive.span)
-  const { base, offset } = headers.start
-  return eitherSide(primitive.direction, primitive.span, addresses.source, addresses.destination, (delta) =>
-    hasBytes({ base, offset: offset + delta }, primitive.bytes),
-  )
+/** `ether host`, `wlan addr1`, `link host`. */
+export function lowerLinkAddress({ direction, bytes, span }: LinkAddressPrimitive, headers: Headers): Condition {
+  return atStations(headers, direction, span, (place) => hasBytes(place, bytes))
 }
 
-/** Applies the qualifier `src`, `dst`, `src or dst` or `src and dst` to a field that stands at two offsets. */
-export function eitherSide(
-  direction: Direction,
-  span: Span,
-  source: number,
-  destination: number,
-  matches: (offset: number) => Condition,
-): Condition {
-  switch (direction) {
-    case 'src':
-      return matches(source)
-    case 'dst':
-      return matches(destination)
-    case 'src-and-dst':
-      return all(matches(source), matches(destination))
-    case 'src-or-dst':
-      return any(matches(source), matches(destination))
-    default:
-      throw new UnsupportedError(`only IEEE 802.11 frames have an address '${direction}'; use src or dst`, span)
-  }
+function atStations(headers: Headers, direction: Direction, span: Span, matches: (place: Place) => Condition) {
+  const { stations } = headers.link
+  if (stations === null) throw noStations(headers, span)
+  const found = stations.find(headers, direction, span, matches)
+  return headers.isFrame === null ? found : all(headers.isFrame, found)
+}
+
+function noStations({ link }: Headers, span: Span): UnsupportedError {
+  return new UnsupportedError(`${link.name} frames have no link addresses; leave this out`, span)
 }
 
 /** `ip broadcast` against the netmask of the network, `ip multicast` (RFC 5771), `ip6 multicast` (RFC 4291, 2.7). */
@@ -133,12 +121,12 @@ export function lowerIpCast(
   return all(isIp, any(matchesMask(destination, hostMask, 0), matchesMask(destination, hostMask, hostMask)))
 }
 
-/** `broadcast`, `multicast` of the link: all ones, or the group bit of the destination (IEEE 802). */
+/** `broadcast`, `multicast` of the link: the address of all stations, or the group bit (IEEE 802). */
 export function lowerLinkCast(cast: 'broadcast' | 'multicast', headers: Headers, span: Span): Condition {
-  const { link, start } = headers
-  if (link.addresses === null)
-    throw new UnsupportedError(`${link.name} frames have no link addresses; leave this out`, span)
-  const destination = { base: start.base, offset: start.offset + link.addresses.destination }
-  if (cast === 'multicast') return matchesMask(load(destination, 0, 1), 1, 1)
-  return hasBytes(destination, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
+  const { stations } = headers.link
+  if (stations === null) throw noStations(headers, span)
+  const { broadcast, hasGroupBit } = stations
+  const isGroup = (place: Place) => matchesMask(load(place, 0, 1), 1, 1)
+  const matches = cast === 'multicast' && hasGroupBit ? isGroup : (place: Place) => hasBytes(place, broadcast)
+  return atStations(headers, 'dst', span, matches)
 }

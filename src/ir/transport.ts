@@ -1,9 +1,11 @@
 import type { IpProtocolPrimitive, PortPrimitive } from '../filter/index.js'
 import { all, any, type Condition, compare, matchesMask } from './condition.js'
+import { eitherSide } from './direction.js'
 import { binary } from './fold.js'
 import { ETHERTYPE, type Headers, networkOf } from './headers.js'
-import { carries, eitherSide } from './network.js'
-import { constant, load, type Place } from './value.js'
+import { carries } from './network.js'
+import { sum } from './truth.js'
+import { constant, load, type Place, type Value } from './value.js'
 
 /** Protocol numbers (IANA, Assigned Internet Protocol Numbers). */
 export const IP_PROTOCOL = {
@@ -20,10 +22,10 @@ export const IP_PROTOCOL = {
 } as const
 
 const IPV6_FRAGMENT = 44
-const IPV4_PROTOCOL_OFFSET = 9
+export const IPV4_PROTOCOL_OFFSET = 9
 const IPV4_FRAGMENT_OFFSET = 6
-const IPV6_NEXT_HEADER_OFFSET = 6
-const IPV6_HEADER_BYTES = 40
+export const IPV6_NEXT_HEADER_OFFSET = 6
+export const IPV6_HEADER_BYTES = 40
 
 /** The IPv4 header names `protocol`, whether or not this is a first fragment. */
 export function ipv4Names(headers: Headers, protocol: number): Condition {
@@ -40,12 +42,16 @@ export function isFirstFragment(headers: Headers): Condition {
   return matchesMask(load(networkOf(headers), IPV4_FRAGMENT_OFFSET, 2), 0x1fff, 0)
 }
 
-/** Behind the IPv4 header, whose length is 4 times the low half of its first byte. */
+/** Bytes of the IPv4 header: 4 times the low half of its first byte. */
+export function ipv4HeaderBytes(headers: Headers): Value {
+  const words = binary('&', load(networkOf(headers), 0, 1), constant(0x0f))
+  return binary('<<', words, constant(2))
+}
+
+/** Behind the IPv4 header and its options. */
 export function behindIpv4(headers: Headers): Place {
-  const network = networkOf(headers)
-  const words = binary('&', load(network, 0, 1), constant(0x0f))
-  const length = binary('<<', words, constant(2))
-  return { base: network.base === null ? length : binary('+', network.base, length), offset: network.offset }
+  const { base, offset } = networkOf(headers)
+  return { base: sum(base, ipv4HeaderBytes(headers)), offset }
 }
 
 /** Behind the fixed IPv6 header; extension headers are not skipped, as in libpcap. */
