@@ -7,7 +7,7 @@ import {
   type RuleCode,
 } from '../codegen/index.js'
 import { parseFilter } from '../filter/index.js'
-import { buildGraph, type Condition, lower, optimize } from '../ir/index.js'
+import { type Condition, lower, optimizeRules } from '../ir/index.js'
 import { possibleCpus } from '../kernel/index.js'
 import type { PolicySource } from '../loader/index.js'
 import type { Action, Lifetime, LimitAction, Policy, Rule, SetContents } from '../policy/index.js'
@@ -52,7 +52,7 @@ export function policySource(policy: Policy, surroundings: PolicySurroundings): 
         } satisfies RuleCode,
       }))
       const segments = cutIntoSegments(coded, ({ code }) => code).map((rules) => ({
-        graph: optimize(buildGraph(rules.map(({ condition }) => condition))),
+        graph: optimizeRules(rules.map(({ condition }) => condition)),
         rules: rules.map(({ code }) => code),
       }))
       return emitPolicy(segments, {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { POLICY_COUNTERS, prepare, RULE_ENDS, type XdpInput } from '../../ebpf/index.js'
 import { parseFilter } from '../../filter/index.js'
-import { buildGraph, lower, optimize } from '../../ir/index.js'
+import { lower, optimizeRules } from '../../ir/index.js'
 import type { RuleAction, RuleCode } from './actions/action.js'
 import type { PolicyLayout } from './actions/parts.js'
 import { FORWARD_DEVICES, STEER_CPUS } from './actions/redirect.js'
@@ -31,7 +31,7 @@ function machineOf(rules: readonly TestRule[], options: { multiBuffer?: boolean 
     code: { slot, action, isShadow, hasEnd } satisfies RuleCode,
   }))
   const segments = cutIntoSegments(codes, ({ code }) => code).map((segment) => ({
-    graph: optimize(buildGraph(segment.map(({ condition }) => condition))),
+    graph: optimizeRules(segment.map(({ condition }) => condition)),
     rules: segment.map(({ code }) => code),
   }))
   const program = emitPolicy(segments, { layout: LAYOUT, ...options })
@@ -181,6 +181,33 @@ describe('a policy’s program', () => {
     assert.deepEqual(markOf({ metadata: new Uint8Array(4).fill(0xff) }), [PASS, 7])
     assert.deepEqual(markOf({}, 2), [DROP, 7])
     assert.deepEqual([run.counts(0)[0], run.counts(1)[0], run.counts(2)[0]], [3, 3, 1])
+  })
+
+  it('finds rules of one shape in tables, each with its own counters and action', () => {
+    const hosts = Array.from({ length: 14 }, (_, index) => index + 1)
+    const actions: RuleAction[] = [
+      { kind: 'drop' },
+      { kind: 'limit', key: { kind: 'rule' }, unit: 'packets', perSecond: 1, burst: 1 },
+      { kind: 'pass' },
+    ]
+    const run = machineOf([
+      ...hosts.map((host) => ({ match: `src host 10.0.0.${host}`, action: actions[host % 3]! })),
+      { match: 'udp', action: { kind: 'count' } },
+      { match: 'udp', action: { kind: 'drop' } },
+    ])
+    assert.ok(run.program.maps.some(({ name }) => name === 'rule_tables'))
+    const wanted = (host: number) =>
+      [
+        [DROP, DROP],
+        [PASS, DROP],
+        [PASS, PASS],
+      ][host % 3]
+    for (const host of hosts) assert.deepEqual([run.verdict(udp(host)), run.verdict(udp(host))], wanted(host))
+    assert.equal(run.verdict(udp(99)), DROP)
+    assert.deepEqual(
+      [...hosts, 15, 16].map((slot) => run.counts(slot - 1).filter((_, index) => index % 2 === 0)),
+      [...hosts.map((host) => (host % 3 === 1 ? [2, 1] : [2, 0])), [1, 0], [1, 0]],
+    )
   })
 
   it('counts lengths of frames in several buffers as a whole, with and without a test of the length', () => {

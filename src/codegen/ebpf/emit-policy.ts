@@ -28,6 +28,7 @@ import {
 import type { Graph } from '../../ir/index.js'
 import { goesOn, type RuleCode } from './actions/action.js'
 import { countAndGoOn, countAtEnd } from './actions/count.js'
+import { createFoundRules, renumberRules } from './actions/found-rules.js'
 import { checkLifetime } from './actions/lifetime.js'
 import { askLimit, endLimit } from './actions/limit.js'
 import { LIMIT_TABLE } from './actions/limit-table.js'
@@ -45,6 +46,7 @@ import {
 } from './actions/parts.js'
 import { DIVERT_SOCKETS, FORWARD_DEVICES, redirect, STEER_CPUS } from './actions/redirect.js'
 import { sample } from './actions/sample.js'
+import { createPlacedTables } from './emit-lookup.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { asksLength } from './emit-xdp.js'
 import { WIRE_LENGTH } from './evaluate.js'
@@ -52,7 +54,7 @@ import { type SetsByName, setMapsOf } from './set-maps.js'
 
 /** Rules up to and with one behind which the list goes on; leaf `i` of the graph is `rules[i]`. */
 export interface Segment {
-  /** From `optimize`, which puts every read behind a bounds check. */
+  /** From `optimizeRules`, which puts every read behind a bounds check. */
   readonly graph: Graph
   readonly rules: readonly RuleCode[]
 }
@@ -112,9 +114,13 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
   if (hasLength && !multiBuffer) items.push(...parts.lengthInto(WIRE_LENGTH))
   const pool = [R0, R1, R2, R3, R4, R5, ...(hasLength ? [] : [R9])]
 
+  const rules = segments.flatMap((segment) => segment.rules)
+  const graphs = inOneNumbering(segments)
+  const found = createFoundRules(rules, graphs)
+  const tables = createPlacedTables(found.encode)
   let isReached = true
   for (let index = 0; index < segments.length && isReached; index++) {
-    const { graph, rules } = segments[index]!
+    const graph = graphs[index]!
     const next = `segment ${index + 1}`
     const scope = `segment ${index}`
     const inSegment = setMapsOf(graph, setContents)
@@ -127,8 +133,15 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
       (item) => items.push(...scoped([item], scope)),
       (leaf) => {
         const rule = rules[leaf]!
-        items.push(...act(parts, rule, next, devices))
+        items.push(store('u32', R10, SLOT_KEY, rule.slot), ...act(parts, rule, next, devices))
         lastGoesOn ||= goesOn(rule)
+      },
+      {
+        tables,
+        emitFound() {
+          items.push(...found.emitFound(graph, next, (rule) => act(parts, rule, next, devices)))
+          lastGoesOn = true
+        },
       },
     )
     isReached = canMiss || lastGoesOn
@@ -137,7 +150,7 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
   }
   if (isReached) items.push(mov64(R0, XDP_PASS), exit())
   items.push(...endings(), ...functions())
-  const used = [...maps(), ...setMaps.values()]
+  const used = [...maps(), ...setMaps.values(), ...tables.maps(), ...found.maps()]
   const has = new Set(used.map((map) => map.name))
   return {
     name,
@@ -155,11 +168,19 @@ function askWireLength(multiBuffer: boolean): Item[] {
   return multiBuffer ? [call(helperId('bpf_xdp_get_buff_len')), mov64(WIRE_LENGTH, R0)] : []
 }
 
-/** What the rule does where it is the first of its segment to match; a rule that goes on does so at `next`. */
+/** Rules counted over all segments, so that no two tables hold different rules under one number. */
+function inOneNumbering(segments: readonly Segment[]): Graph[] {
+  let base = 0
+  return segments.map(({ graph, rules }) => {
+    const renumbered = renumberRules(graph, base)
+    base += rules.length
+    return renumbered
+  })
+}
+
+/** What the rule whose slot is in SLOT_KEY does where it is the first of its segment to match; one that goes on does so at `next`. */
 function act(parts: Parts, rule: RuleCode, next: string, devices: readonly number[]): Item[] {
-  const { slot, hasEnd } = rule
-  const lifetime = hasEnd ? checkLifetime(parts, slot, next) : []
-  return [...lifetime, store('u32', R10, SLOT_KEY, slot), ...carryOut(parts, rule, next, devices)]
+  return [...(rule.hasEnd ? checkLifetime(parts, next) : []), ...carryOut(parts, rule, next, devices)]
 }
 
 function carryOut(parts: Parts, { action, isShadow }: RuleCode, next: string, devices: readonly number[]): Item[] {

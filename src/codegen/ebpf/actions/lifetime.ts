@@ -26,10 +26,10 @@ export function endMap({ slots }: PolicyLayout): MapSpec {
   return { name: RULE_ENDS, kind: 'array', keyBytes: 4, valueBytes: 8, maxEntries: slots }
 }
 
-/** Goes to `next` where the rule's time is over. */
-export function checkLifetime(parts: Parts, slot: number, next: string): Item[] {
+/** Goes to `next` where the time of the rule in SLOT_KEY is over. */
+export function checkLifetime(parts: Parts, next: string): Item[] {
   return [
-    mov64(R1, slot),
+    load('u32', R1, R10, SLOT_KEY),
     callLocal(parts.useFunction('is over', () => isOverFunction(parts))),
     jumpIf(R0, '!=', 0, next),
   ]
