@@ -25,9 +25,12 @@ const LINK_TYPE = 'EN10MB'
 const PACKETS = 4096
 const EXPRESSIONS = 30
 const BUNDLE = 64
-const ROUNDS = 11
-/** How often all packets are judged in one measurement. */
-const TIMES = 200
+const ROUNDS = 21
+/**
+ * About how long one measurement takes, of the one and of the other: short,
+ * and as short for both, so that other work of the machine meets both alike.
+ */
+const SAMPLE_NS = 1_000_000
 /** Calls after which V8 has compiled a module with its optimizing compiler. */
 const WARM_UP = 60
 
@@ -86,11 +89,15 @@ function judgeAll(judge: Judge, { count, descriptorAt, verdictAt }: Bundle): voi
   }
 }
 
-/** Nanoseconds a packet. */
-function time(judge: Judge, bundle: Bundle): number {
+/** Nanoseconds a packet, over all packets so often. */
+function time(judge: Judge, bundle: Bundle, times: number): number {
   const start = process.hrtime.bigint()
-  for (let turn = 0; turn < TIMES; turn++) judgeAll(judge, bundle)
-  return Number(process.hrtime.bigint() - start) / TIMES / bundle.count
+  for (let turn = 0; turn < times; turn++) judgeAll(judge, bundle)
+  return Number(process.hrtime.bigint() - start) / times / bundle.count
+}
+
+function timesFor(nanosecondsPerPacket: number, { count }: Bundle): number {
+  return Math.max(1, Math.round(SAMPLE_NS / nanosecondsPerPacket / count))
 }
 
 async function measure(expression: string, bundle: Bundle, libpcap: Libpcap) {
@@ -99,12 +106,15 @@ async function measure(expression: string, bundle: Bundle, libpcap: Libpcap) {
   const judge = loadMatcher(emitMatcher(compileFilter(expression).optimized), bundle.memory)
   for (let turn = 0; turn < WARM_UP; turn++) judgeAll(judge, bundle)
   const matches = bundle.verdicts.filter((verdict) => verdict === 0).length
-  const theirs = (await libpcap.run(1)).matches
-  if (matches !== theirs) throw new Error(`"${expression}": ${matches} packets match, by libpcap ${theirs}`)
+  const theirs = await libpcap.run(WARM_UP)
+  if (matches !== theirs.matches)
+    throw new Error(`"${expression}": ${matches} packets match, by libpcap ${theirs.matches}`)
+  const times = timesFor(time(judge, bundle, WARM_UP), bundle)
+  const theirTimes = timesFor(theirs.nanosecondsPerPacket, bundle)
   const samples = { wasm: [] as number[], libpcap: [] as number[] }
   for (let round = 0; round < ROUNDS; round++) {
-    samples.wasm.push(time(judge, bundle))
-    samples.libpcap.push((await libpcap.run(TIMES)).nanosecondsPerPacket)
+    samples.wasm.push(time(judge, bundle, times))
+    samples.libpcap.push((await libpcap.run(theirTimes)).nanosecondsPerPacket)
   }
   return { matches, wasm: spreadOf(samples.wasm), libpcap: spreadOf(samples.libpcap) }
 }
