@@ -159,7 +159,8 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
     ...assemble(withoutDetours(items)),
     maps: used,
     multiBuffer,
-    entries: entriesOf(segments, devices),
+    // A rule that no packet can come to has no map.
+    entries: entriesOf(segments, devices).filter(({ map }) => has.has(map)),
     kept: KEPT.filter((map) => has.has(map)),
   }
 }
