@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
-import { DONE, endQuietlyOnClosedOutput, isClosedOutput, note, WRONG_INPUT } from './output.js'
+import { DONE, isClosedOutput, note, WRONG_INPUT, watchOutput } from './output.js'
 
 /** One module a command, loaded only when it is asked for: a rule is to drop packets 100 ms after Enter. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./demo.js')).demoCommand(),
   match: async () => (await import('./match.js')).matchCommand(),
+  replay: async () => (await import('./replay.js')).replayCommand(),
   compile: async () => (await import('./compile.js')).compileCommand(),
+  explain: async () => (await import('./explain.js')).explainCommand(),
   drop: async () => (await import('./drop.js')).dropCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
 }
@@ -41,6 +43,7 @@ function reportUsageOurWay(command: Command): void {
         .trim()
         .replace(/^error: /, '')
         .replace(/\n+/g, ' ')
+        .replace(/\.$/, '')
       const name = command.parent === null ? 'sluice' : `sluice ${command.name()}`
       note(`sluice: ${what}; see ${name} --help`)
     },
@@ -64,5 +67,5 @@ async function run(args: string[]): Promise<number> {
   }
 }
 
-endQuietlyOnClosedOutput()
+watchOutput()
 process.exitCode = await run(process.argv.slice(2))

@@ -77,7 +77,7 @@ export function makeMap(spec: MapSpec): LoadedMap {
 }
 
 /** The program's bytes with the descriptor of each map where its name stood. */
-function linkMaps(program: Program, maps: ReadonlyMap<string, LoadedMap>): Uint8Array {
+export function linkMaps(program: Program, maps: ReadonlyMap<string, LoadedMap>): Uint8Array {
   const code = encode(program.instructions)
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength)
   for (const { slot, map } of program.relocations) {
