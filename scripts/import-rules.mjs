@@ -22,6 +22,7 @@ const MAY_IMPORT = {
   ir: ['filter', 'policy', 'wire'],
   codegen: ['ir', 'ebpf', 'wasm'],
   compile: ['filter', 'policy', 'ir', 'codegen', 'ebpf'],
+  'compile-policy': ['filter', 'policy', 'ir'],
   loader: ['ebpf', 'kernel'],
   engine: ['memory'],
   device: ['engine', 'memory', 'kernel'],

@@ -12,12 +12,13 @@ export {
   type NodeId,
   successorsOf,
 } from './graph.js'
-export { LINK_TYPES } from './link/types.js'
 export { evaluate, interpret, type Packet, type SetLookup } from './interpret.js'
+export { LINK_TYPES } from './link/types.js'
 export type { LookupTable } from './lookup-table.js'
 export { type LowerOptions, lower } from './lower.js'
 export { optimize, optimizeRules } from './optimize.js'
 export { keyOf, placeBoundsChecks, readsOf, readsOfValues } from './passes/bounds.js'
 export { threadJumps } from './passes/thread.js'
 export { printGraph, printValue } from './print.js'
+export { type ListedRule, unreachableRules } from './reach.js'
 export { constant, divides, type Load, load, loadsOf, type Value, wireLength } from './value.js'
