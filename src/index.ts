@@ -21,7 +21,7 @@ export {
   compileRules,
   type Rule,
 } from './compile.js'
-export { DeviceError, findDevice } from './control/index.js'
+export { DeviceError, findDevice, type PolicySurroundings, policySource } from './control/index.js'
 export {
   type Capture,
   type CapturedPacket,
@@ -37,10 +37,15 @@ export {
   attachXdp,
   LoadError,
   type LoadedMap,
+  type LoadedPolicy,
   type LoadedProgram,
+  loadPolicy,
   loadProgram,
+  type PolicyCount,
+  type PolicySource,
   type RuleCount,
   ruleCountReader,
+  type Sample,
   type XdpLink,
   type XdpMode,
 } from './loader/index.js'
