@@ -13,8 +13,8 @@ import {
   store,
 } from '../../ebpf/index.js'
 import { constant, type Lookup, type LookupTable, type Value } from '../../ir/index.js'
+import { type Expression, questionOf } from '../expression.js'
 import type { Evaluator } from './evaluate.js'
-import { type Expression, questionOf } from './expression.js'
 import type { RegisterFile } from './registers.js'
 import { buildRuleTable, type RuleTable } from './rule-tables.js'
 

@@ -24,6 +24,8 @@ import {
   readsOfValues,
   successorsOf,
 } from '../../ir/index.js'
+import { childrenOf, type Expression, expressionOf, pointerOf, type Question, questionOf } from '../expression.js'
+import { layOut } from '../layout.js'
 import {
   createPlacedTables,
   emitRuleLookup,
@@ -33,8 +35,6 @@ import {
   rawExpressions,
 } from './emit-lookup.js'
 import { createEvaluator, MAX_EXTENT } from './evaluate.js'
-import { childrenOf, type Expression, expressionOf, pointerOf, type Question, questionOf } from './expression.js'
-import { layOut } from './layout.js'
 import { emitMembership } from './membership.js'
 import { createRegisterFile, meetSnapshots, pointersOf, type Snapshot } from './registers.js'
 

@@ -18,15 +18,10 @@ import {
   store,
   toBigEndian,
 } from '../../ebpf/index.js'
-import {
-  type Calculation,
-  type Expression,
-  type PointerExpression,
-  provableMaximum,
-  type Read,
-  registersFor,
-} from './expression.js'
+import type { Calculation, Expression, PointerExpression, Read } from '../expression.js'
+import { provableMaximum } from './provable-maximum.js'
 import { PACKET_START, type RegisterFile } from './registers.js'
+import { registersFor } from './registers-for.js'
 
 /** Fixed registers of the programs built here; the others are shared by the tests. */
 export const PACKET = R7

@@ -1,7 +1,7 @@
 import { alu64, type Item, type MapSpec, type Register } from '../../ebpf/index.js'
 import type { Membership } from '../../ir/index.js'
+import { type Expression, expressionOf } from '../expression.js'
 import type { Evaluator } from './evaluate.js'
-import { type Expression, expressionOf } from './expression.js'
 import { type LookupExits, lookupV4 } from './lookup-v4.js'
 import { lookupV6 } from './lookup-v6.js'
 import type { RegisterFile } from './registers.js'

@@ -12,8 +12,8 @@ import {
   valuesOf,
 } from '../../ir/index.js'
 import { br, brIf, call, get, type Instruction, i32, op, set, tee } from '../../wasm/index.js'
-import { type Expression, expressionOf } from '../ebpf/expression.js'
-import { layOut } from '../ebpf/layout.js'
+import { type Expression, expressionOf } from '../expression.js'
+import { layOut } from '../layout.js'
 import { nestBlocks } from './blocks.js'
 import { NO_RULE } from './bundle.js'
 import { countUses, createValueEmitter, expressionsOf } from './emit-values.js'
@@ -197,11 +197,14 @@ function verdictAt({ nodes }: Graph, id: NodeId): number | null {
  * leaf whose verdict every way there sets without a jump.
  */
 function codedNodes(graph: Graph): Set<NodeId> {
-  const coded = new Set<NodeId>([graph.entry])
-  for (const node of graph.nodes) {
-    for (const target of jumpsOf(graph, node)) if (verdictAt(graph, target) !== NO_RULE) coded.add(target)
+  const coded = new Set<NodeId>()
+  const add = (id: NodeId) => {
+    if (verdictAt(graph, id) !== NO_RULE) coded.add(id)
   }
-  if (verdictAt(graph, graph.entry) === NO_RULE) coded.clear()
+  add(graph.entry)
+  for (let id = graph.entry; id >= 0; id--) {
+    if (coded.has(id)) jumpsOf(graph, graph.nodes[id]!).forEach(add)
+  }
   return coded
 }
 

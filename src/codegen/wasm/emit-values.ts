@@ -1,6 +1,6 @@
 import type { Membership, Test } from '../../ir/index.js'
 import { access, brIf, call, get, type Instruction, i32, type OperationName, op, tee } from '../../wasm/index.js'
-import { type Calculation, childrenOf, type Expression, expressionOf, questionOf } from '../ebpf/expression.js'
+import { type Calculation, childrenOf, type Expression, expressionOf, questionOf } from '../expression.js'
 import { DESCRIPTOR } from './bundle.js'
 
 /** Locals of the judging function that values are computed from. */

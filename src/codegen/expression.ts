@@ -1,4 +1,4 @@
-import { type Comparison, constant, type Value } from '../../ir/index.js'
+import { type Comparison, constant, type Value } from '../ir/index.js'
 
 /**
  * What one register can hold. IR values with the machine's steps made visible:
@@ -135,51 +135,5 @@ export function childrenOf(expression: Expression): readonly Expression[] {
       return [expression.left, expression.right]
     default:
       return []
-  }
-}
-
-/**
- * Registers that computing the expression takes at once (Sethi and Ullman,
- * "The generation of optimal code for arithmetic expressions", 1970), with one
- * more where a step needs a second one for itself.
- */
-export function registersFor(expression: Expression): number {
-  switch (expression.kind) {
-    case 'number':
-    case 'length':
-      return 1
-    case 'pointer':
-      return registersFor(expression.base) + 1
-    case 'read':
-      return expression.pointer === null ? 1 : registersFor(expression.pointer) + 1
-    case 'swap':
-      return registersFor(expression.read) + 1
-    case 'calculation': {
-      const left = registersFor(expression.left)
-      const right = registersFor(expression.right)
-      return (left === right ? left + 1 : Math.max(left, right)) + 1
-    }
-  }
-}
-
-/** The greatest number that the kernel's verifier can prove for it, as far as this compiler relies on that. */
-export function provableMaximum(expression: Expression): number {
-  switch (expression.kind) {
-    case 'number':
-      return expression.value
-    case 'read':
-      return 2 ** (8 * expression.size) - 1
-    case 'calculation': {
-      const { operator, left, right } = expression
-      const bound = provableMaximum(left)
-      if (operator === '+') return bound + provableMaximum(right)
-      if (right.kind !== 'number') return Number.POSITIVE_INFINITY
-      if (operator === '&') return Math.min(bound, right.value)
-      if (operator === '>>') return bound / 2 ** right.value
-      if (operator === '<<') return bound * 2 ** right.value
-      return Number.POSITIVE_INFINITY
-    }
-    default:
-      return Number.POSITIVE_INFINITY
   }
 }

@@ -1,4 +1,4 @@
-import { divides, type Graph, loadsOf, type NodeId, type Value, valuesOf } from '../../ir/index.js'
+import { divides, type Graph, loadsOf, type NodeId, type Value, valuesOf } from '../ir/index.js'
 
 /**
  * The order in which nodes become code: each behind all that lead to it, so
