@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { policySource } from '../src/control/policy-source.js'
+import { alu64, assemble, exit, jumpIf, label, mov64, R0 } from '../src/ebpf/index.js'
 import { testRun } from '../src/kernel/index.js'
 import { LoadError, type LoadedPolicy, loadPolicy, type PolicySource } from '../src/loader/index.js'
 import {
@@ -157,6 +158,29 @@ describe('a policy in the kernel', { skip: skipUnless('root') }, () => {
 })
 
 describe('a policy that is replaced', { skip: skipUnless('root') }, () => {
+  it('says with which rule it becomes too large, and what helps', () => {
+    const source = sourceOf(count('udp', { name: 'small' }), drop('tcp', { name: 'the last straw' }))
+    // Ten million turns, which the verifier follows one by one until it has had enough.
+    const { instructions } = assemble([
+      mov64(R0, 0),
+      label('again'),
+      alu64('add', R0, 1),
+      jumpIf(R0, '<', 10_000_000, 'again'),
+      exit(),
+    ])
+    const tooLarge: PolicySource = {
+      ...source,
+      compile(slots, capacity) {
+        const program = source.compile(slots, capacity)
+        return slots.length < 2 ? program : { ...program, instructions, relocations: [] }
+      },
+    }
+    assert.throws(
+      () => loadPolicy(tooLarge),
+      (error) => error instanceof LoadError && /rule 2, "the last straw".*too large.*set/.test(error.message),
+    )
+  })
+
   it('carries counters, ends and buckets of rules that stay, wherever they stand now', async () => {
     const stays = drop('src host 10.0.0.1', { name: 'stays' })
     const ends = count('udp', { name: 'ends', for: '1s' })
