@@ -40,10 +40,14 @@ function replayed(file: string, policy: string): ReplayReport {
   }
 }
 
+/** No line between two rules. */
+const WITHOUT_LINES = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' }
+
 function printReport({ rules, packets, undecided }: ReplayReport): void {
   const table = new Table({
     head: ['rule', 'action', 'packets', 'bytes'],
     colAligns: ['left', 'left', 'right', 'right'],
+    chars: WITHOUT_LINES,
     style: { head: [], border: [] },
   })
   for (const { name, action, mode, packets, bytes } of rules)
