@@ -70,7 +70,7 @@ export {
   setLink,
   type VethEnd,
 } from './rtnetlink.js'
-export { getAffinity, pinProcess, type SchedulingPolicy, setAffinity, setPolicy, withAffinity } from './scheduler.js'
+export { cpuTimeNs, getAffinity, pinProcess, type SchedulingPolicy, setAffinity, setPolicy, withAffinity } from './scheduler.js'
 export { closeDescriptor, errnoName, KernelError } from './syscall.js'
 export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'
 export { readXdpFeatures, type XdpFeatures } from './xdp-features.js'

@@ -6,6 +6,8 @@ import { addressOf, syscall } from './syscall.js'
 const SCHED_OTHER = 0
 const SCHED_FIFO = 1
 const PRIO_PROCESS = 0
+/** The clock of a process, which a kernel thread is, as the scheduler accounts it (include/linux/posix-timers.h). */
+const CPUCLOCK_SCHED = 2
 /** The kernel refuses a mask that is shorter than its own; this one serves 8192 CPUs. */
 const MASK_BYTES = 1024
 
@@ -53,6 +55,21 @@ export function withAffinity<T>(cpus: readonly number[], run: () => T): T {
   } finally {
     setAffinity(0, before)
   }
+}
+
+/**
+ * Nanoseconds of CPU time that process or kernel thread `pid` has used, exact
+ * where /proc rounds to ticks (clock_getcpuclockid(3)). Throws a KernelError.
+ */
+export function cpuTimeNs(pid: number): number {
+  const time = new BigInt64Array(2)
+  syscall(
+    `asking for the CPU time of ${nameThread(pid)}`,
+    'clock_gettime',
+    (~pid << 3) | CPUCLOCK_SCHED,
+    addressOf(time),
+  )
+  return Number(time[0]! * 1_000_000_000n + time[1]!)
 }
 
 /** Changes how thread `tid` is scheduled. Throws a KernelError (EPERM without CAP_SYS_NICE). */

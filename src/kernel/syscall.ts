@@ -41,6 +41,7 @@ const NUMBERS = {
     pidfd_send_signal: 424,
     pidfd_open: 434,
     membarrier: 324,
+    clock_gettime: 228,
   },
   arm64: {
     bpf: 280,
@@ -72,6 +73,7 @@ const NUMBERS = {
     pidfd_send_signal: 424,
     pidfd_open: 434,
     membarrier: 283,
+    clock_gettime: 113,
   },
 } as const
 

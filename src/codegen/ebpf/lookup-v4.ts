@@ -10,11 +10,13 @@ import {
   label,
   load,
   loadMapValue,
+  loadWide,
   type MapSpec,
   mov64,
   type Register,
 } from '../../ebpf/index.js'
-import { BITMAP_WORDS, WORDS_AT } from '../sets/v4-table.js'
+import { MULTIPLIER, SLOTS } from '../sets/v4-buckets.js'
+import { BITMAP_WORDS, BUCKETS_AT, HEADER, INDEX_AT } from '../sets/v4-table.js'
 
 /** Where a look-up goes on. `local` begins the names of its own labels. */
 export interface LookupExits {
@@ -24,41 +26,95 @@ export interface LookupExits {
 }
 
 /** Registers that the look-up overwrites. */
-export type LookupV4Registers = readonly [Register, Register, Register, Register]
+export type LookupV4Registers = readonly [Register, Register, Register, Register, Register]
 
 /**
  * Whether `address` (host order, overwritten) is in the table of `map`: falls
- * through where it is, jumps to `yes` or `no` otherwise. The search has no
- * branch to mispredict but its last; it takes log2 of the ranges of one block,
- * at most 11 turns. Comparisons with the map's own size never hold; they are
- * what the verifier concludes its bounds from.
+ * through where it is, jumps to `yes` or `no` otherwise.
+ *
+ * The address comes from another core's cache, the table perhaps from memory.
+ * A branch that cannot be foretold would wait for both, and the packets behind
+ * it with it. So what is compared is told by arithmetic, and the branches go
+ * the same way for all packets of a flood. Comparisons with the map's own size
+ * never hold: they are what the verifier concludes its bounds from.
  */
-export function lookupV4(
-  map: MapSpec,
-  address: Register,
-  [at, count, half, word]: LookupV4Registers,
-  { yes, no, local }: LookupExits,
-): Item[] {
+export function lookupV4(map: MapSpec, address: Register, registers: LookupV4Registers, exits: LookupExits): Item[] {
   const halfBytes = halfBytesOf(map)
-  const mostWords = wordsIn(halfBytes)
-  const [search, turn, found] = [`${local} search`, `${local} turn`, `${local} found`]
+  const [at, , , word] = registers
   return [
     loadMapValue(at, map.name),
     load('u32', word, at, 0),
-    jumpIf(word, '>', halfBytes, no),
+    jumpIf(word, '>', halfBytes, exits.no),
     alu64('add', at, word),
+    ...lookupBucket(halfBytes, address, registers, exits),
+    ...lookupRange(halfBytes, address, registers, exits),
+  ]
+}
+
+/** Jumps to `yes` where the address's bucket has it; `at` and `address` stay as they are. */
+function lookupBucket(
+  halfBytes: number,
+  address: Register,
+  [at, found, bucket, tag, shift]: LookupV4Registers,
+  { yes, local }: LookupExits,
+): Item[] {
+  const mostBuckets = 2 ** Math.floor(Math.log2((halfBytes - BUCKETS_AT) / BUCKET_BYTES))
+  const ranges = `${local} ranges`
+  return [
+    load('u32', shift, at, HALVES_AT + HEADER.bucketShift),
+    jumpIf(shift, '==', 0, ranges),
+    mov64(bucket, address),
+    alu32('mul', bucket, MULTIPLIER),
+    mov64(tag, bucket),
+    alu64('and', tag, 0xffff),
+    alu32('rsh', bucket, shift),
+    alu64('and', bucket, mostBuckets - 1),
+    alu64('lsh', bucket, Math.log2(BUCKET_BYTES)),
+    alu64('add', bucket, at),
+    alu64('add', bucket, HALVES_AT + BUCKETS_AT),
+    // A lane that is equal becomes 0; below zero by the subtraction, and not before, are such lanes alone.
+    loadWide(shift, EACH_LANE),
+    alu64('mul', tag, shift),
+    load('u64', found, bucket, 0),
+    alu64('xor', found, tag),
+    load('u64', bucket, bucket, 8),
+    alu64('xor', bucket, tag),
+    ...[found, bucket].flatMap((lanes) => [
+      mov64(tag, lanes),
+      alu64('sub', tag, shift),
+      alu64('xor', lanes, -1),
+      alu64('and', lanes, tag),
+    ]),
+    alu64('or', found, bucket),
+    alu64('lsh', shift, 15),
+    jumpIf(found, '&', shift, yes),
+    label(ranges),
+  ]
+}
+
+/** Falls through where a range has the address, otherwise jumps; `at` is the live half. */
+function lookupRange(
+  halfBytes: number,
+  address: Register,
+  [at, count, half, word, turns]: LookupV4Registers,
+  { yes, no, local }: LookupExits,
+): Item[] {
+  const [search, turn, found] = [`${local} search`, `${local} turn`, `${local} found`]
+  return [
+    load('u32', turns, at, HALVES_AT + HEADER.turns),
     mov64(word, address),
     alu64('rsh', word, 16),
     alu64('lsh', word, 2),
     alu64('add', word, at),
-    load('u32', half, word, HALVES_AT),
-    load('u32', count, word, HALVES_AT + 4),
+    load('u32', half, word, HALVES_AT + INDEX_AT),
+    load('u32', count, word, HALVES_AT + INDEX_AT + 4),
     alu32('sub', count, half),
     jumpIf32(count, '==', 0, no),
-    jumpIf(half, '>', mostWords, no),
+    load('u32', word, at, HALVES_AT + HEADER.wordsAt),
     alu64('lsh', half, 2),
+    alu64('add', half, word),
+    jumpIf(half, '>', halfBytes - SLACK_BYTES, no),
     alu64('add', at, half),
-    alu64('add', at, HALVES_AT + WORDS_AT),
     alu64('and', address, 0xffff),
     jumpIf32(count, '<', BITMAP_WORDS, search),
     // One bit an address, eight bytes at a time.
@@ -66,7 +122,7 @@ export function lookupV4(
     alu64('rsh', word, 6),
     alu64('lsh', word, 3),
     alu64('add', at, word),
-    load('u64', word, at, 0),
+    load('u64', word, at, HALVES_AT),
     alu64('and', address, 63),
     alu64('rsh', word, address),
     jumpIf(word, '&', 1, yes),
@@ -75,24 +131,26 @@ export function lookupV4(
     label(search),
     alu64('add', address, 1),
     alu64('lsh', address, 16),
-    jumpIf32(count, '<', 2, found),
+    alu64('and', turns, MOST_TURNS),
     // `at` goes on by half the words where the word there still is below: the sign, spread over all bits, is the mask.
     label(turn),
+    jumpIf(turns, '<', 1, found),
+    alu64('sub', turns, 1),
     mov64(half, count),
     alu64('rsh', half, 1),
     alu64('lsh', half, 2),
     mov64(word, at),
     alu64('add', word, half),
-    load('u32', word, word, 0),
+    load('u32', word, word, HALVES_AT),
     alu64('sub', word, address),
     alu64('arsh', word, 63),
     alu64('and', word, half),
     alu64('add', at, word),
     alu64('add', count, 1),
     alu64('rsh', count, 1),
-    jumpIf32(count, '>=', 2, turn),
+    jump(turn),
     label(found),
-    load('u32', word, at, 0),
+    load('u32', word, at, HALVES_AT),
     jumpIf(word, '>=', address, no),
     alu64('and', word, 0xffff),
     alu64('add', word, 1),
@@ -101,17 +159,22 @@ export function lookupV4(
   ]
 }
 
+const BUCKET_BYTES = SLOTS * 2
+/** Lanes of 16 bits. */
+const EACH_LANE = 0x0001_0001_0001_0001n
+
+/** As a mask: a power of two less 1, and 11 turns find one of 2047 ranges. */
+const MOST_TURNS = 15
+
 /** Bytes behind the last word that the verifier believes the search could read. */
 const SLACK_BYTES = 2 * BITMAP_WORDS * 4
 
-/** Bytes that half a map needs for an image, with room to grow up to the next power of two. */
+/** Bytes that half a map needs for an image that grows by a quarter; LEAST_BYTES give a small set room as well. */
 export function halfBytesForV4(imageBytes: number): number {
-  const words = 2 ** Math.ceil(Math.log2(Math.max((imageBytes - WORDS_AT) / 4, LEAST_WORDS)))
-  return WORDS_AT + words * 4 + SLACK_BYTES
+  const growing = BUCKETS_AT + Math.ceil((imageBytes - BUCKETS_AT) * GROWTH) + LEAST_BYTES + SLACK_BYTES
+  return Math.ceil(growing / LINE_BYTES) * LINE_BYTES
 }
 
-const LEAST_WORDS = 4096
-
-function wordsIn(halfBytes: number): number {
-  return (halfBytes - WORDS_AT - SLACK_BYTES) / 4
-}
+const LINE_BYTES = 64
+const GROWTH = 1.25
+const LEAST_BYTES = 16_384

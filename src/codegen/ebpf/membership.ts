@@ -26,7 +26,7 @@ export function emitMembership(test: Membership, maps: ReadonlyMap<string, MapSp
 
 function emitV4(map: MapSpec, word: Expression, { evaluator, file, emit, exits }: Surroundings): void {
   const address = evaluator.toFresh(word)
-  const scratch = [file.take(), file.take(), file.take(), file.take()] as const
+  const scratch = [file.take(), file.take(), file.take(), file.take(), file.take()] as const
   for (const item of lookupV4(map, address, scratch, exits())) emit(item)
   for (const register of [address, ...scratch]) file.release(register)
 }

@@ -1,21 +1,26 @@
 import type { PrefixList } from './prefixes.js'
-import { rangesOf } from './v4-ranges.js'
+import { buildBuckets } from './v4-buckets.js'
+import { type Ranges, rangesOf } from './v4-ranges.js'
 
 /**
- * IPv4 prefixes as one image that answers with two dependent reads of memory
- * and a short search: an index by the upper 16 bits of the address, and behind
- * it what each of these blocks holds of the lower 16.
+ * IPv4 prefixes as one image: sorted ranges behind an index by the upper 16 bits
+ * of the address, and before them, where there are hundreds of thousands of
+ * single addresses, a hash table of these that costs a look-up one cache line.
  *
- *     0          u32[65537]  first word of block i; that of i + 1 is its end
- *     WORDS_AT   u32[]       one word a range: first << 16 | last, ascending;
- *                            from BITMAP_WORDS ranges on a bit for each address
+ *     HEADER      u32 each, at the offsets there
+ *     INDEX_AT    u32[65537]  first word of block i; that of i + 1 is its end
+ *     BUCKETS_AT  u16[8] a bucket
+ *     then        u32[]       one word a range: first << 16 | last, ascending;
+ *                             from BITMAP_WORDS ranges on a bit for each address
  *
  * (The containers of Roaring bitmaps: Lemire, Ssi-Yan-Kai, Kaser, "Consistently
- * faster and smaller compressed bitmaps with Roaring", 2016.) A million
- * scattered addresses are about 16 ranges a block, a single cache line. Memory:
- * 256 KiB, and 4 bytes a range, where a range ends at each block's end.
+ * faster and smaller compressed bitmaps with Roaring", 2016.) Memory: 256 KiB,
+ * 4 to 8 bytes a single address in buckets, and 4 bytes a range, where a range ends at
+ * each block's end and none is longer than a block.
  */
-export const WORDS_AT = 262_208
+export const HEADER = { turns: 0, bucketShift: 4, wordsAt: 8 } as const
+export const INDEX_AT = 64
+export const BUCKETS_AT = 262_272
 
 /** Words of a bitmap of 65,536 bits, and the ranges of a block that is stored as one. */
 export const BITMAP_WORDS = 2048
@@ -25,18 +30,40 @@ const BLOCK_MASK = 0xffff
 
 /** The image of the prefixes' addresses. */
 export function buildV4Table(prefixes: PrefixList): Uint8Array {
-  const { firsts, lasts, count } = rangesOf(prefixes)
-  const pieces = new Uint32Array(BLOCKS)
-  for (let range = 0; range < count; range++) {
-    for (let block = firsts[range]! >>> 16; block <= lasts[range]! >>> 16; block++) pieces[block]!++
-  }
+  const { buckets, others } = buildBuckets(rangesOf(prefixes))
+  const pieces = piecesOf(others)
   const begins = new Uint32Array(BLOCKS + 1)
   for (let block = 0; block < BLOCKS; block++) {
     begins[block + 1] = begins[block]! + Math.min(pieces[block]!, BITMAP_WORDS)
   }
-  const image = new Uint8Array(WORDS_AT + begins[BLOCKS]! * 4)
-  new Uint32Array(image.buffer, 0, BLOCKS + 1).set(begins)
-  const words = new Uint32Array(image.buffer, WORDS_AT)
+  const wordsAt = BUCKETS_AT + buckets.tags.byteLength
+  const image = new Uint8Array(wordsAt + begins[BLOCKS]! * 4)
+  const header = new Uint32Array(image.buffer)
+  header[HEADER.turns / 4] = turnsFor(pieces)
+  header[HEADER.bucketShift / 4] = buckets.shift
+  header[HEADER.wordsAt / 4] = wordsAt
+  new Uint32Array(image.buffer, INDEX_AT).set(begins)
+  new Uint16Array(image.buffer, BUCKETS_AT).set(buckets.tags)
+  writeRanges(new Uint32Array(image.buffer, wordsAt), others, pieces, begins)
+  return image
+}
+
+/** How many ranges each block has a part of. */
+function piecesOf({ firsts, lasts, count }: Ranges): Uint32Array {
+  const pieces = new Uint32Array(BLOCKS)
+  for (let range = 0; range < count; range++) {
+    for (let block = firsts[range]! >>> 16; block <= lasts[range]! >>> 16; block++) pieces[block]!++
+  }
+  return pieces
+}
+
+/** Each turn halves the ranges, rounding up, until one is left. */
+function turnsFor(pieces: Uint32Array): number {
+  const most = pieces.reduce((before, count) => (count < BITMAP_WORDS && count > before ? count : before), 1)
+  return Math.ceil(Math.log2(most))
+}
+
+function writeRanges(words: Uint32Array, { firsts, lasts, count }: Ranges, pieces: Uint32Array, begins: Uint32Array) {
   const filled = begins.slice()
   for (let range = 0; range < count; range++) {
     const [first, last] = [firsts[range]!, lasts[range]!]
@@ -47,7 +74,6 @@ export function buildV4Table(prefixes: PrefixList): Uint8Array {
       else setBits(words, begins[block]!, from, to)
     }
   }
-  return image
 }
 
 function setBits(words: Uint32Array, at: number, from: number, to: number): void {
