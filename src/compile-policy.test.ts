@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { compilePolicy } from './compile-policy.js'
-import { UnsupportedError } from './ir/index.js'
-import { count, drop, limit, pass, policy, type Rule } from './policy/index.js'
+import { count, drop, limit, PolicyError, pass, policy, type Rule } from './policy/index.js'
 
 const warningsOf = (...rules: readonly Rule[]) => compilePolicy(policy(...rules)).warnings.map(({ message }) => message)
 
@@ -25,8 +24,14 @@ describe('a compiled policy', () => {
     assert.deepEqual(compilePolicy(policy()), { policy: policy(), segments: [], warnings: [] })
   })
 
-  it('refuses what is not compiled, as a rule by itself', () => {
-    assert.throws(() => compilePolicy(policy(drop('ip host 10.0.0.1 and inbound'))), UnsupportedError)
+  it('refuses what is not compiled, by the name of the rule and the place in its expression', () => {
+    assert.throws(
+      () => compilePolicy(policy(drop('arp'), drop('udp and inbound', { name: 'in' }))),
+      (error: Error) => {
+        assert.match(error.message, /^rule 2 "in": .+\n {2}udp and inbound\n {10}\^{7}$/)
+        return error instanceof PolicyError
+      },
+    )
   })
 })
 

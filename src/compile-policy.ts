@@ -1,6 +1,6 @@
-import { parseFilter } from './filter/index.js'
-import { buildGraph, type Condition, type Graph, lower, unreachableRules } from './ir/index.js'
-import { isFinal, type Policy, type Rule } from './policy/index.js'
+import { FilterError, type FilterOptions, formatFilterError, parseFilter } from './filter/index.js'
+import { buildGraph, type Condition, type Graph, lower, UnsupportedError, unreachableRules } from './ir/index.js'
+import { isFinal, type Policy, PolicyError, type Rule } from './policy/index.js'
 
 /** A run of rules whose first match decides; behind its last rule the list may go on for a packet that it matched. */
 export interface PolicySegment {
@@ -31,17 +31,26 @@ const MOST_PAIRS = 400
 
 /**
  * The rule road for a policy: each expression to a condition, and the list to
- * graphs. Throws FilterError and UnsupportedError where an expression cannot be
- * compiled for the link type, `EN10MB` where nothing is said.
+ * graphs. Throws PolicyError, which names the rule, where an expression cannot
+ * be compiled for the link type, `EN10MB` where nothing is said.
  */
 export function compilePolicy(policy: Policy, options: { readonly linkType?: string } = {}): CompiledPolicy {
   const { linkType = 'EN10MB' } = options
   const sets = new Set(Object.keys(policy.sets))
-  const conditions = policy.rules.map(({ match }) => {
-    const { expression } = parseFilter(match, { sets, linkType })
-    return lower(expression, { linkType, netmask: 0 })
-  })
+  const conditions = policy.rules.map((rule, index) => conditionOf(rule, index, { sets, linkType }))
   return { policy, segments: cutIntoSegments(policy.rules, conditions), warnings: warningsOf(policy.rules, conditions) }
+}
+
+function conditionOf({ name, match }: Rule, index: number, options: FilterOptions & { linkType: string }): Condition {
+  try {
+    const { expression } = parseFilter(match, options)
+    return lower(expression, { linkType: options.linkType, netmask: 0 })
+  } catch (error) {
+    if (!(error instanceof FilterError || error instanceof UnsupportedError)) throw error
+    const [, ...place] = formatFilterError(new FilterError(error.message, match, error.span)).split('\n')
+    const fault = { path: ['rules', index, 'match'], message: error.message, detail: place.join('\n') }
+    throw new PolicyError([fault], () => `rule ${index + 1} "${name}"`)
+  }
 }
 
 /** A rule that ends by itself may have ended: then its packets meet the rules behind it. */

@@ -47,7 +47,7 @@ export interface ReplayReport {
  * What a policy would have done with the packets of a capture, by the plain
  * interpreter. Every rule counts as in force, whatever its lifetime, and a
  * `limit` counts what it would have judged. Throws CaptureError, LinkTypeError,
- * PolicyFileError, PolicyError, SetError and FilterError.
+ * PolicyFileError, PolicyError and SetError.
  */
 export function replayPolicy(file: string, policyFile: string): ReplayReport {
   const text = readPolicyFile(policyFile)
