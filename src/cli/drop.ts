@@ -2,7 +2,8 @@ import { Command, Option } from 'commander'
 // Not through the room's index: what stands behind it for other commands takes 10 ms to load.
 import { type RunningDrop, startDrop } from '../control/drop.js'
 import { formatDuration, parseDuration } from './duration.js'
-import { EXPRESSION_HELP, note, print, printJson } from './output.js'
+import { EXPRESSION_HELP, FAILED, note, print, printJson } from './output.js'
+import { formatQuantity } from './quantity.js'
 
 interface DropOptions {
   readonly on: string
@@ -51,7 +52,7 @@ function collect(value: string, before: readonly string[]): string[] {
 
 async function drop(expression: string, options: DropOptions): Promise<void> {
   // Listening comes first: a signal between attaching and listening would end without the totals.
-  const ended = endOf(options.for)
+  const end = listenForEnd()
   try {
     const running = startDrop({
       expression,
@@ -61,54 +62,67 @@ async function drop(expression: string, options: DropOptions): Promise<void> {
       keepSsh: options.keepSsh,
     })
     try {
-      await watch(expression, running, options, ended.promise)
+      if (options.for !== undefined) end.after(options.for)
+      await watch(expression, running, options, end)
     } finally {
       running.close()
     }
   } finally {
-    ended.cancel()
+    end.cancel()
   }
 }
 
-async function watch(
-  expression: string,
-  running: RunningDrop,
-  options: DropOptions,
-  ended: Promise<string>,
-): Promise<void> {
+async function watch(expression: string, running: RunningDrop, options: DropOptions, end: End): Promise<void> {
   const startedAt = performance.now()
   announce(running, options)
   const show = await openDisplay()
   const line = liveLine(running, startedAt)
-  const timer = setInterval(() => show.update(line()), TICK_MS)
-  const endedBy = await ended
+  const timer = setInterval(() => (running.isAttached() ? show.update(line()) : end.now('detached')), TICK_MS)
+  const endedBy = await end.promise
   clearInterval(timer)
   show.close()
   summarize(expression, running, options, endedBy, performance.now() - startedAt)
+  if (endedBy !== 'detached') return
+  note(
+    `sluice: the rule is not at ${options.on} any more: the device has gone, or somebody detached the rule; start it again where it is needed`,
+  )
+  process.exitCode = FAILED
 }
 
-function announce({ mode, warning, kept }: RunningDrop, { on, for: forMs, keepSsh }: DropOptions): void {
+function announce({ mode, warnings, kept }: RunningDrop, { on, for: forMs, keepSsh }: DropOptions): void {
   const until = forMs === undefined ? 'until Ctrl-C' : `for ${formatDuration(forMs)}`
   note(`dropping at ${on} (${mode}), ${until}`)
   for (const what of kept) note(`never dropped: what comes from ${what}`)
   if (kept.length === 0 && keepSsh) note('no SSH session found, nothing is spared; name your own address with --keep')
-  if (warning !== null) note(`warning: ${warning}`)
+  for (const warning of warnings) note(`warning: ${warning}`)
 }
 
-/** Resolves with what ended the rule: `time` or the signal's name. */
-function endOf(forMs: number | undefined): { promise: Promise<string>; cancel(): void } {
+/** What ends the rule: `promise` resolves with `time`, `detached` or the signal's name. */
+interface End {
+  readonly promise: Promise<string>
+  now(reason: string): void
+  after(milliseconds: number): void
+  cancel(): void
+}
+
+function listenForEnd(): End {
   let timer: NodeJS.Timeout | undefined
-  let resolve: (reason: string) => void = () => {}
-  const promise = new Promise<string>((settle) => {
-    resolve = settle
-    if (forMs !== undefined) timer = setTimeout(() => settle('time'), forMs)
+  let now: (reason: string) => void = () => {}
+  const promise = new Promise<string>((resolve) => {
+    now = resolve
   })
-  for (const signal of SIGNALS) process.on(signal, resolve)
-  const cancel = () => {
-    clearTimeout(timer)
-    for (const signal of SIGNALS) process.off(signal, resolve)
+  for (const signal of SIGNALS) process.on(signal, now)
+  return {
+    promise,
+    now,
+    after(milliseconds) {
+      timer = setTimeout(now, milliseconds, 'time')
+    },
+    cancel() {
+      clearTimeout(timer)
+      for (const signal of SIGNALS) process.off(signal, now)
+    },
   }
-  return { promise, cancel }
 }
 
 /** What the live line says: totals, and the rate since it was last asked for. */
@@ -119,20 +133,9 @@ function liveLine(running: RunningDrop, startedAt: number): () => string {
     const at = performance.now()
     const rate = ((dropped.packets - before.packets) * 1000) / (at - before.at)
     before = { packets: dropped.packets, at }
-    const bytes = `${quantity(dropped.bytes)}B`
-    return `${formatDuration(at - startedAt)}: ${dropped.packets} packets dropped (${quantity(rate)}/s), ${bytes}`
+    const bytes = `${formatQuantity(dropped.bytes)}B`
+    return `${formatDuration(at - startedAt)}: ${dropped.packets} packets dropped (${formatQuantity(rate)}/s), ${bytes}`
   }
-}
-
-/** `1234567` as `1.23 M`. */
-function quantity(value: number): string {
-  const units = ['', 'k', 'M', 'G', 'T']
-  let unit = 0
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000
-    unit++
-  }
-  return `${unit === 0 ? Math.round(value) : value.toPrecision(3)} ${units[unit]}`
 }
 
 interface Display {

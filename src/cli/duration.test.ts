@@ -12,7 +12,7 @@ test('durations are read with their unit and written back', () => {
 })
 
 test('what is no duration is refused with the spelling', () => {
-  for (const text of ['', '10', 'm', '-5s', '0s', '10 m', '1w', '25d', '1e3s']) {
+  for (const text of ['', '10', 'm', '-5s', '0s', '0.9s', '0.0001s', '10 m', '1w', '25d', '1e3s']) {
     assert.throws(() => parseDuration(text), /write it as 30s, 10m or 1h/, text)
   }
 })

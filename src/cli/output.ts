@@ -26,12 +26,18 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-/** `sluice … | head` closes our standard output early: that is no error, and nobody is left to tell. */
-export function endQuietlyOnClosedOutput(): void {
-  process.stdout.on('error', (error) => {
+/**
+ * What becomes of output that nobody takes. `sluice … | head` closes our standard
+ * output early: that is no error, and nobody is left to tell. A full disk is one.
+ * Standard error carries what is said beside the result, which must go on without it.
+ */
+export function watchOutput(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (isClosedOutput(error)) process.exit(DONE)
-    throw error
+    note(`sluice: cannot write to standard output (${error.code}); make room there, or send it elsewhere`)
+    process.exit(FAILED)
   })
+  process.stderr.on('error', () => {})
 }
 
 /** Whether a write failed because its reader is gone. */

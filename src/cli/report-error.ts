@@ -1,4 +1,3 @@
-import { KeepError } from '../control/drop.js'
 import {
   CaptureError,
   DeviceError,
@@ -7,6 +6,7 @@ import {
   LinkTypeError,
   LoadError,
 } from '../control/index.js'
+import { KeepError } from '../control/keep.js'
 import { FAILED, InputError, note, WRONG_INPUT } from './output.js'
 
 /** Says what went wrong, in one sentence or with a caret, and returns the exit status that fits. */

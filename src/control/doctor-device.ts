@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { KernelError, type Link, readChannels, readDriver, readFeatures, readXdpFeatures } from '../kernel/index.js'
+import { detachAdvice } from '../loader/index.js'
 import { type Check, missing, note, ok } from './check.js'
 import { findDevice } from './device.js'
 
@@ -36,7 +37,7 @@ function nativeHook(link: Link): Check {
 function attached(link: Link): Check {
   const { mode, programId } = link.xdp
   if (mode === 'none') return ok('XDP program', 'none attached')
-  const remedy = `rules cannot be added until it goes: see "bpftool net", then "ip link set ${link.name} xdp off"`
+  const remedy = `rules cannot be added until it goes: ${detachAdvice(link.name)}`
   return missing('XDP program', `one is attached in ${mode} mode (id ${programId})`, remedy)
 }
 

@@ -11,7 +11,8 @@ import {
 } from '../loader/index.js'
 import { findDevice } from './device.js'
 import { asFilterError } from './filter-error.js'
-import { type KeepRule, keepRules } from './keep.js'
+import { KeepError, type KeepRule, keepRules } from './keep.js'
+import { findSshSession } from './ssh-session.js'
 
 /** One rule at one device. */
 export interface DropRequest {
@@ -28,18 +29,15 @@ export interface DropRequest {
 /** A rule at work; it ends with `close` or with this process. */
 export interface RunningDrop {
   readonly mode: XdpMode
-  /** What generic mode costs, where it was taken; otherwise null. */
-  readonly warning: string | null
+  /** What the operator should know: what generic mode costs, a session that has ended. */
+  readonly warnings: readonly string[]
   /** What is never dropped, for the operator to read. */
   readonly kept: readonly string[]
   /** What was dropped, and what was kept that came from `kept`, since the start. */
   read(): { readonly dropped: RuleCount; readonly kept: RuleCount }
+  /** False once the device has gone, or somebody else has detached the rule. */
+  isAttached(): boolean
   close(): void
-}
-
-/** A prefix that is to be kept cannot be read. */
-export class KeepError extends Error {
-  override name = 'KeepError'
 }
 
 /**
@@ -47,21 +45,27 @@ export class KeepError extends Error {
  * LoadError, and leaves nothing behind then.
  */
 export function startDrop(request: DropRequest): RunningDrop {
-  const kept = keepRules(request.keep, request.keepSsh)
-  const { program } = compileDrop(request.expression, kept)
+  const session = request.keepSsh ? findSshSession() : null
+  const kept = keepRules(request.keep, session)
+  const { program } = compileDrop(request, kept)
   const device = findDevice(request.device)
   const loaded = loadProgram(program)
   try {
-    const link = attachXdp(loaded, device, request.mode ?? undefined)
+    // Before the link, so that nothing is attached when reading is impossible.
     const readCounts = ruleCountReader(loaded.maps.get(RULE_COUNTERS)!)
+    const link = attachXdp(loaded, device, request.mode ?? undefined)
     return {
       mode: link.mode,
-      warning: link.mode === 'generic' ? `${device.name} ${GENERIC_WARNING}` : null,
+      warnings: [
+        ...(link.mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []),
+        ...(session === null || session.isEstablished ? [] : [ENDED_SESSION]),
+      ],
       kept: kept.map(({ what }) => what),
       read() {
         const counts = readCounts()
         return { dropped: counts.at(-1)!, kept: sum(counts.slice(0, -1)) }
       },
+      isAttached: link.isAttached,
       close() {
         link.close()
         loaded.close()
@@ -73,11 +77,18 @@ export function startDrop(request: DropRequest): RunningDrop {
   }
 }
 
+/** A terminal multiplexer keeps the environment of the session that it was started in. */
+const ENDED_SESSION =
+  'the SSH connection that this shell was started in is not there any more, so your own address is only guessed: name it with --keep'
+
 /**
  * What is kept stands before the rule and passes: as rules of their own, so
  * that no `vlan` in the expression moves the headers they look at.
  */
-function compileDrop(expression: string, kept: readonly KeepRule[]): CompiledRules & { readonly program: Program } {
+function compileDrop(
+  { expression }: DropRequest,
+  kept: readonly KeepRule[],
+): CompiledRules & { readonly program: Program } {
   const rules: Rule[] = kept.map(({ expression: match }) => ({ match, action: 'pass' }))
   checkKept(kept)
   try {

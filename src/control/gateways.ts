@@ -1,32 +1,49 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 
 const RTF_GATEWAY = 2
 
 /**
- * The router that packets to an IPv4 address go through, or null where it is
- * on the link or there is no route: the longest match in /proc/net/route
- * (proc(5)), whose addresses are words in the machine's byte order.
+ * The routers that packets to an IPv4 address or prefix can go through: the
+ * gateway of every route that has addresses in common with it, in the order of
+ * /proc/net/route (proc(5)), whose addresses are words in the machine's byte
+ * order. Empty for a text that is no prefix.
  */
-export function nextHopTo(address: string, table = '/proc/thread-self/net/route'): string | null {
-  const destination = wordOf(address)
-  let best = { mask: -1, gateway: 0 }
-  for (const line of readFileSync(table, 'utf8').split('\n').slice(1)) {
+export function gatewaysTowards(prefix: string, table = '/proc/thread-self/net/route'): string[] {
+  const wanted = parsePrefix(prefix)
+  if (wanted === null) return []
+  const gateways = new Set<string>()
+  for (const line of read(table).split('\n').slice(1)) {
     const fields = line.split(/\s+/)
-    if (fields.length < 8) continue
-    const network = fromTable(fields[1]!)
-    const gateway = Number.parseInt(fields[3]!, 16) & RTF_GATEWAY ? fromTable(fields[2]!) : 0
-    const mask = fromTable(fields[7]!)
-    if ((destination & mask) >>> 0 === network && mask > best.mask) best = { mask, gateway }
+    if (fields.length < 8 || !(Number.parseInt(fields[3]!, 16) & RTF_GATEWAY)) continue
+    const mask = fromTable(fields[7]!) & wanted.mask
+    if ((fromTable(fields[1]!) & mask) === (wanted.network & mask)) gateways.add(textOf(fromTable(fields[2]!)))
   }
-  return best.gateway === 0 ? null : textOf(best.gateway)
+  return [...gateways]
+}
+
+/** `10.1/16` and `10.1` as tcpdump reads them: missing parts are zero, and each part that is there has 8 bits. */
+function parsePrefix(prefix: string): { network: number; mask: number } | null {
+  const [address = '', length] = prefix.split('/')
+  const parts = address.split('.')
+  const whole = [...parts, '0', '0', '0'].slice(0, 4)
+  const bits = length === undefined ? parts.length * 8 : Number(length)
+  if (isIP(whole.join('.')) !== 4 || !(bits >= 0 && bits <= 32)) return null
+  // A shift by 32 bits would shift by none.
+  return { network: Buffer.from(whole.map(Number)).readUInt32BE(), mask: bits === 0 ? 0 : -1 << (32 - bits) }
+}
+
+/** A network namespace without routes, or a kernel without IPv4, has no gateway. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 function fromTable(hexadecimal: string): number {
   return Buffer.from(hexadecimal, 'hex').readUInt32LE()
-}
-
-function wordOf(address: string): number {
-  return Buffer.from(address.split('.').map(Number)).readUInt32BE()
 }
 
 function textOf(word: number): string {

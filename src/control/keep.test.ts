@@ -1,51 +1,64 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { test } from 'node:test'
-import { keepRules, sshClient } from './keep.js'
+import { compileFilter } from '../compile.js'
+import { interpret } from '../ir/index.js'
+import { KeepError, keepRules } from './keep.js'
 
-/** What `sshClient` says of a process whose parents' environment is as given. */
-async function clientOf(environment: Record<string, string>): Promise<string | null> {
-  // The inner shell has an empty environment, as a command of sudo has: only its parent can tell.
-  const script = 'env -i sh -c "echo \\$\\$; read line"; true'
-  const child = spawn('sh', ['-c', script], { env: environment, stdio: ['pipe', 'pipe', 'ignore'] })
-  try {
-    let said = ''
-    while (!/^\d+$/m.test(said)) said += String((await once(child.stdout, 'data'))[0])
-    return sshClient(Number(/^\d+$/m.exec(said)![0]))
-  } finally {
-    // At the end of its input the inner shell ends, and the outer one with it.
-    child.stdin.end()
-  }
+const SESSION = { client: '192.0.2.7', isEstablished: true, others: [] }
+
+/** An Ethernet frame of `etherType` behind `tags` VLAN tags. */
+function frame(etherType: number, payload: readonly number[], tags: number): Uint8Array {
+  const vlan = Array.from({ length: tags }, () => [0x81, 0x00, 0x00, 0x05]).flat()
+  const bytes = [...Array(12).fill(2), ...vlan, etherType >> 8, etherType & 255, ...payload]
+  return Uint8Array.from([...bytes, ...Array(40).fill(0)])
 }
 
-const PATH = process.env['PATH'] ?? '/usr/bin:/bin'
+/** ARP, RFC 826: the sender's address stands in bytes 14 to 17. */
+const arpFrom = (address: string) => [0, 1, 8, 0, 6, 4, 0, 2, ...Array(6).fill(2), ...address.split('.').map(Number)]
+const ipv4From = (address: string) => [0x45, ...Array(11).fill(0), ...address.split('.').map(Number)]
+const icmp6 = (type: number) => [0x60, 0, 0, 0, 0, 8, 58, 255, ...Array(32).fill(0xfe), type]
 
-test('the SSH client is found through parents, IPv4, IPv6, mapped and scoped', async () => {
-  const cases = [
-    ['192.0.2.7 50000 192.0.2.1 22', '192.0.2.7'],
-    ['2001:db8::7 50000 2001:db8::1 22', '2001:db8::7'],
-    ['::ffff:192.0.2.7 50000 ::ffff:192.0.2.1 22', '192.0.2.7'],
-    ['fe80::7%eth0 50000 fe80::1%eth0 22', 'fe80::7'],
-  ] as const
-  for (const [variable, address] of cases) {
-    assert.equal(await clientOf({ PATH, SSH_CONNECTION: variable }), address)
+function isKept(rules: ReturnType<typeof keepRules>, bytes: Uint8Array): boolean {
+  return rules.some(
+    ({ expression }) => interpret(compileFilter(expression).graph, { bytes, wireLength: bytes.length }) !== null,
+  )
+}
+
+test('sources are kept behind up to two VLAN tags, once each', () => {
+  const rules = keepRules(['198.51.100.0/24', '198.51.100.0/24', '192.0.2.7'], SESSION)
+  const told = rules.map(({ what }) => what).filter((what) => !what.includes('ARP'))
+  assert.deepEqual(told, ['192.0.2.7 (your SSH client)', '198.51.100.0/24'])
+  for (const tags of [0, 1, 2]) {
+    assert.ok(isKept(rules, frame(0x0800, ipv4From('192.0.2.7'), tags)), `${tags} tags`)
+    assert.ok(isKept(rules, frame(0x0800, ipv4From('198.51.100.9'), tags)), `${tags} tags`)
+    assert.ok(!isKept(rules, frame(0x0800, ipv4From('192.0.2.8'), tags)), `${tags} tags`)
   }
 })
 
-test('what is not an address is not believed', async () => {
-  assert.notEqual(await clientOf({ PATH, SSH_CONNECTION: 'or ip 1 2 3' }), 'or')
+test('the neighbours of what is kept are kept: ARP of the routers, IPv6 discovery, router advertisements', () => {
+  const gateways = () => ['192.0.2.1']
+  const client = { ...SESSION, client: '198.51.100.7' }
+  for (const rules of [keepRules(['198.51.100.7'], null, gateways), keepRules([], client, gateways)]) {
+    for (const tags of [0, 1, 2]) {
+      assert.ok(isKept(rules, frame(0x0806, arpFrom('192.0.2.1'), tags)), `${tags} tags`)
+      assert.ok(!isKept(rules, frame(0x0806, arpFrom('192.0.2.2'), tags)), `${tags} tags`)
+    }
+    assert.ok(!isKept(rules, frame(0x86dd, icmp6(135), 0)))
+  }
+  const discovery = keepRules(['2001:db8::/32'], null)
+  for (const tags of [0, 1, 2]) {
+    for (const type of [134, 135, 136]) assert.ok(isKept(discovery, frame(0x86dd, icmp6(type), tags)), `type ${type}`)
+    assert.ok(!isKept(discovery, frame(0x86dd, icmp6(128), tags)), 'echo request')
+  }
 })
 
-test('prefixes are kept with and without VLAN tags', () => {
-  assert.deepEqual(keepRules(['10.0.0.0/8', '192.0.2.1'], false), [
-    {
-      expression: 'src net 10.0.0.0/8 or (vlan and (src net 10.0.0.0/8 or (vlan and src net 10.0.0.0/8)))',
-      what: '10.0.0.0/8',
-    },
-    {
-      expression: 'src host 192.0.2.1 or (vlan and (src host 192.0.2.1 or (vlan and src host 192.0.2.1)))',
-      what: '192.0.2.1',
-    },
-  ])
+test('the clients that may be the operator are kept where the session has ended', () => {
+  const rules = keepRules([], { client: '192.0.2.7', isEstablished: false, others: ['192.0.2.8'] })
+  for (const address of ['192.0.2.7', '192.0.2.8']) assert.ok(isKept(rules, frame(0x0800, ipv4From(address), 0)))
+})
+
+test('what is no prefix is refused before it becomes part of an expression', () => {
+  for (const text of ['', '10.0.0.0/8 or udp', 'localhost']) {
+    assert.throws(() => keepRules([text], null), KeepError, text)
+  }
 })

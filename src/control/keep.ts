@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { nextHopTo } from './next-hop.js'
+import { gatewaysTowards } from './gateways.js'
+import type { SshSession } from './ssh-session.js'
 
 /**
  * What no rule may drop: the packets by which the operator reaches this
@@ -12,65 +12,75 @@ export interface KeepRule {
   readonly what: string
 }
 
-/**
- * The rules that keep the operator's way in open: the SSH client that this
- * command was started from (unless `ssh` is false) with the neighbour its
- * packets come through, and every prefix of `prefixes`.
- */
-export function keepRules(prefixes: readonly string[], ssh: boolean): KeepRule[] {
-  const rules = prefixes.map((prefix) => ({ expression: fromPrefix(prefix), what: prefix }))
-  const client = ssh ? sshClient() : null
-  if (client === null) return rules
-  const own = { expression: fromPrefix(client), what: `${client} (your SSH client)` }
-  return [own, ...neighbourRules(client), ...rules]
+/** A prefix that is to be kept cannot be read. */
+export class KeepError extends Error {
+  override name = 'KeepError'
 }
 
 /**
- * `src net …`, with and without VLAN tags: a tag moves every header that
- * stands behind it, so each depth is asked for by itself.
+ * The rules that keep the operator's way in open: the client of `session` (and
+ * the clients that may be it), every prefix of `prefixes`, and the neighbours
+ * through which their packets come. Throws KeepError for what cannot be a prefix.
  */
-function fromPrefix(prefix: string): string {
-  const from = `src ${isIP(prefix) === 0 ? 'net' : 'host'} ${prefix}`
-  return `${from} or (vlan and (${from} or (vlan and ${from})))`
-}
-
-/** Without the address of its neighbour the machine cannot answer the operator at all. */
-function neighbourRules(client: string): KeepRule[] {
-  if (isIP(client) === 6) {
-    // Neighbour solicitation and advertisement, RFC 4861: sent from any address of the link.
-    return [{ expression: 'icmp6 and (ip6[40] = 135 or ip6[40] = 136)', what: 'IPv6 neighbour discovery' }]
+export function keepRules(
+  prefixes: readonly string[],
+  session: SshSession | null,
+  gatewaysOf: (source: string) => readonly string[] = gatewaysTowards,
+): KeepRule[] {
+  for (const prefix of prefixes) checkForm(prefix)
+  // Each source once, under the first name that it was given.
+  const sources = new Map<string, string>()
+  for (const [source, what] of [...sshSources(session), ...prefixes.map((prefix) => [prefix, prefix] as const)]) {
+    if (!sources.has(source)) sources.set(source, what)
   }
-  const nextHop = nextHopTo(client)
-  return nextHop === null ? [] : [{ expression: `arp and src host ${nextHop}`, what: `ARP of the router ${nextHop}` }]
+  const rules = [...sources].map(([source, what]) => ({ expression: atEveryDepth(fromSource(source)), what }))
+  return [...rules, ...neighbourRules([...sources.keys()], gatewaysOf)]
 }
 
-/** The address that the SSH session of this process comes from, or null. */
-export function sshClient(processId: number | 'self' = 'self'): string | null {
-  for (let pid = String(processId); pid !== '0' && pid !== ''; pid = parentOf(pid)) {
-    const address = clientIn(read(`/proc/${pid}/environ`))
-    if (address !== null) return address
-  }
-  return null
+function sshSources(session: SshSession | null): [string, string][] {
+  if (session === null) return []
+  const { client, isEstablished, others } = session
+  return [
+    [client, `${client} (${isEstablished ? 'your SSH client' : 'the SSH client that this session began with'})`],
+    ...others.map((other): [string, string] => [other, `${other} (connected to SSH)`]),
+  ]
 }
 
-/** sudo takes the variable away from what it starts, so the parents are asked as well. */
-function parentOf(pid: string): string {
-  return /^PPid:\s*(\d+)$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? ''
+/** Only an address or a prefix: any other word would become part of the expression that keeps it. */
+function checkForm(prefix: string): void {
+  if (/^[0-9a-f:.]+(\/\d+)?$/i.test(prefix)) return
+  throw new KeepError(
+    `--keep "${prefix}" is no address or prefix: write it as 192.0.2.7, 198.51.100.0/24 or 2001:db8::/32`,
+  )
 }
 
-/** `SSH_CONNECTION=client-address client-port server-address server-port` (ssh(1)). */
-function clientIn(environment: string): string | null {
-  const value = environment.split('\0').find((variable) => variable.startsWith('SSH_CONNECTION='))
-  const address = value?.slice('SSH_CONNECTION='.length).split(' ')[0]?.replace(/%.*$/, '') ?? ''
-  // An IPv4 client of an IPv6 socket.
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
-  return isIP(plain) === 0 ? null : plain
+function fromSource(source: string): string {
+  return `src ${isIP(source) === 0 ? 'net' : 'host'} ${source}`
 }
 
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
+/** Without the link-layer address of its neighbours the machine cannot answer the operator at all. */
+function neighbourRules(sources: readonly string[], gatewaysOf: (source: string) => readonly string[]): KeepRule[] {
+  const gateways = new Set(sources.flatMap((source) => gatewaysOf(source)))
+  const rules = [...gateways].map((gateway) => ({
+    expression: atEveryDepth(`arp and src host ${gateway}`),
+    what: `${gateway} (ARP of the router)`,
+  }))
+  return sources.some((source) => source.includes(':')) ? [...rules, NEIGHBOUR_DISCOVERY] : rules
+}
+
+/**
+ * `expression` with and without VLAN tags: a tag moves every header that stands
+ * behind it, so each depth is asked for by itself.
+ */
+function atEveryDepth(expression: string): string {
+  return `(${expression}) or (vlan and ((${expression}) or (vlan and ${expression})))`
+}
+
+/**
+ * Router advertisement, neighbour solicitation and advertisement (RFC 4861,
+ * section 4), which are sent from any address of the link.
+ */
+const NEIGHBOUR_DISCOVERY: KeepRule = {
+  expression: atEveryDepth('icmp6 and (ip6[40] = 134 or ip6[40] = 135 or ip6[40] = 136)'),
+  what: 'any address, of IPv6 neighbour discovery and router advertisements',
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { addressOf, closeDescriptor, KernelError, syscall, trySyscall } from './syscall.js'
+import { addressOf, closeDescriptor, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
 
 /**
  * bpf(2), one function a command. Layouts are those of `union bpf_attr` in
@@ -22,7 +22,6 @@ const ATTR_BYTES = 160
 const NAME_BYTES = 16
 const BPF_XDP = 37
 const PROG_TYPE_XDP = 6
-const NOT_SUPPORTED = 524
 
 /** `enum bpf_map_type`, as far as Sluice makes such maps. */
 export const MAP_TYPES = {
@@ -105,7 +104,7 @@ export function createMap(map: MapCreation): number {
 /** Reads one element into `value`; false where the key is absent. */
 export function lookupElement(fd: number, key: Uint8Array, value: Uint8Array): boolean {
   const result = elementAttributes(fd, key, value).tryCall(MAP_LOOKUP_ELEM)
-  if (result === -2) return false
+  if (result === -ERRNO.ENOENT) return false
   if (result < 0) throw new KernelError('read a map element', -result)
   return true
 }
@@ -118,7 +117,7 @@ export function updateElement(fd: number, key: Uint8Array, value: Uint8Array): v
 /** Removes one element; false where the key is absent. */
 export function deleteElement(fd: number, key: Uint8Array): boolean {
   const result = elementAttributes(fd, key, null).tryCall(MAP_DELETE_ELEM)
-  if (result < 0 && result !== -2) throw new KernelError('remove a map element', -result)
+  if (result < 0 && result !== -ERRNO.ENOENT) throw new KernelError('remove a map element', -result)
   return result === 0
 }
 
@@ -140,7 +139,7 @@ export function lookupBatch(fd: number, keys: Uint8Array, values: Uint8Array, co
     .u32(36, fd)
   const result = attributes.tryCall(MAP_LOOKUP_BATCH)
   // ENOENT means that the batch reached the end of the map, not that nothing came.
-  if (result < 0 && result !== -2) throw new KernelError('read a map in batch', -result)
+  if (result < 0 && result !== -ERRNO.ENOENT) throw new KernelError('read a map in batch', -result)
   return attributes.view.getUint32(32, true)
 }
 
@@ -267,6 +266,17 @@ export function updateLink(linkFd: number, programFd: number): void {
   new Attributes().u32(0, linkFd).u32(4, programFd).call('replace the program of a link', LINK_UPDATE)
 }
 
+/**
+ * The device that an XDP link is attached to, by its index; 0 once the device
+ * has gone or the link was detached: `xdp.ifindex` of `struct bpf_link_info`.
+ * Throws KernelError.
+ */
+export function linkedDevice(fd: number): number {
+  const info = new Uint8Array(64)
+  new Attributes().u32(0, fd).u32(4, info.byteLength).pointer(8, info).call('ask about a link', OBJ_GET_INFO_BY_FD)
+  return new DataView(info.buffer).getUint32(16, true)
+}
+
 /** Verified instructions and the verifier's work, of `struct bpf_prog_info`. */
 export interface ProgramInfo {
   readonly id: number
@@ -323,7 +333,7 @@ export const closeBpf = closeDescriptor
 
 /** True where the kernel says that a driver lacks an operation. */
 export function isNotSupported(errno: number): boolean {
-  return errno === 95 || errno === NOT_SUPPORTED
+  return errno === ERRNO.EOPNOTSUPP || errno === ERRNO.ENOTSUPP
 }
 
 function cString(bytes: Uint8Array): string {

@@ -4,6 +4,7 @@ export {
   createMap,
   deleteElement,
   isNotSupported,
+  linkedDevice,
   loadProgramCode,
   lookupBatch,
   lookupElement,
@@ -70,7 +71,15 @@ export {
   setLink,
   type VethEnd,
 } from './rtnetlink.js'
-export { cpuTimeNs, getAffinity, pinProcess, type SchedulingPolicy, setAffinity, setPolicy, withAffinity } from './scheduler.js'
-export { closeDescriptor, errnoName, KernelError } from './syscall.js'
+export {
+  cpuTimeNs,
+  getAffinity,
+  pinProcess,
+  type SchedulingPolicy,
+  setAffinity,
+  setPolicy,
+  withAffinity,
+} from './scheduler.js'
+export { closeDescriptor, ERRNO, errnoName, KernelError } from './syscall.js'
 export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'
 export { readXdpFeatures, type XdpFeatures } from './xdp-features.js'

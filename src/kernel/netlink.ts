@@ -1,5 +1,5 @@
 import { type NetworkNamespace, withNamespace } from './namespace.js'
-import { addressOf, closeDescriptor, KernelError, syscall, trySyscall } from './syscall.js'
+import { addressOf, closeDescriptor, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
 
 /**
  * Netlink messages (RFC 3549, linux/netlink.h). Numbers are in the machine's
@@ -38,7 +38,6 @@ const HEADER_BYTES = 16
 /** The kernel fills at most 32 KiB of a dump at a time. */
 const RECEIVE_BYTES = 32 * 1024
 const TIMEOUT_SECONDS = 5n
-const EINTR = 4
 
 /** A netlink socket: it stays in the namespace it was opened in, wherever its thread goes. */
 export interface NetlinkSocket {
@@ -111,7 +110,7 @@ function receive(socket: NetlinkSocket, what: string): number {
   for (;;) {
     const length = trySyscall('recvfrom', socket.fd, addressOf(socket.received), RECEIVE_BYTES)
     if (length >= 0) return length
-    if (length !== -EINTR) throw new KernelError(`${what}: no answer from the kernel`, -length)
+    if (length !== -ERRNO.EINTR) throw new KernelError(`${what}: no answer from the kernel`, -length)
   }
 }
 

@@ -81,7 +81,10 @@ export type SystemCall = keyof (typeof NUMBERS)['x64']
 
 const numbers: Record<SystemCall, number> = process.arch === 'arm64' ? NUMBERS.arm64 : NUMBERS.x64
 
-const ERRNO_NAMES = new Map(Object.entries(constants.errno).map(([name, code]) => [code, name]))
+/** Error numbers by name: those of the machine, and the one that the kernel's drivers let out though no header has it. */
+export const ERRNO = { ...constants.errno, ENOTSUPP: 524 } as const
+
+const ERRNO_NAMES = new Map(Object.entries(ERRNO).map(([name, errno]) => [errno as number, name]))
 
 /** A system call that the kernel refused; `code` is the errno's name (`EPERM`). */
 export class KernelError extends Error {
@@ -99,7 +102,7 @@ export class KernelError extends Error {
 
 /** `EPERM` for 1; `errno 512` for a number without a name. */
 export function errnoName(errno: number): string {
-  return ERRNO_NAMES.get(errno) ?? (errno === 524 ? 'ENOTSUPP' : `errno ${errno}`)
+  return ERRNO_NAMES.get(errno) ?? `errno ${errno}`
 }
 
 /** The call's result, or `-errno` where the kernel refused. Never throws. */

@@ -1,4 +1,4 @@
-import { closeBpf, isNotSupported, tryCreateXdpLink, updateLink } from '../kernel/index.js'
+import { closeBpf, ERRNO, isNotSupported, linkedDevice, tryCreateXdpLink, updateLink } from '../kernel/index.js'
 import { LoadError } from './errors.js'
 import type { LoadedProgram } from './load.js'
 
@@ -10,14 +10,10 @@ export interface XdpLink {
   readonly mode: XdpMode
   /** Swaps the program without a packet in between that meets none. */
   replace(program: LoadedProgram): void
+  /** False once the device has gone, or another process has detached the link. */
+  isAttached(): boolean
   close(): void
 }
-
-const EPERM = 1
-const EBUSY = 16
-const ENODEV = 19
-const EINVAL = 22
-const ERANGE = 34
 
 /** What generic mode costs, for the operator: the figures are in the lab's results. */
 export const GENERIC_WARNING =
@@ -42,6 +38,7 @@ function makeLink(fd: number, mode: XdpMode): XdpLink {
   return {
     mode,
     replace: (program) => updateLink(fd, program.fd),
+    isAttached: () => open && linkedDevice(fd) !== 0,
     close() {
       if (open) closeBpf(fd)
       open = false
@@ -49,25 +46,32 @@ function makeLink(fd: number, mode: XdpMode): XdpLink {
   }
 }
 
+/**
+ * How to take an XDP program of somebody else off a device, as part of a
+ * sentence: one that is held by a link (bpf_link) stays until its link is detached.
+ */
+export function detachAdvice(device: string): string {
+  return `take it off with "ip link set ${device} xdp off", and where that is refused find it in "bpftool link show" and run "bpftool link detach id N"`
+}
+
 function describe(device: string, errno: number): LoadError {
   if (isNotSupported(errno)) {
     return new LoadError(`the driver of ${device} has no native XDP: use generic mode (--generic)`, errno)
   }
   switch (errno) {
-    case EPERM:
+    case ERRNO.EPERM:
       return new LoadError(
         `this process may not attach a program to ${device}: run it as root (sudo), or give it CAP_BPF and CAP_NET_ADMIN`,
         errno,
       )
-    case EBUSY:
-      return new LoadError(
-        `${device} already has an XDP program: see it with "bpftool net", and end what owns it or run "ip link set ${device} xdp off"`,
-        errno,
-      )
-    case ENODEV:
+    case ERRNO.EBUSY:
+    // One is attached in the other mode.
+    case ERRNO.EEXIST:
+      return new LoadError(`${device} already has an XDP program: end what owns it, or ${detachAdvice(device)}`, errno)
+    case ERRNO.ENODEV:
       return new LoadError(`there is no device ${device} any more: see "ip link"`, errno)
-    case ERANGE:
-    case EINVAL:
+    case ERRNO.ERANGE:
+    case ERRNO.EINVAL:
       return new LoadError(
         `the driver of ${device} refused the program, most often because of the MTU, of LRO or of too many channels: lower the MTU, or run "ethtool -K ${device} lro off"`,
         errno,
