@@ -30,23 +30,11 @@ export interface RingBuffer {
  * KernelError.
  */
 export function openRingBuffer(fd: number, dataBytes: number): RingBuffer {
-  const page = pageBytes()
-  const map = (length: number, protection: number, offset: number) =>
-    BigInt(syscall('map a ring buffer into memory', 'mmap', 0, length, protection, MAP_SHARED, fd, offset))
-  const sharedBytes = page + 2 * dataBytes
-  const own = map(page, PROT_READ | PROT_WRITE, 0)
-  let shared: bigint
-  try {
-    shared = map(sharedBytes, PROT_READ, page)
-  } catch (error) {
-    trySyscall('munmap', own, page)
-    throw error
-  }
-  const consumer = new BigUint64Array(koffi.view(own, page), 0, 1)
-  const memory = koffi.view(shared, sharedBytes)
-  const producer = new BigUint64Array(memory, 0, 1)
-  const data = new Uint8Array(memory, page)
-  const headers = new Int32Array(memory, page)
+  const { own, shared, dataAt, unmap } = mapRingBuffer(fd, dataBytes)
+  const consumer = new BigUint64Array(own, 0, 1)
+  const producer = new BigUint64Array(shared, 0, 1)
+  const data = new Uint8Array(shared, dataAt)
+  const headers = new Int32Array(shared, dataAt)
   let isOpen = true
   return {
     read(most, use) {
@@ -72,8 +60,31 @@ export function openRingBuffer(fd: number, dataBytes: number): RingBuffer {
       return taken
     },
     close() {
-      if (!isOpen) return
+      if (isOpen) unmap()
       isOpen = false
+    },
+  }
+}
+
+/** Both mappings: `own` is the consumer's page; in `shared` the data begin at `dataAt`, behind the producer's page. */
+function mapRingBuffer(fd: number, dataBytes: number) {
+  const page = pageBytes()
+  const map = (length: number, protection: number, offset: number) =>
+    BigInt(syscall('map a ring buffer into memory', 'mmap', 0, length, protection, MAP_SHARED, fd, offset))
+  const sharedBytes = page + 2 * dataBytes
+  const own = map(page, PROT_READ | PROT_WRITE, 0)
+  let shared: bigint
+  try {
+    shared = map(sharedBytes, PROT_READ, page)
+  } catch (error) {
+    trySyscall('munmap', own, page)
+    throw error
+  }
+  return {
+    own: koffi.view(own, page),
+    shared: koffi.view(shared, sharedBytes),
+    dataAt: page,
+    unmap() {
       trySyscall('munmap', own, page)
       trySyscall('munmap', shared, sharedBytes)
     },

@@ -20,6 +20,7 @@ import {
   R5,
   R9,
   R10,
+  type Register,
   RULE_BUCKETS,
   RULE_ENDS,
   SAMPLES,
@@ -28,7 +29,7 @@ import {
 import type { Graph } from '../../ir/index.js'
 import { goesOn, type RuleCode } from './actions/action.js'
 import { countAndGoOn, countAtEnd } from './actions/count.js'
-import { createFoundRules, renumberRules } from './actions/found-rules.js'
+import { createFoundRules, type FoundRules, renumberRules } from './actions/found-rules.js'
 import { checkLifetime } from './actions/lifetime.js'
 import { askLimit, endLimit } from './actions/limit.js'
 import { LIMIT_TABLE } from './actions/limit-table.js'
@@ -46,7 +47,7 @@ import {
 } from './actions/parts.js'
 import { DIVERT_SOCKETS, FORWARD_DEVICES, redirect, STEER_CPUS } from './actions/redirect.js'
 import { sample } from './actions/sample.js'
-import { createPlacedTables } from './emit-lookup.js'
+import { createPlacedTables, type PlacedTables } from './emit-lookup.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { asksLength } from './emit-xdp.js'
 import { WIRE_LENGTH } from './evaluate.js'
@@ -119,34 +120,14 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
   const found = createFoundRules(rules, graphs)
   const tables = createPlacedTables(found.encode)
   let isReached = true
-  for (let index = 0; index < segments.length && isReached; index++) {
+  for (let index = 0; index < graphs.length && isReached; index++) {
     const graph = graphs[index]!
-    const next = `segment ${index + 1}`
-    const scope = `segment ${index}`
     const inSegment = setMapsOf(graph, setContents)
     for (const [map, spec] of inSegment) setMaps.set(map, spec)
-    let lastGoesOn = false
-    const canMiss = emitNodes(
-      graph,
-      pool,
-      inSegment,
-      (item) => items.push(...scoped([item], scope)),
-      (leaf) => {
-        const rule = rules[leaf]!
-        items.push(store('u32', R10, SLOT_KEY, rule.slot), ...act(parts, rule, next, devices))
-        lastGoesOn ||= goesOn(rule)
-      },
-      {
-        tables,
-        emitFound() {
-          items.push(...found.emitFound(graph, next, (rule) => act(parts, rule, next, devices)))
-          lastGoesOn = true
-        },
-      },
-    )
-    isReached = canMiss || lastGoesOn
-    if (canMiss) items.push(...scoped([label(NO_MATCH)], scope))
-    if (lastGoesOn) items.push(label(next))
+    const place = { index, setMaps: inSegment, pool, tables, found }
+    const segment = emitSegment(graph, place, (rule, next) => act(parts, rule, next, devices), rules)
+    for (const item of segment.items) items.push(item)
+    isReached = segment.isLeft
   }
   if (isReached) items.push(mov64(R0, XDP_PASS), exit())
   items.push(...endings(), ...functions())
@@ -163,6 +144,48 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
     entries: entriesOf(segments, devices).filter(({ map }) => has.has(map)),
     kept: KEPT.filter((map) => has.has(map)),
   }
+}
+
+interface SegmentPlace {
+  readonly index: number
+  readonly setMaps: ReadonlyMap<string, MapSpec>
+  readonly pool: readonly Register[]
+  readonly tables: PlacedTables
+  readonly found: FoundRules
+}
+
+/** The code of one segment, and whether packets leave it for the next. `actOn` gives what a rule does. */
+function emitSegment(
+  graph: Graph,
+  { index, setMaps, pool, tables, found }: SegmentPlace,
+  actOn: (rule: RuleCode, next: string) => Item[],
+  rules: readonly RuleCode[],
+): { readonly items: Item[]; readonly isLeft: boolean } {
+  const items: Item[] = []
+  const next = `segment ${index + 1}`
+  const scope = `segment ${index}`
+  let goesToNext = false
+  const canMiss = emitNodes(
+    graph,
+    pool,
+    setMaps,
+    (item) => items.push(...scoped([item], scope)),
+    (leaf) => {
+      const rule = rules[leaf]!
+      items.push(store('u32', R10, SLOT_KEY, rule.slot), ...actOn(rule, next))
+      goesToNext ||= goesOn(rule)
+    },
+    {
+      tables,
+      emitFound() {
+        items.push(...found.emitFound(graph, next, (rule) => actOn(rule, next)))
+        goesToNext = true
+      },
+    },
+  )
+  if (canMiss) items.push(...scoped([label(NO_MATCH)], scope))
+  if (goesToNext) items.push(label(next))
+  return { items, isLeft: canMiss || goesToNext }
 }
 
 function askWireLength(multiBuffer: boolean): Item[] {
