@@ -4,7 +4,6 @@ export {
   createMap,
   deleteElement,
   isNotSupported,
-  linkedDevice,
   loadProgramCode,
   lookupBatch,
   lookupElement,
@@ -80,6 +79,6 @@ export {
   setPolicy,
   withAffinity,
 } from './scheduler.js'
-export { closeDescriptor, ERRNO, errnoName, KernelError } from './syscall.js'
+export { closeDescriptor, errnoName, KernelError } from './syscall.js'
 export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'
 export { readXdpFeatures, type XdpFeatures } from './xdp-features.js'
