@@ -40,7 +40,8 @@ export function lower(expression: Expression | null, options: LowerOptions = {})
   const { linkType = 'EN10MB', netmask = null } = options
   const type = LINK_TYPES.get(linkType)
   if (type === undefined) {
-    const message = `link type ${linkType} cannot be compiled for, because no device with XDP receives it; use one of ${[...LINK_TYPES.keys()].join(', ')}`
+    const known = 'EN10MB, RAW, LINUX_SLL, PPP, NULL, IEEE802_11 or another that network devices have'
+    const message = `link type ${linkType} cannot be compiled for, because XDP never sees it; use ${known}`
     throw new UnsupportedError(message, EMPTY)
   }
   if (expression === null) return type.requires
