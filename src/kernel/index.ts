@@ -4,6 +4,7 @@ export {
   createMap,
   deleteElement,
   isNotSupported,
+  linkedDevice,
   loadProgramCode,
   lookupBatch,
   lookupElement,
@@ -79,6 +80,6 @@ export {
   setPolicy,
   withAffinity,
 } from './scheduler.js'
-export { closeDescriptor, errnoName, KernelError } from './syscall.js'
+export { closeDescriptor, ERRNO, errnoName, KernelError } from './syscall.js'
 export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'
 export { readXdpFeatures, type XdpFeatures } from './xdp-features.js'
