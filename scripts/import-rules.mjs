@@ -37,7 +37,12 @@ const MAY_IMPORT = {
 /** The one room that may hold raw pointers. */
 const FOREIGN_FUNCTIONS = { package: 'koffi', room: 'kernel' }
 
-const IMPORT = /\b(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g
+const QUOTED = /(?:\b(?:from|import|require)\s*\(?|\bcreateRequire\([^)]*\)\s*\()\s*['"]([^'"]+)['"]/g
+/** A call whose target is no quoted text: a template, or computed. */
+const CALLED = /(?<![\w.])(?:import|require)\(\s*([^'"\s)][^)]*)/g
+
+/** The package's own name: `sluice/kernel` is a room as well as a path to it is. */
+const OWN_NAME = 'sluice'
 
 /** Each forbidden import under `source`, as a line that names file, line and rule. */
 export function importFaults(source) {
@@ -45,27 +50,46 @@ export function importFaults(source) {
   for (const file of sourceFiles(source)) {
     const room = roomOf(source, file)
     const text = readFileSync(file, 'utf8')
-    for (const match of text.matchAll(IMPORT)) {
-      const fault = faultOf(source, file, room, match[1])
+    for (const { target, index } of importsOf(text)) {
+      const fault = faultOf(source, file, room, target)
       if (fault === null) continue
-      const line = text.slice(0, match.index).split('\n').length
+      const line = text.slice(0, index).split('\n').length
       faults.push(`${file}:${line}: ${fault}`)
     }
   }
   return faults
 }
 
+/** Each import of a file; `target` is null where it is computed. */
+function importsOf(text) {
+  const quoted = [...text.matchAll(QUOTED)].map(({ 1: target, index }) => ({ target, index }))
+  const called = [...text.matchAll(CALLED)].map(({ 1: written, index }) => ({
+    target: /^`([^`$]*)`\s*$/.exec(written)?.[1] ?? null,
+    index,
+  }))
+  return [...quoted, ...called]
+}
+
 function faultOf(source, file, room, target) {
-  if (target === FOREIGN_FUNCTIONS.package && room !== FOREIGN_FUNCTIONS.room) {
+  if (target === null) return 'an import whose target is computed cannot be checked: write it out'
+  if (target.split('/')[0] === FOREIGN_FUNCTIONS.package && room !== FOREIGN_FUNCTIONS.room) {
     return `only src/${FOREIGN_FUNCTIONS.room} may import ${target}: add a function there and call it`
   }
-  if (!target.startsWith('.')) return null
+  const other = roomBehind(source, file, target)
+  if (other === null) return null
   const allowed = MAY_IMPORT[room]
   if (allowed === undefined) return `${room} is no room of the design: add it to scripts/import-rules.mjs`
-  const other = roomOf(source, join(dirname(file), target))
   if (other === room || allowed === ANY) return null
   if (allowed.includes(other)) return null
   return `${room} may not import ${other}, only ${allowed.join(', ') || 'itself'}: compose the two in control or lab`
+}
+
+/** The room that an import leads to; null for a package. */
+function roomBehind(source, file, target) {
+  if (target.startsWith('.')) return roomOf(source, join(dirname(file), target))
+  if (target === OWN_NAME) return 'index'
+  if (!target.startsWith(`${OWN_NAME}/`) || target.endsWith('.json')) return null
+  return target.slice(OWN_NAME.length + 1).split('/')[0]
 }
 
 function roomOf(source, path) {

@@ -57,3 +57,28 @@ test('a forbidden import is named with its file, line and rule', () => {
     assert.match(faults[index]!, pattern)
   })
 })
+
+test('other spellings of an import are seen as well', () => {
+  const { faults } = verdictOn({
+    'cli/main.ts': "const version = require('sluice/package.json')\nconst ok = await import(`../control/index.js`)\n",
+    'filter/a.ts': "import { a } from 'sluice/kernel'\n",
+    'filter/b.ts': "import { a } from 'sluice'\n",
+    'ir/a.ts': "const koffi = createRequire(import.meta.url)('koffi')\nconst k = require('koffi')\n",
+    'ir/b.ts': 'const c = await import(`../codegen/index.js`)\n',
+    'ir/c.ts': `const c = await import(\`../\${room}/index.js\`)\n`,
+    'ir/d.ts': 'const c = await import(path)\n',
+  })
+  const expected = [
+    /filter\/a\.ts:1: filter may not import kernel/,
+    /filter\/b\.ts:1: filter may not import index/,
+    /ir\/a\.ts:1: only src\/kernel may import koffi/,
+    /ir\/a\.ts:2: only src\/kernel may import koffi/,
+    /ir\/b\.ts:1: ir may not import codegen/,
+    /ir\/c\.ts:1: .*computed cannot be checked/,
+    /ir\/d\.ts:1: .*computed cannot be checked/,
+  ]
+  assert.equal(faults.length, expected.length, faults.join('\n'))
+  expected.forEach((pattern, index) => {
+    assert.match(faults[index]!, pattern)
+  })
+})
