@@ -3,8 +3,10 @@ import {
   DeviceError,
   FilterError,
   formatFilterError,
+  KernelError,
   LinkTypeError,
   LoadError,
+  withRemedy,
 } from '../control/index.js'
 import { KeepError } from '../control/keep.js'
 import { FAILED, InputError, note, WRONG_INPUT } from './output.js'
@@ -23,6 +25,7 @@ export function reportError(error: unknown): number {
 /** Everything a person needs of an error, without its stack. */
 export function sentenceOf(error: unknown): string {
   if (error instanceof FilterError) return formatFilterError(error)
+  if (error instanceof KernelError) return withRemedy(error)
   return error instanceof Error ? error.message : String(error)
 }
 

@@ -4,6 +4,7 @@ import {
   closeNetlink,
   createNamespace,
   createVeth,
+  ERRNO,
   errnoName,
   findLink,
   KernelError,
@@ -15,10 +16,10 @@ import {
 } from '../kernel/index.js'
 import { attachXdp, LoadError, type LoadedProgram, loadProgram } from '../loader/index.js'
 import { type Check, missing, ok } from './check.js'
+import { remedyFor } from './remedy.js'
 
 const XDP_DROP = 1
 const FRAME_BYTES = 64
-const SUDO = 'run with sudo'
 
 /** The smallest program that can be tried: it drops everything. */
 const TRIAL: Program = {
@@ -39,7 +40,10 @@ export function examineKernel(): Check[] {
     program = loadProgram(TRIAL)
   } catch (error) {
     if (!(error instanceof LoadError)) throw error
-    return [missing(loading, error.code, error.message), ...untried(`not tried: ${error.code} above`)]
+    return [
+      missing(loading, error.code, error.message),
+      ...untried(`not tried: ${error.code} above`, `see "${loading}"`),
+    ]
   }
   try {
     return [ok(loading, 'the verifier took one'), ...tryOnDevice(program)]
@@ -51,8 +55,8 @@ export function examineKernel(): Check[] {
 const DRIVER_HOOK = 'rules in the driver (native XDP)'
 const LIVE_FRAMES = 'sending floods (live frames)'
 
-function untried(why: string): Check[] {
-  return [missing(DRIVER_HOOK, why, SUDO), missing(LIVE_FRAMES, why, SUDO)]
+function untried(why: string, remedy: string): Check[] {
+  return [missing(DRIVER_HOOK, why, remedy), missing(LIVE_FRAMES, why, remedy)]
 }
 
 function tryOnDevice(program: LoadedProgram): Check[] {
@@ -61,7 +65,7 @@ function tryOnDevice(program: LoadedProgram): Check[] {
     namespace = createNamespace()
   } catch (error) {
     if (!(error instanceof KernelError)) throw error
-    return untried(`not tried: no namespace could be made (${error.code})`)
+    return untried(`not tried: no namespace could be made (${error.code})`, remedyFor(error.code))
   }
   try {
     const route = openRoute(namespace)
@@ -75,7 +79,7 @@ function tryOnDevice(program: LoadedProgram): Check[] {
     }
   } catch (error) {
     if (!(error instanceof KernelError)) throw error
-    return untried(`not tried: ${error.message}`)
+    return untried(`not tried: ${error.message}`, remedyFor(error.code))
   } finally {
     closeNamespace(namespace)
   }
@@ -87,7 +91,7 @@ function tryDriverHook(program: LoadedProgram, device: { name: string; index: nu
     return ok(DRIVER_HOOK, 'works on a veth pair')
   } catch (error) {
     if (!(error instanceof LoadError)) throw error
-    return missing(DRIVER_HOOK, error.code, 'use a kernel whose veth driver has XDP, Linux 5.18 or newer')
+    return missing(DRIVER_HOOK, error.code, error.message)
   }
 }
 
@@ -99,5 +103,7 @@ function tryLiveFrames(program: LoadedProgram, index: number): Check {
   view.setUint32(12, index, true)
   const errno = tryTestRun({ fd: program.fd, data, context, repeat: 1, flags: TEST_XDP_LIVE_FRAMES })
   if (errno === 0) return ok(LIVE_FRAMES, 'works')
-  return missing(LIVE_FRAMES, errnoName(errno), 'the demo and the lab need it: use Linux 5.18 or newer')
+  const code = errnoName(errno)
+  const remedy = errno === ERRNO.EINVAL ? 'use Linux 5.18 or newer' : remedyFor(code)
+  return missing(LIVE_FRAMES, code, `the demo and the lab need it: ${remedy}`)
 }

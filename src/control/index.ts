@@ -1,6 +1,7 @@
 /** The running parts behind the commands: each composes rooms that do not know each other. */
 export { CaptureError } from '../device/index.js'
 export { FilterError, formatFilterError } from '../filter/index.js'
+export { KernelError } from '../kernel/index.js'
 export { LoadError } from '../loader/index.js'
 export type { Check } from './check.js'
 export { DeviceError, findDevice } from './device.js'
@@ -12,3 +13,4 @@ export { LinkTypeError } from './link-type.js'
 export { type MatchReport, type MatchRequest, type MatchResult, matchCapture } from './match.js'
 export type { MatchEngine } from './matcher.js'
 export { type PolicySurroundings, policySource } from './policy-source.js'
+export { withRemedy } from './remedy.js'
