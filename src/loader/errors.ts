@@ -1,4 +1,4 @@
-import { errnoName } from '../kernel/index.js'
+import { ERRNO, errnoName } from '../kernel/index.js'
 
 /**
  * The kernel would not take a program, a map or an attachment. The message is
@@ -19,24 +19,16 @@ export class LoadError extends Error {
   }
 }
 
-const EPERM = 1
-const E2BIG = 7
-const ENOMEM = 12
-const EACCES = 13
-const EINVAL = 22
-const ENOSPC = 28
-const ENOSYS = 38
-
 /** The sentence for a program that BPF_PROG_LOAD refused with `errno`. */
 export function describeLoadFailure(name: string, errno: number, log: string): LoadError {
   const verdict = lastVerdict(log)
-  if (errno === EPERM && verdict === null) {
+  if (errno === ERRNO.EPERM && verdict === null) {
     return new LoadError(
       'this process may not load programs into the kernel: run it as root (sudo), or give it CAP_BPF and CAP_NET_ADMIN',
       errno,
     )
   }
-  if (errno === ENOSYS) {
+  if (errno === ERRNO.ENOSYS) {
     return new LoadError('this kernel has no bpf(2): use a kernel built with CONFIG_BPF_SYSCALL', errno)
   }
   if (isTooLarge(errno, verdict)) {
@@ -46,10 +38,10 @@ export function describeLoadFailure(name: string, errno: number, log: string): L
       log,
     )
   }
-  if (errno === ENOMEM || errno === ENOSPC) {
+  if (errno === ERRNO.ENOMEM || errno === ERRNO.ENOSPC) {
     return new LoadError(`the kernel has no memory left for the program ${name}: remove other programs or maps`, errno)
   }
-  if ((errno === EINVAL || errno === EACCES || errno === EPERM) && verdict !== null) {
+  if ((errno === ERRNO.EINVAL || errno === ERRNO.EACCES || errno === ERRNO.EPERM) && verdict !== null) {
     return new LoadError(
       `the kernel's verifier refused the program ${name} ("${verdict}"), which is a fault of Sluice: report it with the expression and the output of compile --to ebpf`,
       errno,
@@ -70,7 +62,7 @@ export function describePolicyFailure(position: number, name: string, refusal: L
 }
 
 function isTooLarge(errno: number, verdict: string | null): boolean {
-  return errno === E2BIG || /too (many|large)|limit|too complex/i.test(verdict ?? '')
+  return errno === ERRNO.E2BIG || /too (many|large)|limit|too complex/i.test(verdict ?? '')
 }
 
 /** The line in which the verifier says why, which stands last but for its statistics. */

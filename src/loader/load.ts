@@ -2,6 +2,7 @@ import { encode, type MapSpec, type Program } from '../ebpf/index.js'
 import {
   closeBpf,
   createMap,
+  ERRNO,
   KernelError,
   loadProgramCode,
   MAP_TYPES,
@@ -48,7 +49,7 @@ export function loadProgram(program: Program, existing: ReadonlyMap<string, Load
       program,
       fd,
       maps,
-      info: programInfo(fd),
+      info: infoOf(fd),
       close() {
         if (!open) return
         open = false
@@ -58,6 +59,16 @@ export function loadProgram(program: Program, existing: ReadonlyMap<string, Load
     }
   } catch (error) {
     release()
+    throw error
+  }
+}
+
+/** Closes the program where the kernel says nothing about it: nobody else has its descriptor yet. */
+function infoOf(fd: number): ProgramInfo {
+  try {
+    return programInfo(fd)
+  } catch (error) {
+    closeBpf(fd)
     throw error
   }
 }
@@ -82,7 +93,7 @@ export function linkMaps(program: Program, maps: ReadonlyMap<string, LoadedMap>)
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength)
   for (const { slot, map } of program.relocations) {
     const loaded = maps.get(map)
-    if (loaded === undefined) throw new LoadError(`the program ${program.name} names no map ${map}`, 22)
+    if (loaded === undefined) throw new LoadError(`the program ${program.name} names no map ${map}`, ERRNO.EINVAL)
     view.setInt32(slot * SLOT_BYTES + 4, loaded.fd, true)
   }
   return code
