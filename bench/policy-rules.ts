@@ -1,8 +1,6 @@
 import type { Rule } from '../src/compile.js'
-import { ETHERNET, ETHERTYPE, IP_PROTOCOL, IPV4, write16 } from '../src/wire/index.js'
-
-/** All frames of the policy benchmark have this length, the least that a wire carries plus padding to whole words. */
-export const FRAME_BYTES = 80
+import { IP_PROTOCOL } from '../src/wire/index.js'
+import { ipv4, ipv6 } from './frames.js'
 
 /** A rule of one shape for any number, and a frame that it matches. */
 interface Shape {
@@ -75,44 +73,4 @@ export function strangeFrame(random: () => number): Uint8Array {
   const kind = Math.floor(random() * 10)
   if (kind < 2) return ipv6([0x2a000000, Math.floor(random() * 2 ** 32), 1, source])
   return ipv4(kind < 6 ? udp : kind < 9 ? tcp : icmp, fields)
-}
-
-interface Fields {
-  readonly source?: number
-  readonly destination?: number
-  readonly sourcePort?: number
-  readonly port?: number
-}
-
-function ipv4(protocol: number, fields: Fields): Uint8Array {
-  const { source = 0xc0a80101, destination = 0xc0a80102, sourcePort = 65_001, port: to = 65_002 } = fields
-  const frame = frameOf(ETHERTYPE.ipv4)
-  const at = ETHERNET.headerBytes
-  frame[at] = 0x45
-  frame[at + IPV4.protocol] = protocol
-  writeWords(frame, at + IPV4.source, [source, destination])
-  write16(frame, at + IPV4.headerBytes, sourcePort)
-  write16(frame, at + IPV4.headerBytes + 2, to)
-  return frame
-}
-
-function ipv6(source: readonly number[]): Uint8Array {
-  const frame = frameOf(ETHERTYPE.ipv6)
-  frame[ETHERNET.headerBytes] = 0x60
-  frame[ETHERNET.headerBytes + 6] = udp
-  writeWords(frame, ETHERNET.headerBytes + 8, [...source, 0x20010db8, 0, 0, 0xffff])
-  return frame
-}
-
-function frameOf(type: number): Uint8Array {
-  const frame = new Uint8Array(FRAME_BYTES)
-  write16(frame, 12, type)
-  return frame
-}
-
-function writeWords(frame: Uint8Array, at: number, words: readonly number[]): void {
-  const view = new DataView(frame.buffer)
-  words.forEach((word, index) => {
-    view.setUint32(at + 4 * index, word)
-  })
 }

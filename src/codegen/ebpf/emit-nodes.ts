@@ -34,7 +34,7 @@ import {
   type PlacedTables,
   rawExpressions,
 } from './emit-lookup.js'
-import { createEvaluator, MAX_EXTENT } from './evaluate.js'
+import { createEvaluator, KEPT, MAX_EXTENT, type PacketRegisters } from './evaluate.js'
 import { emitMembership } from './membership.js'
 import { createRegisterFile, meetSnapshots, pointersOf, type Snapshot } from './registers.js'
 
@@ -53,6 +53,7 @@ export function emitNodes(
   emit: (item: Item) => void,
   emitLeaf: (rule: number) => void,
   found: FoundRules = NO_TABLES,
+  registers: PacketRegisters = KEPT,
 ): boolean {
   const { nodes } = graph
   const nameOf = (id: NodeId) => {
@@ -83,6 +84,7 @@ export function emitNodes(
   }
   const evaluator = createEvaluator({
     file,
+    registers,
     emit,
     failLabel: () => arrive(current.fail),
     uniqueLabel: () => `local ${labels++}`,

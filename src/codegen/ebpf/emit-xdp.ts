@@ -31,7 +31,7 @@ import {
 import { type Graph, type Node, type Value, valuesOf } from '../../ir/index.js'
 import { createPlacedTables, FOUND_SLOT } from './emit-lookup.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
-import { PACKET, PACKET_END, WIRE_LENGTH } from './evaluate.js'
+import { KEPT, PACKET, PACKET_END, type PacketRegisters, WIRE_LENGTH } from './evaluate.js'
 import { type SetsByName, setMapsOf } from './set-maps.js'
 
 /** What a matching packet meets. `count` counts and passes; `pass` ends the list for it. */
@@ -67,7 +67,10 @@ const HELPER_MAP_LOOKUP = 1
 const HELPER_XDP_GET_BUFF_LEN = 188
 /** Where the counter's key lies on the stack. */
 const COUNTER_KEY = -4
+/** Where the packet's length waits for the end of a call; expressions that waited here are done by then. */
+const BYTES_SLOT = -16
 const WIRE_LENGTH_BYTES = 4
+const EXIT = exit()
 const LICENSE = 'Dual BSD/GPL'
 /** A rule in a table: its index above, and its verdict in these low bits. */
 const VERDICT_BITS = 2
@@ -75,19 +78,24 @@ const VERDICT_BITS = 2
 /**
  * The XDP program for `graph`, whose leaf `i` has the action `actions[i]`; no
  * match passes. The graph must come from `optimize`, which puts every read
- * behind a bounds check. Registers: R7 the packet, R8 its end, R9 the wire
- * length and R6 the context where they are needed, the rest for the tests.
+ * behind a bounds check. The packet's start and end are in R1 and R2: a program
+ * that saves no register is faster by that much for every packet. Where a helper is asked for the length they
+ * are in R7 to R9, with the context in R6, to outlive the call.
  * Throws UnsupportedError for a set whose contents are not given.
  */
 export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOptions = {}): Program {
   const { name = 'sluice_rules', counters = true, multiBuffer = false, wireLength: source = 'frame' } = options
   const metadata = source === 'metadata'
   const hasLength = metadata || graph.nodes.some(asksLength)
-  // Without the length in R9, the counters of a frame in several buffers ask for it in the end.
+  // Without the length in a register, the counters of a frame in several buffers ask for it in the end.
   const keepsContext = multiBuffer && counters && !hasLength
-  const pool = [R0, R1, R2, R3, R4, R5, ...(keepsContext ? [] : [R6]), ...(hasLength ? [] : [R9])]
+  const isKept = multiBuffer || metadata
+  const registers = isKept ? KEPT : UNKEPT
+  const pool = isKept
+    ? [R0, R1, R2, R3, R4, R5, ...(keepsContext ? [] : [R6]), ...(hasLength ? [] : [R9])]
+    : [R3, R4, R5, R6, R7, R8, R9]
 
-  const items: Item[] = prologue({ hasLength, metadata, multiBuffer, keepsContext })
+  const items = isKept ? prologue({ hasLength, metadata, multiBuffer, keepsContext }) : shortPrologue()
   const verdicts: number[] = []
   let endOfLeaf = 0
   const setMaps = setMapsOf(graph, options.setContents ?? new Map())
@@ -112,12 +120,14 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
         endOfLeaf = items.push(jump(verdictLabel(found[0]!)))
       },
     },
+    registers,
   )
   // The rule that ends last goes on into its verdict.
   if (items.length === endOfLeaf) items.pop()
-  items.push(...emitVerdicts(verdicts, { counters, hasLength, keepsContext }))
+  items.push(...emitVerdicts(verdicts, { counters, hasLength, keepsContext, registers }))
   // The verifier refuses code that nothing reaches.
-  if (canMiss) items.push(label(NO_MATCH), mov64(R0, XDP_PASS), exit())
+  if (canMiss && !isKept) endAt(items, NO_MATCH)
+  else if (canMiss) items.push(label(NO_MATCH), mov64(R0, XDP_PASS), EXIT)
   const map: MapSpec = {
     name: RULE_COUNTERS,
     kind: 'percpu-array',
@@ -129,6 +139,14 @@ export function emitXdp(graph: Graph, actions: readonly Action[], options: XdpOp
   return { name, type: 'xdp', license: LICENSE, ...assemble(items), maps, multiBuffer }
 }
 
+const UNKEPT: PacketRegisters = { packet: R1, packetEnd: R2, wireLength: null }
+
+/** "Pass" is in R0 from the start, so that a packet that matches nothing is at the end at once. */
+function shortPrologue(): Item[] {
+  // The context is in R1 as well, so the packet comes last.
+  return [load('u32', R2, R1, DATA_END), load('u32', R1, R1, DATA), mov64(R0, XDP_PASS)]
+}
+
 interface PrologueNeeds {
   readonly hasLength: boolean
   readonly metadata: boolean
@@ -137,20 +155,21 @@ interface PrologueNeeds {
 }
 
 function prologue({ hasLength, metadata, multiBuffer, keepsContext }: PrologueNeeds): Item[] {
+  const [packet, packetEnd, wireLength] = [PACKET, PACKET_END, WIRE_LENGTH]
   const asksKernel = hasLength && multiBuffer
   const items: Item[] = []
   const context = asksKernel ? R6 : R1
   if (asksKernel || keepsContext) items.push(mov64(R6, R1))
-  if (asksKernel) items.push(call(HELPER_XDP_GET_BUFF_LEN), mov64(WIRE_LENGTH, R0))
-  items.push(load('u32', PACKET, context, DATA), load('u32', PACKET_END, context, DATA_END))
-  if (hasLength && !asksKernel) items.push(mov64(WIRE_LENGTH, PACKET_END), alu64('sub', WIRE_LENGTH, PACKET))
+  if (asksKernel) items.push(call(HELPER_XDP_GET_BUFF_LEN), mov64(wireLength, R0))
+  items.push(load('u32', packet, context, DATA), load('u32', packetEnd, context, DATA_END))
+  if (hasLength && !asksKernel) items.push(mov64(wireLength, packetEnd), alu64('sub', wireLength, packet))
   if (metadata)
     items.push(
       load('u32', R2, context, DATA_META),
       mov64(R3, R2),
       alu64('add', R3, WIRE_LENGTH_BYTES),
-      jumpIf(R3, '>', PACKET, 'length known'),
-      load('u32', WIRE_LENGTH, R2, 0),
+      jumpIf(R3, '>', packet, 'length known'),
+      load('u32', wireLength, R2, 0),
       label('length known'),
     )
   return items
@@ -160,6 +179,7 @@ interface CounterNeeds {
   readonly counters: boolean
   readonly hasLength: boolean
   readonly keepsContext: boolean
+  readonly registers: PacketRegisters
 }
 
 /** One block for each verdict, the one that the last rule asked for first. */
@@ -168,9 +188,15 @@ function emitVerdicts(verdicts: readonly number[], needs: CounterNeeds): Item[] 
   for (const verdict of new Set(verdicts)) {
     items.push(label(verdictLabel(verdict)))
     if (needs.counters) items.push(...countPacket(`out ${verdict}`, needs))
-    items.push(mov64(R0, verdict), exit())
+    items.push(mov64(R0, verdict), EXIT)
   }
   return items
+}
+
+/** Lets the label share the last exit, because the kernel's JIT compiler makes each further one a jump to the first. */
+function endAt(items: Item[], name: string): void {
+  if (items.at(-1) === EXIT) items.pop()
+  items.push(label(name), EXIT)
 }
 
 /** Verdicts of rules in tables. */
@@ -183,11 +209,11 @@ function foundVerdicts({ nodes }: Graph, actions: readonly Action[]): number[] {
 
 /** The rule that was found, to where its verdict is given: the first of the verdicts follows. */
 function emitFound(verdicts: readonly number[], counters: boolean): Item[] {
-  const items: Item[] = [load('u32', R1, R10, FOUND_SLOT)]
-  if (counters) items.push(mov32(R2, R1), alu32('rsh', R2, VERDICT_BITS), store('u32', R10, COUNTER_KEY, R2))
+  const items: Item[] = [load('u32', R0, R10, FOUND_SLOT)]
+  if (counters) items.push(mov32(R4, R0), alu32('rsh', R4, VERDICT_BITS), store('u32', R10, COUNTER_KEY, R4))
   if (verdicts.length > 1) {
-    items.push(alu32('and', R1, 2 ** VERDICT_BITS - 1))
-    for (const verdict of verdicts.slice(1)) items.push(jumpIf32(R1, '==', verdict, verdictLabel(verdict)))
+    items.push(alu32('and', R0, 2 ** VERDICT_BITS - 1))
+    for (const verdict of verdicts.slice(1)) items.push(jumpIf32(R0, '==', verdict, verdictLabel(verdict)))
   }
   return items
 }
@@ -200,8 +226,13 @@ function verdictLabel(verdict: number): string {
   return `verdict ${verdict}`
 }
 
-function countPacket(out: string, { hasLength, keepsContext }: CounterNeeds): Item[] {
+function countPacket(out: string, { hasLength, keepsContext, registers }: CounterNeeds): Item[] {
+  const { packet, packetEnd } = registers
+  const isKept = registers === KEPT
+  const measure = isKept && (hasLength || keepsContext) ? [] : [alu64('sub', packetEnd, packet)]
   const items: Item[] = [
+    ...measure,
+    ...(isKept ? [] : [store('u64', R10, BYTES_SLOT, packetEnd)]),
     mov64(R2, R10),
     alu64('add', R2, COUNTER_KEY),
     loadMap(R1, RULE_COUNTERS),
@@ -211,9 +242,11 @@ function countPacket(out: string, { hasLength, keepsContext }: CounterNeeds): It
     alu64('add', R1, 1),
     store('u64', R0, 0, R1),
   ]
-  if (hasLength) items.push(...addBytes(R0, WIRE_LENGTH))
-  else if (keepsContext) items.push(mov64(R7, R0), mov64(R1, R6), call(HELPER_XDP_GET_BUFF_LEN), ...addBytes(R7, R0))
-  else items.push(alu64('sub', R8, R7), ...addBytes(R0, R8))
+  if (!isKept) items.push(load('u64', R2, R10, BYTES_SLOT), ...addBytes(R0, R2))
+  else if (hasLength) items.push(...addBytes(R0, WIRE_LENGTH))
+  else if (keepsContext)
+    items.push(mov64(packet, R0), mov64(R1, R6), call(HELPER_XDP_GET_BUFF_LEN), ...addBytes(packet, R0))
+  else items.push(...addBytes(R0, packetEnd))
   return [...items, label(out)]
 }
 

@@ -28,6 +28,16 @@ export const PACKET = R7
 export const PACKET_END = R8
 export const WIRE_LENGTH = R9
 
+/** Registers with the packet's start, its end, and its length on the wire; null where that is from start to end. */
+export interface PacketRegisters {
+  readonly packet: Register
+  readonly packetEnd: Register
+  readonly wireLength: Register | null
+}
+
+/** For programs that need them behind a call; each costs a push and a pop, also for packets that match nothing. */
+export const KEPT: PacketRegisters = { packet: PACKET, packetEnd: PACKET_END, wireLength: WIRE_LENGTH }
+
 /**
  * A packet pointer with a variable part keeps its range only below this
  * (MAX_PACKET_OFF in the kernel's verifier).
@@ -51,6 +61,7 @@ export interface Evaluator {
 
 export interface EvaluatorContext {
   readonly file: RegisterFile
+  readonly registers: PacketRegisters
   emit(item: Item): void
   /** The label for a read beyond the packet or a division by zero; notes what the registers hold here. */
   failLabel(): string
@@ -71,10 +82,12 @@ export interface EvaluatorContext {
 
 export function createEvaluator(context: EvaluatorContext): Evaluator {
   const { file, emit } = context
+  const { packet, packetEnd, wireLength } = context.registers
   let spilledBytes = 0
 
   function toRegister(expression: Expression): Register {
-    if (expression.kind === 'length') return context.isLarge ? unknownLength() : WIRE_LENGTH
+    if (expression.kind === 'length' && wireLength !== null)
+      return context.isLarge ? unknownLength(wireLength) : wireLength
     const found = file.find(expression.key)
     if (found !== null) return found
     const register = compute(expression)
@@ -83,9 +96,9 @@ export function createEvaluator(context: EvaluatorContext): Evaluator {
   }
 
   /** A copy that the verifier does not connect with the original, because it has been calculated with. */
-  function unknownLength(): Register {
+  function unknownLength(wireLength: Register): Register {
     const copy = file.take()
-    emit(mov32(copy, WIRE_LENGTH))
+    emit(mov32(copy, wireLength))
     emit(alu32('or', copy, 0))
     return copy
   }
@@ -93,7 +106,7 @@ export function createEvaluator(context: EvaluatorContext): Evaluator {
   function toFresh(expression: Expression): Register {
     if (expression.kind === 'number') return compute(expression)
     const register = toRegister(expression)
-    if (expression.kind !== 'length' && !context.isNeeded(expression.key)) {
+    if ((expression.kind !== 'length' || wireLength === null) && !context.isNeeded(expression.key)) {
       file.forget(register)
       return register
     }
@@ -104,8 +117,14 @@ export function createEvaluator(context: EvaluatorContext): Evaluator {
   }
 
   /** Into a pinned register that holds no key yet. */
-  function compute(expression: Exclude<Expression, { kind: 'length' }>): Register {
+  function compute(expression: Expression): Register {
     switch (expression.kind) {
+      case 'length': {
+        const register = file.take()
+        emit(mov64(register, packetEnd))
+        emit(alu64('sub', register, packet))
+        return register
+      }
       case 'number': {
         const register = file.take()
         emit(mov32(register, expression.value))
@@ -130,13 +149,13 @@ export function createEvaluator(context: EvaluatorContext): Evaluator {
     const limit = MAX_PACKET_OFFSET - context.extentOf(baseKey)
     // 64 bits wide, because a byte swap leaves the verifier without any bound on the upper half.
     if (provableMaximum(base) > limit) emit(jumpIf(register, '>', limit, context.failLabel()))
-    emit(alu64('add', register, PACKET))
+    emit(alu64('add', register, packet))
     return register
   }
 
   function computeRead({ pointer, offset, size }: Read): Register {
     check(pointer, offset + size)
-    const from = pointer === null ? PACKET : toRegister(pointer)
+    const from = pointer === null ? packet : toRegister(pointer)
     const register = file.take()
     emit(load(size === 1 ? 'u8' : size === 2 ? 'u16' : 'u32', register, from, offset))
     file.release(from)
@@ -145,17 +164,17 @@ export function createEvaluator(context: EvaluatorContext): Evaluator {
 
   function check(pointer: PointerExpression | null, bytes: number): void {
     const key = pointer === null ? PACKET_START : pointer.baseKey
-    const from = pointer === null ? PACKET : toRegister(pointer)
+    const from = pointer === null ? packet : toRegister(pointer)
     if (file.checkedBytes(key) < bytes) {
       const end = file.take()
       emit(mov64(end, from))
       emit(alu64('add', end, bytes))
       if (context.isLarge) {
         const isThere = context.uniqueLabel()
-        emit(jumpIf(end, '<=', PACKET_END, isThere))
+        emit(jumpIf(end, '<=', packetEnd, isThere))
         emit(jump(context.failLabel()))
         emit(label(isThere))
-      } else emit(jumpIf(end, '>', PACKET_END, context.failLabel()))
+      } else emit(jumpIf(end, '>', packetEnd, context.failLabel()))
       file.release(end)
       file.setChecked(key, bytes)
     }

@@ -50,13 +50,12 @@ export function createRegisterFile(pool: readonly Register[], liveness: Liveness
   /** What losing the content costs: nothing, a computation, or a computation and a bounds check. */
   const worth = (register: Register) => {
     const key = held[register.index]
-    if (key === null || key === undefined) return 0
-    if (!liveness.isNeeded(key)) return 1
-    return key.startsWith('&') ? 3 : 2
+    if (key === null || key === undefined || !liveness.isNeeded(key)) return 0
+    return key.startsWith('&') ? 2 : 1
   }
   const preferred = (one: Register, other: Register) => {
     const difference = worth(other) - worth(one)
-    if (difference !== 0 || worth(one) < 2) return difference > 0 ? one : difference < 0 ? other : one
+    if (difference !== 0 || worth(one) === 0) return difference > 0 ? one : difference < 0 ? other : one
     return liveness.lastUse(held[one.index]!) >= liveness.lastUse(held[other.index]!) ? one : other
   }
   return {
