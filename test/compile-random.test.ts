@@ -55,7 +55,7 @@ describe('random expressions and packets', () => {
     context.diagnostic(`${pairs} pairs, ${matched} of them match, on ${CLASSIC_LINK_TYPES.length} link types`)
     context.diagnostic(`on ${disputed} pairs libpcap's two programs differ, and ours is as the plain one`)
     context.diagnostic(
-      `${refused} expressions are refused by libpcap; on ${long} pairs it follows more than 7 headers of a chain`,
+      `${refused} expressions are refused by libpcap; on ${long} pairs it follows 7 headers of a chain or more`,
     )
     assert.ok(pairs >= PAIRS)
     assert.ok(matched > pairs / 50 && disputed < pairs / 50 && long < pairs / 1000)
@@ -76,6 +76,7 @@ function compareWithLibpcap(random: Random, linkType: ClassicLinkType, wanted: n
   while (totals.pairs < end) {
     const packets = Array.from({ length: PACKETS }, () => randomPacket(random, linkType))
     forEachRule(random, EXPRESSIONS_PER_PACKETS, linkType, (expression, { filters, optimized, program }) => {
+      if (isOverwrittenInLibpcap(expression, linkType)) return
       const parsed = filters[0]!.expression!
       if (isPlainInLibpcap(expression, linkType) && hasUselessReads(parsed)) return
       const classic = compileClassic(expression, true, linkType)
@@ -108,9 +109,18 @@ function compareWithLibpcap(random: Random, linkType: ClassicLinkType, wanted: n
   }
 }
 
+/**
+ * Over IEEE 802.11 libpcap 1.10.3 keeps where the payload starts in a register
+ * that calculations before it in the text also write: no oracle for those.
+ */
+function isOverwrittenInLibpcap(expression: string, linkType: ClassicLinkType): boolean {
+  if (!/^IEEE802_11/.test(linkType) || !/[=<>]/.test(expression)) return false
+  return /\b(and|or|not)\b/.test(expression) || /(ip|ip6|arp|tcp|udp|icmp|icmp6|sctp)\[/.test(expression)
+}
+
 /** libpcap does not optimize where it loops, or computes where headers lie. */
 function isPlainInLibpcap(expression: string, linkType: ClassicLinkType): boolean {
-  return /^IEEE802_11|PPI/.test(linkType) || /geneve|protochain/.test(expression)
+  return /^IEEE802_11/.test(linkType) || /geneve|protochain/.test(expression)
 }
 
 /** Calls `visit` for `count` expressions that compile; the generator also makes some that mean nothing. */

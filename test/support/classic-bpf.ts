@@ -6,7 +6,8 @@ export type ClassicProgram = readonly (readonly [code: number, yes: number, no: 
 /**
  * Numbers of link types in the header of a capture file (LINKTYPE_ of
  * tcpdump.org). AVS and Prism headers are left out, because libpcap 1.10.3
- * stores their length in one place and reads it from another.
+ * stores their length in one place and reads it from another; and PPI, whose
+ * check of what follows it forgets behind `pppoes`.
  */
 const LINK_TYPE_NUMBERS = {
   NULL: 0,
@@ -24,7 +25,6 @@ const LINK_TYPE_NUMBERS = {
   LOOP: 108,
   LINUX_SLL: 113,
   IEEE802_11_RADIO: 127,
-  PPI: 192,
   IPV4: 228,
   IPV6: 229,
   LINUX_SLL2: 276,
@@ -82,7 +82,7 @@ const MOST_HEADERS = 7
  * Packet Filter" (1993), with BPF_MOD and BPF_XOR of later kernels. A load
  * beyond the captured bytes and a division by zero reject. libpcap jumps
  * backwards for `protochain`, once a header and sometimes for ever: null where
- * it does so more often than this compiler follows a chain.
+ * it goes on behind the last header that this compiler follows.
  */
 export function runClassic(program: ClassicProgram, bytes: Uint8Array, wireLength: number): boolean | null {
   const scratch = new Uint32Array(16)
@@ -114,7 +114,7 @@ export function runClassic(program: ClassicProgram, bytes: Uint8Array, wireLengt
         break
       }
       case 0x05:
-        if ((code & 0xf0) === 0 && (k | 0) < 0 && ++headers > MOST_HEADERS) return null
+        if ((code & 0xf0) === 0 && (k | 0) < 0 && ++headers >= MOST_HEADERS) return null
         at += (code & 0xf0) === 0 ? k | 0 : holds(code & 0xf0, a, operand) ? yes : no
         break
       case 0x06:

@@ -73,7 +73,7 @@ function randomOperation(random: Random, depth: number, linkType: ClassicLinkTyp
 }
 
 function isWireless(linkType: ClassicLinkType): boolean {
-  return /^IEEE802_11|PPI/.test(linkType)
+  return /^IEEE802_11/.test(linkType)
 }
 
 function randomPrimitive(random: Random, linkType: ClassicLinkType): string {

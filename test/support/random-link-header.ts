@@ -39,8 +39,6 @@ export function randomLinkHeader(random: Random, linkType: Framed): number[] {
       return randomWlan(random, 0)
     case 'IEEE802_11_RADIO':
       return randomRadiotap(random)
-    case 'PPI':
-      return [0, 0, 8, 0, random.pick([105, 105, 105, 1]), 0, 0, 0, ...randomWlan(random, 0)]
   }
 }
 
