@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander'
-import { ruleForms } from '../control/index.js'
-import { EXPRESSION_HELP, print, printJson } from './output.js'
+import { resolveNames, ruleForms } from '../control/index.js'
+import { EXPRESSION_HELP, print, printJson, RESOLVE_HELP } from './output.js'
 
 interface CompileOptions {
   readonly to: 'ast' | 'ir' | 'ebpf' | 'wasm'
   readonly linkType: string
+  readonly resolve?: boolean
   readonly json?: boolean
 }
 
@@ -22,6 +23,7 @@ export function compileCommand(): Command {
         .default('ebpf'),
     )
     .option('--link-type <name>', 'link type of the packets, as tcpdump -y names it', 'EN10MB')
+    .option('--resolve', RESOLVE_HELP)
     .option('--json', 'one JSON document on standard output')
     .addHelpText(
       'after',
@@ -33,9 +35,9 @@ Examples:
     .action(compile)
 }
 
-function compile(words: string[], { to, linkType, json }: CompileOptions): void {
+async function compile(words: string[], { to, linkType, resolve, json }: CompileOptions): Promise<void> {
   const expression = words.join(' ')
-  const forms = ruleForms(expression, linkType)
+  const forms = ruleForms(expression, linkType, resolve ? await resolveNames([expression]) : undefined)
   if (json) {
     const { ast, ir, program, assembly, code, wasm } = forms
     const form = {

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander'
 // Not through the room's index: what stands behind it for other commands takes 10 ms to load.
 import { type RunningDrop, startDrop } from '../control/drop.js'
 import { formatDuration, parseDuration } from './duration.js'
-import { EXPRESSION_HELP, FAILED, note, print, printJson } from './output.js'
+import { EXPRESSION_HELP, FAILED, note, print, printJson, RESOLVE_HELP } from './output.js'
 import { formatQuantity } from './quantity.js'
 
 interface DropOptions {
@@ -11,6 +11,7 @@ interface DropOptions {
   readonly generic?: boolean
   readonly keep: readonly string[]
   readonly keepSsh: boolean
+  readonly resolve?: boolean
   readonly json?: boolean
 }
 
@@ -31,6 +32,7 @@ export function dropCommand(): Command {
         .default([], 'none'),
     )
     .option('--no-keep-ssh', 'do not spare the address that your SSH session comes from')
+    .option('--resolve', RESOLVE_HELP)
     .option('--json', 'one JSON document with the totals on standard output, at the end')
     .addHelpText(
       'after',
@@ -51,6 +53,9 @@ function collect(value: string, before: readonly string[]): string[] {
 }
 
 async function drop(expression: string, options: DropOptions): Promise<void> {
+  const resolver = options.resolve
+    ? await (await import('../control/resolve.js')).resolveNames([expression])
+    : undefined
   // Listening comes first: a signal between attaching and listening would end without the totals.
   const end = listenForEnd()
   try {
@@ -60,6 +65,7 @@ async function drop(expression: string, options: DropOptions): Promise<void> {
       mode: options.generic === true ? 'generic' : null,
       keep: options.keep,
       keepSsh: options.keepSsh,
+      resolver,
     })
     try {
       if (options.for !== undefined) end.after(options.for)

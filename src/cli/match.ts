@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { type MatchEngine, type MatchReport, matchCapture } from '../control/index.js'
-import { DONE, EXPRESSION_HELP, InputError, note, print, printJson, WRONG_INPUT } from './output.js'
+import { type MatchEngine, type MatchReport, type MatchRequest, matchCapture, resolveNames } from '../control/index.js'
+import { DONE, EXPRESSION_HELP, InputError, note, print, printJson, RESOLVE_HELP, WRONG_INPUT } from './output.js'
 
 interface MatchOptions {
   readonly read: string
@@ -10,6 +10,7 @@ interface MatchOptions {
   readonly write?: string
   readonly engine: MatchEngine
   readonly expressions?: string
+  readonly resolve?: boolean
   readonly json?: boolean
 }
 
@@ -31,7 +32,8 @@ export function matchCommand(): Command {
         .default('wasm'),
     )
     .option('--expressions <file>', 'take expressions from a file, one a line, and print one count a line')
-    .option('--json', 'one JSON document on standard output')
+    .option('--resolve', RESOLVE_HELP)
+    .option('--json', 'one JSON document on standard output, with the count and the numbers')
     .addHelpText(
       'after',
       `
@@ -44,14 +46,15 @@ Examples:
 An expression of --expressions that cannot be used prints "-" for its count;
 the reason goes to standard error and the exit status is 2.`,
     )
-    .action((words: string[], options: MatchOptions) => {
+    .action(async (words: string[], options: MatchOptions) => {
       const expression = words.length === 0 ? undefined : words.join(' ')
-      process.exitCode =
-        options.expressions === undefined ? matchOne(expression, options) : matchMany(expression, options)
+      process.exitCode = await (options.expressions === undefined
+        ? matchOne(expression, options)
+        : matchMany(expression, options))
     })
 }
 
-function matchOne(expression: string | undefined, options: MatchOptions): number {
+async function matchOne(expression: string | undefined, options: MatchOptions): Promise<number> {
   if (expression === undefined)
     throw new InputError('match needs an expression, or --expressions FILE; "" is everything')
   if (options.count && options.numbers) throw new InputError('--count and --numbers exclude each other; choose one')
@@ -61,7 +64,7 @@ function matchOne(expression: string | undefined, options: MatchOptions): number
       '-w - puts packets on standard output, where --count, --numbers and --json write too; give a file',
     )
   }
-  const report = matchCapture({ ...requestOf(options), expressions: [expression] })
+  const report = matchCapture(await requestOf(options, [expression]))
   const [result] = report.results
   const { numbers } = result!
   if (options.json) {
@@ -78,13 +81,13 @@ function matchOne(expression: string | undefined, options: MatchOptions): number
   return tellRest(report)
 }
 
-function matchMany(expression: string | undefined, options: MatchOptions): number {
+async function matchMany(expression: string | undefined, options: MatchOptions): Promise<number> {
   const forbidden = [expression !== undefined && 'EXPR', options.write && '-w', options.numbers && '--numbers']
   const first = forbidden.find(Boolean)
   if (first)
     throw new InputError(`${first} cannot be used with --expressions, which prints one count a line; leave it out`)
   const expressions = readExpressions(options.expressions!)
-  const report = matchCapture({ ...requestOf(options), expressions })
+  const report = matchCapture(await requestOf(options, expressions))
   if (options.json) {
     const { file, linkType, packets, error } = report
     const results = report.results.map(({ refusal, numbers }, index) => ({
@@ -103,12 +106,17 @@ function matchMany(expression: string | undefined, options: MatchOptions): numbe
   return report.results.some(({ refusal }) => refusal !== null) ? WRONG_INPUT : status
 }
 
-function requestOf({ read, write, engine, expressions }: MatchOptions) {
+async function requestOf(
+  { read, write, engine, expressions: file, resolve }: MatchOptions,
+  expressions: readonly string[],
+): Promise<MatchRequest> {
   return {
+    expressions,
+    resolver: resolve ? await resolveNames(expressions) : undefined,
     file: read,
     output: write ?? null,
     engine,
-    refuse: expressions === undefined ? ('throw' as const) : ('report' as const),
+    refuse: file === undefined ? 'throw' : 'report',
   }
 }
 

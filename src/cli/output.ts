@@ -6,6 +6,9 @@ export const WRONG_INPUT = 2
 /** What every command says of its expression; words are joined by spaces, as tcpdump does. */
 export const EXPRESSION_HELP = 'pcap-filter expression, as tcpdump takes it; "" is every packet'
 
+/** What `--resolve` does, for every command that takes an expression. */
+export const RESOLVE_HELP = 'look host names of the expression up, once, before anything else'
+
 /** What the operator gave cannot be used: one sentence with what to do. Ends the command with status 2. */
 export class InputError extends Error {
   override name = 'InputError'

@@ -1,6 +1,7 @@
 import { RULE_COUNTERS } from '../codegen/index.js'
 import { type CompiledRules, compileRules, type Rule } from '../compile.js'
 import type { Program } from '../ebpf/index.js'
+import type { NameResolver } from '../filter/index.js'
 import {
   attachXdp,
   GENERIC_WARNING,
@@ -22,6 +23,8 @@ export interface DropRequest {
   readonly mode: XdpMode | null
   /** Addresses and prefixes whose packets are never dropped. */
   readonly keep: readonly string[]
+  /** What host names in the expression mean; without it they are refused. */
+  readonly resolver?: NameResolver | undefined
   /** Whether the SSH client of this process is kept as well. */
   readonly keepSsh: boolean
 }
@@ -86,13 +89,17 @@ const ENDED_SESSION =
  * that no `vlan` in the expression moves the headers they look at.
  */
 function compileDrop(
-  { expression }: DropRequest,
+  { expression, resolver }: DropRequest,
   kept: readonly KeepRule[],
 ): CompiledRules & { readonly program: Program } {
   const rules: Rule[] = kept.map(({ expression: match }) => ({ match, action: 'pass' }))
   checkKept(kept)
   try {
-    return compileRules([...rules, { match: expression, action: 'drop' }], { multiBuffer: true, name: 'sluice_drop' })
+    return compileRules([...rules, { match: expression, action: 'drop' }], {
+      multiBuffer: true,
+      name: 'sluice_drop',
+      ...(resolver && { resolver }),
+    })
   } catch (error) {
     throw asFilterError(error, expression) ?? error
   }

@@ -1,7 +1,7 @@
 import { emitMatcher } from '../codegen/index.js'
 import { compileRule } from '../compile.js'
 import { disassemble, encode, type Program } from '../ebpf/index.js'
-import type { Expression } from '../filter/index.js'
+import type { Expression, NameResolver } from '../filter/index.js'
 import { printGraph } from '../ir/index.js'
 import { encodeModule, printModule } from '../wasm/index.js'
 import { asFilterError } from './filter-error.js'
@@ -23,10 +23,13 @@ export interface RuleForms {
 }
 
 /** Compiles `drop EXPRESSION` for a link type, by its `tcpdump -y` name. Throws FilterError or LinkTypeError. */
-export function ruleForms(expression: string, linkType: string): RuleForms {
+export function ruleForms(expression: string, linkType: string, resolver?: NameResolver): RuleForms {
   checkLinkType(linkType, '--link-type')
   try {
-    const { filters, optimized, program } = compileRule({ match: expression, action: 'drop' }, { linkType })
+    const { filters, optimized, program } = compileRule(
+      { match: expression, action: 'drop' },
+      { linkType, ...(resolver && { resolver }) },
+    )
     const { module } = emitMatcher(optimized)
     return {
       ast: filters[0]!.expression,

@@ -14,3 +14,4 @@ export { type MatchReport, type MatchRequest, type MatchResult, matchCapture } f
 export type { MatchEngine } from './matcher.js'
 export { type PolicySurroundings, policySource } from './policy-source.js'
 export { withRemedy } from './remedy.js'
+export { resolveNames } from './resolve.js'

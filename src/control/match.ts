@@ -1,5 +1,5 @@
 import { type Capture, type CaptureWriter, createCapture, openCapture } from '../device/index.js'
-import { formatFilterError } from '../filter/index.js'
+import { formatFilterError, type NameResolver } from '../filter/index.js'
 import { asFilterError } from './filter-error.js'
 import { checkLinkType } from './link-type.js'
 import { createFrameSlot, type FrameSlot, type MatchEngine, type Matcher, openMatcher } from './matcher.js'
@@ -12,6 +12,8 @@ export interface MatchRequest {
   readonly engine: MatchEngine
   /** Where the packets that match the first expression are written, `-` for standard output; null: nowhere. */
   readonly output: string | null
+  /** What host names mean; without it they are refused. */
+  readonly resolver?: NameResolver | undefined
   /** Whether an expression that cannot be used is thrown, or reported in its place. */
   readonly refuse: 'throw' | 'report'
 }
@@ -76,9 +78,9 @@ export function matchCapture(request: MatchRequest): MatchReport {
 }
 
 function openCandidate(text: string, linkType: string, request: MatchRequest, slot: FrameSlot): Candidate {
-  const { engine, refuse } = request
+  const { engine, refuse, resolver } = request
   try {
-    return { matcher: openMatcher(text, linkType, engine, slot), numbers: [], refusal: null }
+    return { matcher: openMatcher(text, linkType, engine, slot, resolver), numbers: [], refusal: null }
   } catch (error) {
     const refusal = asFilterError(error, text)
     if (refusal === null) throw error

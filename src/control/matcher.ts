@@ -1,5 +1,6 @@
 import { DESCRIPTOR, emitMatcher, loadMatcher, VERDICT_BYTES } from '../codegen/index.js'
 import { compileFilter, compileRule } from '../compile.js'
+import type { NameResolver } from '../filter/index.js'
 import { type Graph, interpret } from '../ir/index.js'
 import { prepareTestRun } from '../kernel/index.js'
 import { loadProgram } from '../loader/index.js'
@@ -24,8 +25,14 @@ export interface Matcher {
  * Compiles and, for `ebpf`, loads. Matchers of one thread can share a `slot`.
  * Throws FilterError, UnsupportedError or LoadError.
  */
-export function openMatcher(text: string, linkType: string, engine: MatchEngine, slot = createFrameSlot()): Matcher {
-  const options = { linkType, live: false }
+export function openMatcher(
+  text: string,
+  linkType: string,
+  engine: MatchEngine,
+  slot = createFrameSlot(),
+  resolver?: NameResolver,
+): Matcher {
+  const options = { linkType, live: false, ...(resolver && { resolver }) }
   switch (engine) {
     case 'wasm':
       return openWasmMatcher(compileFilter(text, options).optimized, slot)
@@ -40,6 +47,7 @@ interface CaptureOptions {
   readonly linkType: string
   /** A capture file does not know which way its packets went. */
   readonly live: boolean
+  readonly resolver?: NameResolver
 }
 
 function openInterpreter(graph: Graph): Matcher {
