@@ -8,6 +8,7 @@ import {
   closeNetlink,
   createNamespace,
   createVeth,
+  deleteLink,
   findLink,
   type NetworkNamespace,
   openRoute,
@@ -134,15 +135,12 @@ test('--for ends the rule, and generic mode says what it costs', { skip }, async
 })
 
 test('the SSH client and --keep are never dropped, also by a rule that matches everything', { skip }, async () => {
+  const session = { SSH_CONNECTION: `${SENDER} 50000 ${RECEIVER} 22` }
   const cases: [string[], Record<string, string>, RegExp | null][] = [
-    [
-      [''],
-      { SSH_CONNECTION: `${SENDER} 50000 ${RECEIVER} 22` },
-      /never dropped: .*198\.51\.100\.1 \(your SSH client\)/,
-    ],
-    [['vlan', 'or', 'udp'], { SSH_CONNECTION: `${SENDER} 50000 ${RECEIVER} 22` }, /your SSH client/],
+    [[''], session, /never dropped: .*198\.51\.100\.1 \(the SSH client that this session began with\)/],
+    [['vlan', 'or', 'udp'], session, /warning: the SSH connection .* is not there any more, .*--keep/],
     [[RULE, '--keep', '192.0.2.0/24', '--keep', '198.51.100.0/24'], {}, /never dropped: .*198\.51\.100\.0\/24/],
-    [[RULE, '--no-keep-ssh'], { SSH_CONNECTION: `${SENDER} 50000 ${RECEIVER} 22` }, null],
+    [[RULE, '--no-keep-ssh'], session, null],
   ]
   for (const [args, environment, said] of cases) {
     const drop = await startDrop(args, environment)
@@ -160,13 +158,40 @@ test('the SSH client and --keep are never dropped, also by a rule that matches e
   }
 })
 
-test('a device that has a program already, a wrong prefix: one sentence', { skip }, async () => {
-  const drop = await startDrop([RULE])
-  const second = runCli(['drop', 'udp', '--on', 'far'], inside(receiver))
-  drop.child.kill('SIGINT')
-  await drop.end
-  assert.deepEqual([second.status, second.stdout], [1, ''])
-  assert.match(second.stderr, /^sluice: far already has an XDP program: .*\n$/)
+test('the SSH client is known by its connection, where that stands', { skip }, async () => {
+  const [command, ...rest] = inside(receiver)
+  const serve = `require('net').createServer().listen(22, '${RECEIVER}', () => console.log('listening'))`
+  const server = spawn(command!, [...rest, process.execPath, '-e', serve], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(server.stdout, 'data')
+  const dial = `const socket = require('net').connect(22, '${RECEIVER}', () => console.log(socket.localPort))`
+  const [near, ...with_] = inside(sender)
+  const client = spawn(near!, [...with_, process.execPath, '-e', dial], { stdio: ['ignore', 'pipe', 'inherit'] })
+  try {
+    const port = Number((await once(client.stdout, 'data'))[0])
+    const drop = await startDrop([''], { SSH_CONNECTION: `${SENDER} ${port} ${RECEIVER} 22` })
+    drop.child.kill('SIGINT')
+    await drop.end
+    assert.match(drop.stderr(), /198\.51\.100\.1 \(your SSH client\)/)
+    assert.doesNotMatch(drop.stderr(), /warning/)
+  } finally {
+    client.kill('SIGKILL')
+    server.kill('SIGKILL')
+  }
+})
+
+test('a device that has a program already, in either mode; a wrong prefix: one sentence', { skip }, async () => {
+  for (const [first, second] of [
+    [[], []],
+    [[], ['--generic']],
+    [['--generic'], []],
+  ]) {
+    const drop = await startDrop([RULE, ...first!])
+    const refused = runCli(['drop', 'udp', '--on', 'far', ...second!], inside(receiver))
+    drop.child.kill('SIGINT')
+    await drop.end
+    assert.deepEqual([refused.status, refused.stdout], [1, ''])
+    assert.match(refused.stderr, /^sluice: far already has an XDP program: .*bpftool link detach id N"\n$/)
+  }
 
   const wrong = runCli(['drop', 'udp', '--on', 'far', '--keep', '10.0.0.1/8'], inside(receiver))
   assert.deepEqual([wrong.status, wrong.stdout], [2, ''])
@@ -180,6 +205,23 @@ test('nothing stays attached, also after SIGKILL', { skip }, async () => {
   drop.child.kill('SIGKILL')
   await drop.end
   assert.equal(attached(), 'none')
+})
+
+test('a rule goes on when nobody reads its standard error any more', { skip }, async () => {
+  const drop = await startDrop([RULE, '--for', '3s'])
+  drop.child.stderr!.destroy()
+  const { status, summary } = await drop.end
+  assert.deepEqual([status, summary!.endedBy], [0, 'time'])
+})
+
+test('a device that goes away ends the rule, with one sentence and status 1', { skip }, async () => {
+  const drop = await startDrop([RULE])
+  const route = openRoute(receiver)
+  deleteLink(route, 'far')
+  closeNetlink(route)
+  const { status, summary } = await drop.end
+  assert.deepEqual([status, summary!.endedBy], [1, 'detached'])
+  assert.match(drop.stderr(), /\nsluice: the rule is not at far any more: .*\n$/)
 })
 
 function findFar() {
