@@ -4,13 +4,12 @@ import { describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { compileRule } from '../src/compile.js'
 import { openCapture } from '../src/device/index.js'
-import { prepare } from '../src/ebpf/index.js'
+import { prepare, XDP } from '../src/ebpf/index.js'
 import { interpret, UnsupportedError } from '../src/ir/index.js'
 import { CORPUS, skipUnless } from './support/require.js'
 
 /** The small captures are the strange ones: cut, malformed, or of rare protocols. */
 const MOST_PACKETS = 12
-const XDP_DROP = 1
 /** Here libpcap's optimized code and its plain code differ; the plain one says what this compiler says. */
 const DISPUTED = new Set(['pcap/tcpdump/ipv6_invalid_length.pcap d177'])
 
@@ -67,7 +66,7 @@ function enginesOf(match: string): Engine[] {
         matches({ bytes, wireLength }) {
           const outcome = machine.run(bytes, { metadata: new Uint8Array(Uint32Array.of(wireLength).buffer) })
           assert.equal(outcome.kind, 'return', outcome.kind === 'fault' ? outcome.reason : '')
-          return outcome.kind === 'return' && outcome.value === XDP_DROP
+          return outcome.kind === 'return' && outcome.value === XDP.drop
         },
       },
     ]

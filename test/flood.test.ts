@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compileRule } from '../src/compile.js'
-import { prepare } from '../src/ebpf/index.js'
+import { prepare, XDP } from '../src/ebpf/index.js'
 import { mapId, readStatistics, withNamespace } from '../src/kernel/index.js'
 import { type FloodGenerator, openFloodGenerator } from '../src/lab/flood.js'
 import { type FloodSpec, floodTemplate, sealFloodFrame } from '../src/lab/flood-frame.js'
@@ -13,7 +13,6 @@ import { createNetwork, type LabNetwork } from '../src/lab/network.js'
 import { loadProgram } from '../src/loader/index.js'
 import { skipUnless } from './support/require.js'
 
-const XDP_TX = 3
 const FLOOD_PROCESS = new URL('../src/lab/flood-process.js', import.meta.url)
 
 const SPEC: FloodSpec = {
@@ -39,7 +38,7 @@ describe('the generator’s program, interpreted', () => {
       const sizes = new Set<number>()
       for (let n = 0; n < 200; n++) {
         const outcome = machine.run(floodTemplate(spec))
-        assert.equal(outcome.kind === 'return' && outcome.value, XDP_TX)
+        assert.equal(outcome.kind === 'return' && outcome.value, XDP.tx)
         const frame = machine.frame().slice()
         sizes.add(frame.length)
         assert.deepEqual(frame, twin(spec, frame))

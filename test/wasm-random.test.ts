@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { emitMatcher, loadMatcher, NO_RULE } from '../src/codegen/index.js'
 import { compileRules } from '../src/compile.js'
-import { prepare } from '../src/ebpf/index.js'
+import { prepare, XDP } from '../src/ebpf/index.js'
 import { FilterError } from '../src/filter/index.js'
 import { type Graph, interpret, UnsupportedError } from '../src/ir/index.js'
 import { layBundle } from './support/bundle.js'
@@ -12,7 +12,6 @@ import { type RandomPacket, randomPacket } from './support/random-packet.js'
 
 const PACKETS = 250
 const LISTS = 500
-const XDP_DROP = 1
 
 describe('random lists of rules on random packets', () => {
   it('get one verdict by the interpreter, by WebAssembly and, for one rule, by eBPF', (context) => {
@@ -68,7 +67,7 @@ function compileOrNull(texts: readonly string[]): ReturnType<typeof compileRules
 function runsToDrop(machine: ReturnType<typeof prepare>, { bytes, wireLength }: RandomPacket): boolean {
   const outcome = machine.run(bytes, { metadata: new Uint8Array(new Uint32Array([wireLength]).buffer) })
   assert.equal(outcome.kind, 'return', outcome.kind === 'fault' ? outcome.reason : '')
-  return outcome.kind === 'return' && outcome.value === XDP_DROP
+  return outcome.kind === 'return' && outcome.value === XDP.drop
 }
 
 function describePair(texts: readonly string[], { bytes, wireLength }: RandomPacket): string {

@@ -1,4 +1,4 @@
-import { exit, mov32, type Program, R0 } from '../ebpf/index.js'
+import { exit, mov32, type Program, R0, XDP } from '../ebpf/index.js'
 import {
   closeNamespace,
   closeNetlink,
@@ -18,7 +18,6 @@ import { attachXdp, LoadError, type LoadedProgram, loadProgram } from '../loader
 import { type Check, missing, ok } from './check.js'
 import { remedyFor } from './remedy.js'
 
-const XDP_DROP = 1
 const FRAME_BYTES = 64
 
 /** The smallest program that can be tried: it drops everything. */
@@ -26,7 +25,7 @@ const TRIAL: Program = {
   name: 'trial',
   type: 'xdp',
   license: 'Dual BSD/GPL',
-  instructions: [mov32(R0, XDP_DROP), exit()],
+  instructions: [mov32(R0, XDP.drop), exit()],
   relocations: [],
   maps: [],
   multiBuffer: true,

@@ -1,5 +1,5 @@
 import { compileRule } from '../compile.js'
-import { slotsOf } from '../ebpf/index.js'
+import { slotsOf, XDP } from '../ebpf/index.js'
 import { describeExpression } from '../filter/index.js'
 import { type Graph, loadsOf, printValue, type Value, valuesOf } from '../ir/index.js'
 import { testRun } from '../kernel/index.js'
@@ -45,7 +45,6 @@ export interface KernelFigures {
 }
 
 const REPEAT = 1_000_000
-const XDP_DROP = 1
 
 /** Explains `drop EXPRESSION`. Throws FilterError or LinkTypeError; without rights the kernel's part says so. */
 export function explainRule(expression: string, linkType: string): Explanation {
@@ -105,7 +104,7 @@ function askKernel(load: () => LoadedProgram): Explanation['kernel'] {
       machineCodeBytes: loaded.info.jitedBytes,
       nanoseconds: Object.entries(SAMPLE_FRAMES).map(([packet, data]) => {
         const { retval, durationNs } = testRun({ fd: loaded.fd, data, repeat: REPEAT })
-        return { packet, verdict: retval === XDP_DROP ? 'drop' : 'pass', ns: durationNs }
+        return { packet, verdict: retval === XDP.drop ? 'drop' : 'pass', ns: durationNs }
       }),
     }
   } finally {

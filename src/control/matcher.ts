@@ -1,5 +1,6 @@
 import { DESCRIPTOR, emitMatcher, loadMatcher, VERDICT_BYTES } from '../codegen/index.js'
 import { compileFilter, compileRule } from '../compile.js'
+import { XDP } from '../ebpf/index.js'
 import type { NameResolver } from '../filter/index.js'
 import { type Graph, interpret } from '../ir/index.js'
 import { prepareTestRun } from '../kernel/index.js'
@@ -110,8 +111,6 @@ function openWasmMatcher(graph: Graph, slot: FrameSlot): Matcher {
   }
 }
 
-const XDP_DROP = 1
-
 /** BPF_PROG_TEST_RUN takes no frame shorter than an Ethernet header. */
 const SHORTEST_BYTES = 14
 /** A 4 KiB page less headroom (256) and `struct skb_shared_info` (320): what a program sees of a longer frame. */
@@ -142,7 +141,7 @@ function openKernelMatcher(text: string, options: CaptureOptions): Matcher {
       dataView.setUint32(0, wireLength, true)
       data.set(bytes, METADATA_BYTES)
       contextView.setUint32(CONTEXT.dataEnd, lengthBytes, true)
-      return run(lengthBytes) === XDP_DROP
+      return run(lengthBytes) === XDP.drop
     },
     interpreted: () => interpreted,
     close: loaded.close,

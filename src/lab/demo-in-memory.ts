@@ -1,6 +1,6 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import { compileRule } from '../compile.js'
-import { prepare } from '../ebpf/index.js'
+import { prepare, XDP } from '../ebpf/index.js'
 import { parseAddress, parseMac } from '../kernel/index.js'
 import {
   ETHERNET,
@@ -32,7 +32,6 @@ import { describeMachine } from './machine.js'
 
 /** As many as a veth's receive ring has. */
 const RING_SLOTS = 256
-const XDP_DROP = 1
 /** In each turn this many flood packets arrive in bursts, and the stack behind the ring takes so many. */
 const TURN = { bursts: 40, burstPackets: 16, stackPackets: 120 } as const
 const TURNS_PER_REQUEST = 10
@@ -120,7 +119,7 @@ function openLink(isDefended: boolean): Link {
   return {
     dropsFrame(frame) {
       const outcome = machine.run(frame)
-      return outcome.kind === 'return' && outcome.value === XDP_DROP
+      return outcome.kind === 'return' && outcome.value === XDP.drop
     },
     ring: [],
     ...counts,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   closeDescriptor,
+  ERRNO,
   errnoName,
   lookupElement,
   openMap,
@@ -38,7 +39,6 @@ const BATCH_FRAMES = 32
 const SLACK_PACKETS = 48
 /** Below this rate frames are sent one call each, with the thread asleep between. */
 const SLEEPING_RATE = 20_000
-const EINTR = 4
 const MESSAGE_MS = 20
 
 const child = startLabChild()
@@ -86,13 +86,13 @@ async function send(start: FloodStart, program: LoadedProgram, consumed: number)
   while (!stopping && elapsedMs() < start.seconds * 1000) {
     const errno =
       start.packetsPerSecond < SLEEPING_RATE ? await sendSparsely(run, start.packetsPerSecond) : tryTestRun(run)
-    if (errno !== 0 && errno !== EINTR) {
+    if (errno !== 0 && errno !== ERRNO.EINTR) {
       throw new Error(
         `the kernel refused to send live frames (${errnoName(errno)}): the flood needs Linux 5.18 or newer`,
       )
     }
     // After a signal the order to stop is on its way, but not yet a message.
-    await sleep(errno === EINTR ? MESSAGE_MS : 0)
+    await sleep(errno === ERRNO.EINTR ? MESSAGE_MS : 0)
   }
   return { kind: 'report', elapsedMs: elapsedMs(), ...readState(state.fd) }
 }

@@ -30,6 +30,7 @@ import {
   type Register,
   store,
   toBigEndian,
+  XDP,
 } from '../ebpf/index.js'
 import { parseAddress } from '../kernel/index.js'
 import { addWords, ETHERNET, IP_PROTOCOL, IPV4 } from '../wire/index.js'
@@ -74,9 +75,6 @@ export const CONSUMER_MAP = 'flood_consumer'
 /** log2 of the parts of a nanosecond that times count. */
 export const TIME_SHIFT = 8
 
-const XDP_ABORTED = 0
-const XDP_DROP = 1
-const XDP_TX = 3
 /** Turns of the waiting loop, about 30 ns each: longer gaps are waited out in user space. */
 const WAIT_TURNS = 1024
 const CONTEXT = { data: 0, dataEnd: 4 } as const
@@ -109,7 +107,7 @@ export function floodProgram(spec: FloodSpec, consumer?: FloodConsumer): Program
     ...(consumer === undefined ? [] : holdBackWhileFull(consumer)),
     ...countAndSend(),
     label('too short'),
-    mov64(R0, XDP_ABORTED),
+    mov64(R0, XDP.aborted),
     exit(),
   ]
   return {
@@ -312,7 +310,7 @@ function holdBackWhileFull({ cpu }: FloodConsumer): Item[] {
     store('u64', R9, FLOOD_STATE.holding, R4),
     alu64('add', R1, 1),
     store('u64', R9, FLOOD_STATE.heldBack, R1),
-    mov64(R0, XDP_DROP),
+    mov64(R0, XDP.drop),
     exit(),
     label('forget'),
     alu64('add', R3, R5),
@@ -332,7 +330,7 @@ function countAndSend(): Item[] {
     ...add(FLOOD_STATE.sent, 1),
     load('u64', R1, R10, STACK.size),
     ...add(FLOOD_STATE.bytes, R1),
-    mov64(R0, XDP_TX),
+    mov64(R0, XDP.tx),
     exit(),
   ]
 }

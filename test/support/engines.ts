@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { compileRule } from '../../src/compile.js'
 import { type MatchEngine, openMatcher } from '../../src/control/matcher.js'
-import { prepare } from '../../src/ebpf/index.js'
+import { prepare, XDP } from '../../src/ebpf/index.js'
 import { interpret } from '../../src/ir/index.js'
 
 /** A packet as captured. */
@@ -22,8 +22,6 @@ interface Reading {
   readonly netmask?: number
 }
 
-const XDP_DROP = 1
-
 /** Every engine that must give one answer, by name; a new one is added here. */
 const ENGINES: Readonly<Record<string, (text: string, reading: Reading) => Engine>> = {
   kernel: (text, { linkType }) => matcherAsEngine(text, linkType, 'ebpf'),
@@ -39,7 +37,7 @@ const ENGINES: Readonly<Record<string, (text: string, reading: Reading) => Engin
         view.setUint32(0, wireLength, true)
         const outcome = machine.run(bytes, { metadata })
         assert.equal(outcome.kind, 'return', `${text}: the interpreter found a fault`)
-        return outcome.kind === 'return' && outcome.value === XDP_DROP
+        return outcome.kind === 'return' && outcome.value === XDP.drop
       },
       close() {},
     }
