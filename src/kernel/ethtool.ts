@@ -1,4 +1,5 @@
 import { type NetworkNamespace, withNamespace } from './namespace.js'
+import { viewOn } from './netlink.js'
 import { addressOf, closeDescriptor, KernelError, syscall } from './syscall.js'
 
 /**
@@ -156,8 +157,4 @@ function readText(bytes: Uint8Array, at: number, lengthBytes: number): string {
   const text = new TextDecoder().decode(bytes.subarray(at, at + lengthBytes))
   const end = text.indexOf('\0')
   return end < 0 ? text : text.slice(0, end)
-}
-
-function viewOn(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

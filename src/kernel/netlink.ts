@@ -179,7 +179,8 @@ function align(length: number): number {
   return (length + 3) & ~3
 }
 
-function viewOn(bytes: Uint8Array): DataView {
+/** The bytes as numbers. */
+export function viewOn(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 

@@ -13,6 +13,7 @@ import {
   readString,
   readU32,
   transact,
+  viewOn,
 } from './netlink.js'
 
 /** Links, addresses, routes and neighbours over rtnetlink(7): linux/rtnetlink.h, if_link.h, veth.h. */
@@ -196,7 +197,7 @@ export function addNeighbour(route: NetlinkSocket, index: number, address: strin
 }
 
 function readLink(body: Uint8Array): Link {
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength)
+  const view = viewOn(body)
   const attributes = readAttributes(body, IFINFOMSG_BYTES)
   const nested = (type: number) => readAttributes(attributes.get(type) ?? new Uint8Array())
   const flags = view.getUint32(8, true)

@@ -8,6 +8,7 @@ import {
   openNetlink,
   readAttributes,
   transact,
+  viewOn,
 } from './netlink.js'
 
 /**
@@ -75,6 +76,6 @@ function genericHeader(command: number): Uint8Array {
 function wordOf(message: Uint8Array | undefined, attribute: number, bytes: 2 | 8): number {
   const value = readAttributes(message ?? new Uint8Array(), 4).get(attribute)
   if (value === undefined || value.length < bytes) return 0
-  const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
+  const view = viewOn(value)
   return bytes === 2 ? view.getUint16(0, true) : view.getUint32(0, true)
 }
