@@ -46,6 +46,7 @@ interface ValueFacts {
 }
 
 export const MAX_U32 = 0xffff_ffff
+const MAX_I32 = 0x7fff_ffff
 
 export function constant(value: number): Constant {
   const unsigned = value >>> 0
@@ -66,11 +67,20 @@ export interface Place {
 
 /** Reads `size` bytes, `delta` bytes behind `place`. */
 export function load(place: Place, delta: number, size: 1 | 2 | 4): Load {
-  const { base } = place
   // A constant offset wraps, as libpcap's optimiser does: `ip[-1]` is the byte before the header.
-  const offset = (place.offset + delta) >>> 0
+  const wrapped = (place.offset + delta) >>> 0
+  // Behind a variable base the sum wraps too (bpf_filter in libpcap): `tcp[-20]` is in the IPv4 header.
+  const isBefore = place.base !== null && wrapped > MAX_I32
+  const base = isBefore ? wrappingSum(place.base!, wrapped) : place.base
+  const offset = isBefore ? 0 : wrapped
   const at = base === null ? `${offset}` : `${base.key}+${offset}`
   return { kind: 'load', base, offset, size, key: `[${at}:${size}]`, max: 2 ** (8 * size) - 1, canFail: true }
+}
+
+function wrappingSum(left: Value, summand: number): Binary {
+  const right = constant(summand)
+  const key = `(${left.key} + ${right.key})`
+  return { kind: 'binary', operator: '+', left, right, key, max: MAX_U32, canFail: left.canFail }
 }
 
 /** `operator` on two numbers, or null for a division by zero. */
