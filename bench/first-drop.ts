@@ -17,7 +17,7 @@ import { spreadOf } from './statistics.js'
 const ROUNDS = 9
 const PACKETS_PER_SECOND = 100_000
 const RULE = 'tcp[tcpflags] == tcp-syn and ip[2:2] == 40'
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const CLI = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
 const FLOOD = new URL('../src/lab/flood-process.js', import.meta.url)
 
 const network = createNetwork()

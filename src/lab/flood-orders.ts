@@ -29,7 +29,7 @@ export interface FloodReport {
   readonly late: number
   /**
    * Packets that were left out because the victim's core stood still: sent,
-   * they would have found its ring full. At most one in 64; nothing is held
+   * they would have found its ring full. At most one in 16; nothing is held
    * back without a consumer.
    */
   readonly heldBack: number

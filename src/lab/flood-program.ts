@@ -82,8 +82,8 @@ const STACK = { source: -8, port: -16, sequence: -24, size: -32, key: -36 } as c
 
 /** Frames on their way that a ring of 256 slots can still hold: less two bursts, and some of the service's. */
 const MOST_IN_FLIGHT = 192
-/** One in 2^6 packets may be held back. */
-const HOLD_SHIFT = 6
+/** One in 2^4 packets may be held back. */
+const HOLD_SHIFT = 4
 /** So many held back in a row mean that packets were lost on the way, not that the victim stands still. */
 const MOST_HELD_IN_ROW = 4096
 
