@@ -13,7 +13,7 @@ const TSC = 'node_modules/typescript/bin/tsc'
 
 /** What each build is made from, and where it goes; the stamp there holds the hash of the former. */
 const BUILDS = {
-  dist: { project: 'tsconfig.json', sources: ['src', 'scripts/bundle.mjs'], then: 'scripts/bundle.mjs' },
+  dist: { project: 'tsconfig.json', sources: ['src', 'scripts/bundle.mjs'], bundler: 'scripts/bundle.mjs' },
   build: { project: 'tsconfig.test.json', sources: ['src', 'test', 'bench', 'examples'] },
 }
 const SHARED_SOURCES = ['tsconfig.json', 'tsconfig.test.json', 'package.json', 'package-lock.json']
@@ -56,14 +56,14 @@ function isInstalled() {
 }
 
 function build(folder) {
-  const { project, sources, then } = BUILDS[folder]
+  const { project, sources, bundler } = BUILDS[folder]
   const stamp = join(ROOT, folder, '.stamp')
   const hash = hashOf([...SHARED_SOURCES, ...sources])
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return
   // What was compiled from a file that is gone must not be found by a test run or an import.
   rmSync(join(ROOT, folder), { recursive: true, force: true })
   run(`building ${folder}/`, process.execPath, [TSC, '-p', project])
-  if (then !== undefined) run(`bundling ${folder}/bin/`, process.execPath, [then])
+  if (bundler !== undefined) run(`bundling ${folder}/bin/`, process.execPath, [bundler])
   writeFileSync(stamp, hash)
 }
 
