@@ -16,6 +16,7 @@ import {
   pass,
   policy,
   type Rule,
+  readSet,
   sample,
   steer,
 } from '../src/policy/index.js'
@@ -48,6 +49,14 @@ function loadSource(source: PolicySource): LoadedPolicy {
 function udp(host = 1): Uint8Array {
   const frame = new Uint8Array(60)
   frame.set([8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, host, 192, 0, 2, 9, 3, 232, 0, 53], 12)
+  return frame
+}
+
+/** UDP from 2001:db8::1, 62 bytes. */
+function udp6(): Uint8Array {
+  const frame = new Uint8Array(62)
+  frame.set([0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 17, 64, 0x20, 1, 0x0d, 0xb8], 12)
+  frame[37] = 1
   return frame
 }
 
@@ -251,6 +260,60 @@ describe('a policy that is replaced', { skip: skipUnless('root') }, () => {
     )
     assert.equal(run(loaded, udp()), DROP)
     assert.equal(loaded.counts()[0]!.packets, 2)
+  })
+})
+
+describe('a set of a policy in force', { skip: skipUnless('root') }, () => {
+  const lines = (text: string) => readSet(Buffer.from(text), 'test')
+  /** Every other address, so that none can be merged with the next. */
+  const many = (count: number) =>
+    lines(Array.from({ length: count }, (_, index) => `172.16.${index >> 7}.${(index & 127) * 2}`).join('\n'))
+  const value = policy(
+    { sets: { good: [], bad: [], unused: [] } },
+    limit('src net @good', { name: 'good', per: 'source', rate: '1 pps', burst: 3 }),
+    drop('src net @bad', { name: 'bad', for: '10m' }),
+  )
+  const loadWith = (good: string, bad: string) => {
+    const sets = new Map([
+      ['good', lines(good)],
+      ['bad', lines(bad)],
+    ])
+    return loadSource(policySource(value, { sets, interfaceIndex: () => 1 }))
+  }
+
+  it('is replaced for both families; rules keep counts, ends and buckets', () => {
+    const loaded = loadWith('10.0.0.1', '10.0.0.2')
+    const program = loaded.program.info.id
+    assert.deepEqual([run(loaded, udp(1)), run(loaded, udp(2)), run(loaded, udp6())], [PASS, DROP, PASS])
+    loaded.replaceSet('bad', lines('10.0.0.0/24\n2001:db8::/32'))
+    assert.deepEqual([run(loaded, udp(1)), run(loaded, udp(3)), run(loaded, udp6())], [PASS, DROP, DROP])
+    assert.deepEqual([run(loaded, udp(1)), run(loaded, udp(1))], [PASS, DROP], 'the bucket of three is empty')
+    loaded.replaceSet('bad', lines(''))
+    assert.deepEqual([run(loaded, udp(3)), run(loaded, udp6())], [PASS, PASS])
+    assert.deepEqual(
+      loaded.counts().map(({ packets }) => packets),
+      [4, 3],
+    )
+    assert.equal(loaded.program.info.id, program)
+  })
+
+  it('grows by a swap that keeps what other sets were changed to', () => {
+    const loaded = loadWith('', '10.0.0.2')
+    loaded.setEnd('bad', null)
+    loaded.replaceSet('good', lines('10.0.0.1'))
+    run(loaded, udp(1), 5)
+    const program = loaded.program.info.id
+    loaded.replaceSet('bad', many(20_000))
+    assert.notEqual(loaded.program.info.id, program)
+    assert.deepEqual([run(loaded, udp(1)), run(loaded, udp(2))], [DROP, PASS], 'good, with its bucket; no longer bad')
+    assert.equal(loaded.counts()[0]!.packets, 6)
+  })
+
+  it('is named where the policy has none of that name, and may be one that no rule asks', () => {
+    const loaded = loadWith('', '')
+    assert.throws(() => loaded.replaceSet('ugly', lines('10.0.0.1')), /no set "ugly"/)
+    loaded.replaceSet('unused', lines('10.0.0.1'))
+    assert.equal(run(loaded, udp(1)), PASS)
   })
 })
 

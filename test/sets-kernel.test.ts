@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type PrefixList, type SetContents, setImage, setMapName } from '../src/codegen/index.js'
+import { setImage, setMapName } from '../src/codegen/index.js'
 import { compileRule } from '../src/compile.js'
 import { prepare } from '../src/ebpf/index.js'
 import { prepareTestRun } from '../src/kernel/index.js'
 import { loadProgram, replaceContents } from '../src/loader/index.js'
+import type { PrefixList, SetContents } from '../src/policy/index.js'
 import { type Random, seededRandom } from './support/random.js'
 import { skipUnless } from './support/require.js'
 

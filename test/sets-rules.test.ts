@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { SetContents } from '../src/codegen/index.js'
 import { compileRules } from '../src/compile.js'
 import { loadProgram } from '../src/loader/index.js'
+import type { SetContents } from '../src/policy/index.js'
 import { skipUnless } from './support/require.js'
 
 /** Sets with members of both families, so that every rule looks up both. */

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
-import { type PrefixList, RULE_COUNTERS, type SetContents, setImage, setMapName } from '../src/codegen/index.js'
+import { describe, it, type TestContext } from 'node:test'
+import { RULE_COUNTERS, setImage, setMapName } from '../src/codegen/index.js'
 import { compileRule } from '../src/compile.js'
+import { policySource } from '../src/control/policy-source.js'
 import { readStatistics, withNamespace } from '../src/kernel/index.js'
 import { openFloodGenerator } from '../src/lab/flood.js'
 import { createNetwork, type LabNetwork } from '../src/lab/network.js'
-import { attachXdp, loadProgram, replaceContents, ruleCountReader } from '../src/loader/index.js'
+import { attachXdp, loadPolicy, loadProgram, replaceContents, ruleCountReader } from '../src/loader/index.js'
+import { count, drop, type PrefixList, policy, type SetContents } from '../src/policy/index.js'
 import { eventually } from './support/eventually.js'
 import { type Random, seededRandom } from './support/random.js'
 import { skipUnless } from './support/require.js'
@@ -31,49 +33,92 @@ function reached({ router }: LabNetwork): number {
   return readStatistics(router.towardsVictim.name, router.namespace).get('tx_queue_0_xdp_xmit') ?? 0
 }
 
+/** What drops a flood by a set, and how that set is changed. */
+interface Defence {
+  attach(network: LabNetwork): { close(): void }
+  dropped(): number
+  /** Makes change `number`, from 1 on. */
+  change(number: number): void
+  close(): void
+}
+
+/** Makes the changes while a flood arrives; then all of it must have been dropped. */
+async function changeUnderFlood(context: TestContext, defence: Defence): Promise<void> {
+  const network = createNetwork()
+  try {
+    const generator = await openFloodGenerator(network.spawn(network.router, FLOOD_PROCESS))
+    const { device } = network.victim
+    const link = defence.attach(network)
+    const before = reached(network)
+    generator.start({
+      spec: {
+        kind: 'udp',
+        sourceMac: network.router.towardsVictim.mac,
+        destinationMac: device.mac,
+        destination: device.ipv4,
+        port: 9,
+        sources: { address: '198.18.0.0', length: 15 },
+        bytes: { least: 60, most: 60 },
+      },
+      interfaceIndex: network.router.towardsVictim.index,
+      packetsPerSecond: PACKETS_PER_SECOND,
+      seconds: MOST_SECONDS,
+    })
+    await eventually('the flood arrives', () => defence.dropped() > 0)
+    const start = defence.dropped()
+    for (let change = 1; change <= CHANGES; change++) defence.change(change)
+    const during = defence.dropped() - start
+    await generator.stop()
+    await eventually('every packet is dropped', () => defence.dropped() === reached(network) - before)
+    assert.ok(during > CHANGES, `only ${during} packets came while the set was changed`)
+    context.diagnostic(`${during} packets in ${CHANGES} changes`)
+    link.close()
+    defence.close()
+  } finally {
+    network.close()
+  }
+}
+
 describe('a set that is changed under a flood', { skip: skipUnless('root') }, () => {
   it(`has what all of its ${CHANGES} contents have, at every moment`, async (context) => {
     const random = seededRandom(context, 'sets-swap')
     const versions = [30_000, 0, 5000, 20].map((others) => floodersAnd(random, others))
-    const network = createNetwork()
-    try {
-      const generator = await openFloodGenerator(network.spawn(network.router, FLOOD_PROCESS))
-      const rule = { match: `ip src net @${SET}`, action: 'drop' } as const
-      const setContents = new Map([[SET, versions[0]!]])
-      const loaded = loadProgram(compileRule(rule, { sets: new Set([SET]), setContents }).program)
-      const dropped = () => ruleCountReader(loaded.maps.get(RULE_COUNTERS)!)()[0]!.packets
-      const { device, namespace } = network.victim
-      const link = withNamespace(namespace, () => attachXdp(loaded, device, 'native'))
-      const before = reached(network)
-      generator.start({
-        spec: {
-          kind: 'udp',
-          sourceMac: network.router.towardsVictim.mac,
-          destinationMac: device.mac,
-          destination: device.ipv4,
-          port: 9,
-          sources: { address: '198.18.0.0', length: 15 },
-          bytes: { least: 60, most: 60 },
-        },
-        interfaceIndex: network.router.towardsVictim.index,
-        packetsPerSecond: PACKETS_PER_SECOND,
-        seconds: MOST_SECONDS,
-      })
-      await eventually('the flood arrives', () => dropped() > 0)
-      const images = versions.map((contents) => setImage(contents, 4))
-      const start = dropped()
-      for (let change = 1; change <= CHANGES; change++) {
-        replaceContents(loaded.maps.get(setMapName(SET, 4))!, images[change % images.length]!)
-      }
-      const during = dropped() - start
-      await generator.stop()
-      await eventually('every packet is dropped', () => dropped() === reached(network) - before)
-      assert.ok(during > CHANGES, `only ${during} packets came while the set was changed`)
-      context.diagnostic(`${during} packets in ${CHANGES} changes`)
-      link.close()
-      loaded.close()
-    } finally {
-      network.close()
-    }
+    const images = versions.map((contents) => setImage(contents, 4))
+    const rule = { match: `ip src net @${SET}`, action: 'drop' } as const
+    const setContents = new Map([[SET, versions[0]!]])
+    const loaded = loadProgram(compileRule(rule, { sets: new Set([SET]), setContents }).program)
+    await changeUnderFlood(context, {
+      attach: ({ victim }) => withNamespace(victim.namespace, () => attachXdp(loaded, victim.device, 'native')),
+      dropped: () => ruleCountReader(loaded.maps.get(RULE_COUNTERS)!)()[0]!.packets,
+      change: (number) => replaceContents(loaded.maps.get(setMapName(SET, 4))!, images[number % images.length]!),
+      close: () => loaded.close(),
+    })
+  })
+
+  it('is changed in a policy in force: in its place, or with the program where it grows', async (context) => {
+    const random = seededRandom(context, 'sets-swap')
+    const versions = [20, 0, 5000, 30_000].map((others) => floodersAnd(random, others))
+    const value = policy(
+      { sets: { [SET]: ['198.18.0.0/15'], unused: [] } },
+      count('udp', { name: 'seen' }),
+      drop(`src net @${SET}`, { name: 'dropped' }),
+    )
+    const sets = new Map([[SET, versions[0]!]])
+    const loaded = loadPolicy(policySource(value, { sets, interfaceIndex: () => 1 }))
+    const programs = new Set([loaded.program.info.id])
+    await changeUnderFlood(context, {
+      attach: ({ victim }) => withNamespace(victim.namespace, () => loaded.attach(victim.device, 'native')),
+      dropped: () => loaded.counts()[1]!.packets,
+      change(number) {
+        loaded.replaceSet(SET, versions[number % versions.length]!)
+        programs.add(loaded.program.info.id)
+      },
+      close() {
+        const [seen, dropped] = loaded.counts()
+        assert.deepEqual(seen, dropped, 'no rule lost a count')
+        loaded.close()
+      },
+    })
+    assert.equal(programs.size, 2, 'the first of 30,000 needed larger maps, and nothing else did')
   })
 })

@@ -5,6 +5,9 @@ import {
   type PolicyLayout,
   type RuleAction,
   type RuleCode,
+  type SetsByName,
+  setImage,
+  setMapName,
 } from '../codegen/index.js'
 import { parseFilter } from '../filter/index.js'
 import { type Condition, lower, optimizeRules } from '../ir/index.js'
@@ -35,6 +38,16 @@ export function policySource(policy: Policy, surroundings: PolicySurroundings): 
     condition: conditionOf(rule.match, sets),
     action: actionOf(rule.action, surroundings),
   }))
+  return sourceOf(policy, prepared, surroundings.sets)
+}
+
+interface PreparedRule {
+  readonly rule: Rule
+  readonly condition: Condition
+  readonly action: RuleAction
+}
+
+function sourceOf(policy: Policy, prepared: readonly PreparedRule[], setContents: SetsByName): PolicySource {
   return {
     rules: policy.rules.map((rule) => ({
       name: rule.name,
@@ -58,11 +71,23 @@ export function policySource(policy: Policy, surroundings: PolicySurroundings): 
       return emitPolicy(segments, {
         layout: layoutOf(policy, capacity),
         multiBuffer: true,
-        setContents: surroundings.sets,
+        setContents,
       })
     },
+    withSet(name, contents) {
+      if (!Object.hasOwn(policy.sets, name))
+        throw new RangeError(`the policy has no set "${name}": declare it, or replace the policy as a whole`)
+      return sourceOf(policy, prepared, new Map(setContents).set(name, contents))
+    },
+    setImages: (name) =>
+      FAMILIES.map((family) => ({
+        map: setMapName(name, family),
+        image: () => setImage(setContents.get(name)!, family),
+      })),
   }
 }
+
+const FAMILIES = [4, 6] as const
 
 function conditionOf(match: string, sets: ReadonlySet<string>): Condition {
   const { expression, linkType } = parseFilter(match, { sets })

@@ -17,19 +17,48 @@ export function fillMap(fd: number, { contents }: Pick<MapSpec, 'contents'>): vo
  * written to come to their end. Throws RangeError where the image is larger
  * than half the map; then the program has to be compiled again and swapped.
  */
-export function replaceContents({ fd, spec }: LoadedMap, image: Uint8Array): void {
-  const halfBytes = halfBytesOf(spec)
-  if (image.length > halfBytes) {
+export function replaceContents(map: LoadedMap, image: Uint8Array): void {
+  replaceAllContents([{ map, image }])
+}
+
+/** A map of two halves and what it is to hold. */
+export interface Replacement {
+  readonly map: LoadedMap
+  readonly image: Uint8Array
+}
+
+/** Whether the image has room in half of the map. */
+export function fitsInto({ spec }: LoadedMap, image: Uint8Array): boolean {
+  return image.length <= halfBytesOf(spec)
+}
+
+/** The same for several maps after one wait: all of them are replaced, or none where it throws. */
+export function replaceAllContents(replacements: readonly Replacement[]): void {
+  for (const { map, image } of replacements) {
+    if (fitsInto(map, image)) continue
     throw new RangeError(
-      `${spec.name} has room for ${halfBytes} bytes, and ${image.length} are needed: load the program again with the new contents`,
+      `${map.spec.name} has room for ${halfBytesOf(map.spec)} bytes, and ${image.length} are needed: load the program again with the new contents`,
     )
   }
   waitForRunningPrograms()
+  writeAll(replacements, () => undefined)
+}
+
+/** Writes each image into the half that nobody reads; only when all are there they go live. */
+function writeAll([first, ...others]: readonly Replacement[], goLive: () => void): void {
+  if (first === undefined) {
+    goLive()
+    return
+  }
+  const { spec, fd } = first.map
   withMapMemory(fd, spec.valueBytes, (memory) => {
     const live = new Uint32Array(memory, 0, 1)
-    const other = live[0] === 0 ? halfBytes : 0
-    new Uint8Array(memory, HALVES_AT + other).set(image)
-    // The image is there before whoever reads the number can follow it.
-    Atomics.store(live, 0, other)
+    const other = live[0] === 0 ? halfBytesOf(spec) : 0
+    new Uint8Array(memory, HALVES_AT + other).set(first.image)
+    writeAll(others, () => {
+      goLive()
+      // The image is there before whoever reads the number can follow it.
+      Atomics.store(live, 0, other)
+    })
   })
 }

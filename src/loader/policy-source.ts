@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto'
 import { COUNTER_BYTES, type MapEntry, type PolicyProgram, STATE } from '../ebpf/index.js'
 import { bootTimeNs, lookupElement, updateElement } from '../kernel/index.js'
+import type { SetContents } from '../policy/index.js'
 import { perCpuReader } from './counters.js'
 import { describePolicyFailure, LoadError } from './errors.js'
 import { type LoadedMap, loadProgram } from './load.js'
@@ -24,6 +25,10 @@ export interface PolicySource {
    * out which rule the kernel refuses.
    */
   compile(slots: readonly number[], capacity: number): PolicyProgram
+  /** This policy where one of its sets holds something else. Throws RangeError for a name that no set of it has. */
+  withSet(name: string, contents: SetContents): PolicySource
+  /** The maps that the set is looked up in, where a rule asks for it, and what half of each has to hold. */
+  setImages(name: string): readonly { readonly map: string; image(): Uint8Array }[]
 }
 
 /** What a rule has counted; `over` is what its limit did not let through. */

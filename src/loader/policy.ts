@@ -9,7 +9,9 @@ import {
   STATE,
 } from '../ebpf/index.js'
 import { closeBpf, lookupElement, waitForRunningPrograms } from '../kernel/index.js'
+import type { SetContents } from '../policy/index.js'
 import { attachXdp, type XdpLink, type XdpMode } from './attach.js'
+import { fitsInto, type Replacement, replaceAllContents } from './contents.js'
 import { type LoadedMap, type LoadedProgram, loadProgram, makeMap } from './load.js'
 import { assignSlots, type Slots, startSlots } from './policy-slots.js'
 import {
@@ -40,6 +42,13 @@ export interface LoadedPolicy {
    * Whatever it throws, the old policy stays as it was.
    */
   replace(source: PolicySource): void
+  /**
+   * Changes what a set holds, in one step for all packets, and nothing else.
+   * Where the set's maps have room, only they are written; otherwise the program
+   * is swapped for one with larger maps. Throws RangeError for a set that the
+   * policy has not, and what `replace` throws; the set then stays as it was.
+   */
+  replaceSet(name: string, contents: SetContents): void
   /** What each rule has counted since it is part of the policy, in the order of the rules. */
   counts(): PolicyCount[]
   /** Moves the end of a rule that was loaded with one; null: no end. Throws RangeError for any other rule. */
@@ -106,6 +115,11 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
       }
     },
     replace,
+    replaceSet(name, contents) {
+      const source = version.source.withSet(name, contents)
+      if (writeSet(source, name, version.loaded)) version = { ...version, source }
+      else replace(source)
+    },
     counts() {
       const now = countsOf(version)
       return version.source.rules.map(({ identity }) => {
@@ -166,6 +180,18 @@ function load(source: PolicySource, before: Version | null): Version {
     for (const map of made) closeBpf(map.fd)
     throw error
   }
+}
+
+/** Writes the set into its maps; false, and nothing written, where one has too little room. */
+function writeSet(source: PolicySource, name: string, { maps }: LoadedProgram): boolean {
+  const replacements: Replacement[] = []
+  for (const { map: mapName, image } of source.setImages(name)) {
+    const map = maps.get(mapName)
+    if (map !== undefined) replacements.push({ map, image: image() })
+  }
+  if (!replacements.every(({ map, image }) => fitsInto(map, image))) return false
+  if (replacements.length > 0) replaceAllContents(replacements)
+  return true
 }
 
 function loadOver(

@@ -20,7 +20,7 @@ export {
   type TableSettings,
   type WhenFull,
 } from './policy.js'
-export { isInSet, type PrefixTable, type SetContents } from './prefix-set.js'
+export { isInSet, type PrefixList, type SetContents } from './prefix-set.js'
 export { printPolicy } from './print-policy.js'
 export { readPolicy } from './read-policy.js'
 export { loadSets, readSet, SetError } from './read-set.js'

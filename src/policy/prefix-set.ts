@@ -1,23 +1,25 @@
 /**
- * Prefixes of one family, sorted by address, none inside another.
- * `words` has 1 word each for IPv4 and 4 for IPv6, most significant first.
+ * Prefixes of one family: `lengths[i]` belongs to word `i` for IPv4, and to the
+ * words from `4 * i` for IPv6, most significant first. Look-up tables are built
+ * from lists in any order, whose prefixes may repeat, lie in one another and
+ * have bits behind their length; `readSet` gives none of these.
  */
-export interface PrefixTable {
+export interface PrefixList {
   readonly words: Uint32Array
   readonly lengths: Uint8Array
 }
 
-/** What a set holds. Two sets of the same addresses, however written, are equal. */
+/** What a named set holds. Two sets of the same addresses that `readSet` has read, however written, are equal. */
 export interface SetContents {
-  readonly v4: PrefixTable
-  readonly v6: PrefixTable
+  readonly v4: PrefixList
+  readonly v6: PrefixList
 }
 
 /**
  * The prefixes sorted, each once, without those that lie inside another.
  * `wordsEach` is 1 or 4; bits behind a prefix must be 0.
  */
-export function buildTable(words: Uint32Array, lengths: Uint8Array, wordsEach: 1 | 4): PrefixTable {
+export function buildTable(words: Uint32Array, lengths: Uint8Array, wordsEach: 1 | 4): PrefixList {
   const order = sortedOrder(words, lengths, wordsEach)
   const kept = new Uint32Array(order.length)
   let count = 0
@@ -37,7 +39,7 @@ export function buildTable(words: Uint32Array, lengths: Uint8Array, wordsEach: 1
   return table
 }
 
-/** Whether the address is in the set: a binary search. `words` are those of an IPv4 (1) or IPv6 (4) address. */
+/** Whether the address is in the set, whose lists are as `buildTable` gives them: a binary search. `words` are those of an IPv4 (1) or IPv6 (4) address. */
 export function isInSet({ v4, v6 }: SetContents, family: 4 | 6, words: readonly number[]): boolean {
   const table = family === 4 ? v4 : v6
   const wordsEach = family === 4 ? 1 : 4

@@ -1,6 +1,6 @@
 import { doubleBuffer, type MapSpec } from '../../ebpf/index.js'
 import { type Graph, type Membership, UnsupportedError } from '../../ir/index.js'
-import type { SetContents } from '../sets/prefixes.js'
+import type { PrefixList, SetContents } from '../../policy/index.js'
 import { buildV4Table } from '../sets/v4-table.js'
 import { buildV6Table } from '../sets/v6-table.js'
 import { halfBytesForV4 } from './lookup-v4.js'
@@ -16,9 +16,18 @@ export function setMapName(set: string, family: Family): string {
   return `set${family}_${set}`
 }
 
+/** Built once for each list: a policy is compiled again for each change, and to find a rule that the kernel refuses. */
+const images = { 4: new WeakMap<PrefixList, Uint8Array>(), 6: new WeakMap<PrefixList, Uint8Array>() }
+
 /** What half of that map has to hold. A set is replaced by handing this to the loader's `replaceContents`. */
-export function setImage(contents: SetContents, family: Family): Uint8Array {
-  return family === 4 ? buildV4Table(contents.v4) : buildV6Table(contents.v6)
+export function setImage({ v4, v6 }: SetContents, family: Family): Uint8Array {
+  const list = family === 4 ? v4 : v6
+  let image = images[family].get(list)
+  if (image === undefined) {
+    image = family === 4 ? buildV4Table(list) : buildV6Table(list)
+    images[family].set(list, image)
+  }
+  return image
 }
 
 /** One map for each set and family that the graph asks for, by name. Throws UnsupportedError for an unknown set. */

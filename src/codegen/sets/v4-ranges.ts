@@ -1,4 +1,5 @@
-import { type PrefixList, prefixMask } from './prefixes.js'
+import type { PrefixList } from '../../policy/index.js'
+import { prefixMask } from './prefix-mask.js'
 
 /** Ranges of addresses, first and last both inside: ascending, with a gap between each two. */
 export interface Ranges {

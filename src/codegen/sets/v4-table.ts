@@ -1,4 +1,4 @@
-import type { PrefixList } from './prefixes.js'
+import type { PrefixList } from '../../policy/index.js'
 import { buildBuckets } from './v4-buckets.js'
 import { type Ranges, rangesOf } from './v4-ranges.js'
 

@@ -1,4 +1,5 @@
-import { type PrefixList, prefixMask } from './prefixes.js'
+import type { PrefixList } from '../../policy/index.js'
+import { prefixMask } from './prefix-mask.js'
 import { disjointPrefixes } from './v6-prefixes.js'
 
 /**
