@@ -265,9 +265,9 @@ describe('a policy that is replaced', { skip: skipUnless('root') }, () => {
 
 describe('a set of a policy in force', { skip: skipUnless('root') }, () => {
   const lines = (text: string) => readSet(Buffer.from(text), 'test')
-  /** Every other address, so that none can be merged with the next. */
+  /** Far apart, so that neither ranges nor bitmaps make them smaller. */
   const many = (count: number) =>
-    lines(Array.from({ length: count }, (_, index) => `172.16.${index >> 7}.${(index & 127) * 2}`).join('\n'))
+    lines(Array.from({ length: count }, (_, index) => `${20 + (index & 127)}.${index >> 7}.0.1`).join('\n'))
   const value = policy(
     { sets: { good: [], bad: [], unused: [] } },
     limit('src net @good', { name: 'good', per: 'source', rate: '1 pps', burst: 3 }),
