@@ -32,7 +32,8 @@ export interface Relocation {
 /** Compiled code and the maps it needs, as a plain value: pure, comparable. */
 export interface Program {
   readonly name: string
-  readonly type: 'xdp'
+  /** `xdp` runs in the driver; `tcx` behind it, on the socket buffers that a device receives. */
+  readonly type: 'xdp' | 'tcx'
   readonly license: string
   readonly instructions: readonly Instruction[]
   readonly relocations: readonly Relocation[]

@@ -20,8 +20,9 @@ const LINK_UPDATE = 29
 
 const ATTR_BYTES = 160
 const NAME_BYTES = 16
-const BPF_XDP = 37
-const PROG_TYPE_XDP = 6
+
+/** `enum bpf_prog_type`, and the `enum bpf_attach_type` of its link. */
+const PROGRAM_TYPES = { xdp: { type: 6, attach: 37 }, tcx: { type: 3, attach: 46 } } as const
 
 /** `enum bpf_map_type`, as far as Sluice makes such maps. */
 export const MAP_TYPES = {
@@ -149,6 +150,8 @@ export interface ProgramLoad {
   readonly code: Uint8Array
   readonly license: string
   readonly flags: number
+  /** `xdp` where nothing is said; `tcx` for one that sees socket buffers behind it. */
+  readonly type?: keyof typeof PROGRAM_TYPES
   /** 0: no log; 1: the log of a rejection; 4: statistics alone. */
   readonly logLevel: 0 | 1 | 2 | 4
 }
@@ -163,7 +166,7 @@ export function loadProgramCode(program: ProgramLoad): ProgramLoadResult {
   const license = new TextEncoder().encode(`${program.license}\0`)
   const log = program.logLevel === 0 ? null : new Uint8Array(program.logLevel === 4 ? 1 << 16 : 1 << 24)
   const attributes = new Attributes()
-    .u32(0, PROG_TYPE_XDP)
+    .u32(0, PROGRAM_TYPES[program.type ?? 'xdp'].type)
     .u32(4, program.code.byteLength / 8)
     .pointer(8, program.code)
     .pointer(16, license)
@@ -172,7 +175,7 @@ export function loadProgramCode(program: ProgramLoad): ProgramLoadResult {
     .pointer(32, log)
     .u32(44, program.flags)
     .name(48, program.name)
-    .u32(68, BPF_XDP)
+    .u32(68, PROGRAM_TYPES[program.type ?? 'xdp'].attach)
   const fd = attributes.tryCall(PROG_LOAD)
   const text = log === null ? '' : cString(log)
   return fd >= 0 ? { fd, log: text } : { fd: null, errno: -fd, log: text }
@@ -256,9 +259,14 @@ export function tryCreateXdpLink(programFd: number, interfaceIndex: number, mode
   return new Attributes()
     .u32(0, programFd)
     .u32(4, interfaceIndex)
-    .u32(8, BPF_XDP)
+    .u32(8, PROGRAM_TYPES.xdp.attach)
     .u32(12, XDP_MODES[mode])
     .tryCall(LINK_CREATE)
+}
+
+/** The same for a program that sees what a device receives as socket buffers (linux: net/core/dev.c, sch_handle_ingress). */
+export function tryCreateTcxLink(programFd: number, interfaceIndex: number): number {
+  return new Attributes().u32(0, programFd).u32(4, interfaceIndex).u32(8, PROGRAM_TYPES.tcx.attach).tryCall(LINK_CREATE)
 }
 
 /** Swaps the program of a link in one step: every packet meets the old or the new one. */

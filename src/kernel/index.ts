@@ -18,6 +18,7 @@ export {
   TEST_XDP_LIVE_FRAMES,
   type TestRun,
   testRun,
+  tryCreateTcxLink,
   tryCreateXdpLink,
   tryTestRun,
   updateElement,

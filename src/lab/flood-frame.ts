@@ -22,8 +22,8 @@ export interface FloodSpec {
   /** IPv4 address and port that are flooded. */
   readonly destination: string
   readonly port: number
-  /** Sources are drawn from this prefix, anew for each packet. */
-  readonly sources: { readonly address: string; readonly length: number }
+  /** Sources are drawn from this prefix, anew for each packet; or its first `inTurn` addresses send one after the other. */
+  readonly sources: { readonly address: string; readonly length: number; readonly inTurn?: number }
   /** Each frame's size is drawn from this range. */
   readonly bytes: { readonly least: number; readonly most: number }
 }

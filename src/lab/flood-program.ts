@@ -143,10 +143,8 @@ function drawSize({ bytes: { least, most } }: FloodSpec): Item[] {
 /** Source address and port, and a sequence number, in network order on the stack. */
 function drawRandom({ sources }: FloodSpec): Item[] {
   const prefix = new DataView(parseAddress(sources.address).buffer).getUint32(0)
-  const hostMask = sources.length === 0 ? 0xffffffff : 2 ** (32 - sources.length) - 1
   return [
-    call(helperId('bpf_get_prandom_u32')),
-    alu32('and', R0, hostMask),
+    ...drawHost(sources),
     alu32('or', R0, prefix),
     toBigEndian(32, R0),
     store('u64', R10, STACK.source, R0),
@@ -158,6 +156,14 @@ function drawRandom({ sources }: FloodSpec): Item[] {
     call(helperId('bpf_get_prandom_u32')),
     store('u64', R10, STACK.sequence, R0),
   ]
+}
+
+/** R0 = the source's bits behind the prefix. */
+function drawHost({ length, inTurn }: FloodSpec['sources']): Item[] {
+  if (inTurn !== undefined)
+    return [loadMapValue(R1, FLOOD_MAP), load('u64', R0, R1, FLOOD_STATE.sent), alu64('mod', R0, inTurn)]
+  const hostMask = length === 0 ? 0xffffffff : 2 ** (32 - length) - 1
+  return [call(helperId('bpf_get_prandom_u32')), alu32('and', R0, hostMask)]
 }
 
 /**

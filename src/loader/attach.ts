@@ -1,4 +1,12 @@
-import { closeBpf, ERRNO, isNotSupported, linkedDevice, tryCreateXdpLink, updateLink } from '../kernel/index.js'
+import {
+  closeBpf,
+  ERRNO,
+  isNotSupported,
+  linkedDevice,
+  tryCreateTcxLink,
+  tryCreateXdpLink,
+  updateLink,
+} from '../kernel/index.js'
 import { LoadError } from './errors.js'
 import type { LoadedProgram } from './load.js'
 
@@ -31,6 +39,18 @@ export function attachXdp(program: LoadedProgram, device: { name: string; index:
   const generic = tryCreateXdpLink(program.fd, device.index, 'generic')
   if (generic < 0) throw describe(device.name, -generic)
   return makeLink(generic, 'generic')
+}
+
+/**
+ * Attaches a `tcx` program, which meets what the device's XDP program has
+ * passed, before the network stack does. Needs Linux 6.6. Throws LoadError.
+ */
+export function attachTcx(program: LoadedProgram, device: { name: string; index: number }): { close(): void } {
+  const fd = tryCreateTcxLink(program.fd, device.index)
+  if (fd < 0) {
+    throw new LoadError(`${device.name} takes no program behind its XDP program: that needs root and Linux 6.6`, -fd)
+  }
+  return makeLink(fd, 'generic')
 }
 
 function makeLink(fd: number, mode: XdpMode): XdpLink {

@@ -103,6 +103,7 @@ export function linkMaps(program: Program, maps: ReadonlyMap<string, LoadedMap>)
 function loadCode(program: Program, code: Uint8Array): number {
   const request = {
     name: program.name,
+    type: program.type,
     code,
     license: program.license,
     flags: program.multiBuffer ? XDP_HAS_FRAGS : 0,

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { availableParallelism } from 'node:os'
+import { describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { policySource } from '../src/control/policy-source.js'
+import { placeNapi, withNamespace } from '../src/kernel/index.js'
+import { type FloodGenerator, openFloodGenerator } from '../src/lab/flood.js'
+import type { FloodSpec } from '../src/lab/flood-frame.js'
+import { createNetwork, type LabNetwork } from '../src/lab/network.js'
+import { type LoadedPolicy, loadPolicy } from '../src/loader/index.js'
+import { limit, policy } from '../src/policy/index.js'
+import { skipUnless } from './support/require.js'
+import { loadSourceCounter } from './support/source-counter.js'
+
+const FLOOD_PROCESS = new URL('../src/lab/flood-process.js', import.meta.url)
+const SOURCES = 100_000
+/** 198.18.0.0/15 has room for them. */
+const FIRST_SOURCE = { address: '198.18.0.0', length: 15, word: 0xc612_0000 }
+const PACKETS_PER_SECOND = 2_000_000
+/** Room enough that no source is without an entry: 8 MiB. */
+const ENTRIES = 2 ** 19
+/** The flood is about so many times the limit. */
+const TIMES = 3
+/** Seconds of the rate that a burst holds: longer than the generator ever stands still. */
+const BURST_SECONDS = 5
+/**
+ * What a source may send, at least. 2 % of it are three packets: one because
+ * packets are whole, and two for the time between its last packet and the end,
+ * in which a source's turn may have come to a full ring.
+ */
+const LEAST_ALLOWED = 150
+const LEAST_SECONDS = 10
+
+function floodOf({ router, victim }: LabNetwork): FloodSpec {
+  return {
+    kind: 'udp',
+    sourceMac: router.towardsVictim.mac,
+    destinationMac: victim.device.mac,
+    destination: victim.device.ipv4,
+    port: 9,
+    sources: { address: FIRST_SOURCE.address, length: FIRST_SOURCE.length, inTurn: SOURCES },
+    bytes: { least: 60, most: 60 },
+  }
+}
+
+function limitOf(rate: number, burst: number) {
+  const value = policy(
+    { tables: { limits: { entries: ENTRIES, whenFull: 'share' } } },
+    limit('udp', { name: `${rate} pps`, per: 'source', rate: `${rate} pps`, burst }),
+  )
+  return policySource(value, { sets: new Map(), interfaceIndex: () => 1 })
+}
+
+/** Sends for so long; packets that came to the limit, a source and second. */
+async function flood(network: LabNetwork, generator: FloodGenerator, loaded: LoadedPolicy, seconds: number) {
+  generator.start({
+    spec: floodOf(network),
+    interfaceIndex: network.router.towardsVictim.index,
+    packetsPerSecond: PACKETS_PER_SECOND,
+    seconds: seconds + 1,
+  })
+  await sleep(seconds * 1000)
+  const { sent, elapsedMs } = await generator.stop()
+  await sleep(100)
+  const arrived = loaded.counts()[0]!.packets
+  return { offered: (arrived * 1000) / elapsedMs / SOURCES, lost: sent - arrived }
+}
+
+describe(`a flood of live frames from ${SOURCES} sources`, { skip: skipUnless('root') }, () => {
+  it('comes through at rate x time + burst, each source within 2 %', async (context) => {
+    const network = createNetwork()
+    const counter = loadSourceCounter(FIRST_SOURCE.word, SOURCES)
+    const loaded = loadPolicy(limitOf(1, 1))
+    try {
+      const { device, namespace } = network.victim
+      placeNapi(namespace, device.name, { cpus: [availableParallelism() - 1] })
+      withNamespace(namespace, () => loaded.attach(device, 'native'))
+      const generator = await openFloodGenerator(network.spawn(network.router, FLOOD_PROCESS))
+
+      const trial = await flood(network, generator, loaded, 1)
+      const rate = Math.max(1, Math.floor(trial.offered / TIMES))
+      const burst = BURST_SECONDS * rate
+      const seconds = Math.max(LEAST_SECONDS, LEAST_ALLOWED / rate - BURST_SECONDS)
+      // In this time the buckets of the trial become full, so that they are nobody's.
+      await sleep(1500)
+      loaded.replace(limitOf(rate, burst))
+      withNamespace(namespace, () => counter.attach(device))
+      const { offered, lost } = await flood(network, generator, loaded, seconds)
+
+      const { packets, firstNs, lastNs } = counter.read()
+      const endNs = lastNs.reduce((latest, time) => Math.max(latest, time))
+      const wanted = firstNs.map((first) => burst + (rate * (endNs - first)) / 1e9)
+      const off = packets.map((count, source) => count / wanted[source]! - 1)
+      const [passed, allowed] = [packets, wanted].map((column) => column.reduce((sum, value) => sum + value))
+      const sorted = off.slice().sort()
+      const percentile = (share: number) => `${(100 * sorted[Math.round(share * (SOURCES - 1))]!).toFixed(2)} %`
+      context.diagnostic(
+        `${offered.toFixed(1)} packets a second from each source, ${(offered / rate).toFixed(1)} times the limit, for ${seconds.toFixed(1)} s; ${lost} found the ring full`,
+      )
+      context.diagnostic(
+        `${passed} packets passed of ${allowed!.toFixed(0)}: ${((100 * passed!) / allowed!).toFixed(2)} %`,
+      )
+      context.diagnostic(
+        `off by source: least ${percentile(0)}, 1 % ${percentile(0.01)}, median ${percentile(0.5)}, 99 % ${percentile(0.99)}, most ${percentile(1)}`,
+      )
+      const count = loaded.counts()[0]!
+      assert.equal(count.packets - count.overPackets, passed, 'what the limit let through came through')
+      assert.equal(loaded.losses().tableFull, 0)
+      assert.ok(offered > 2 * rate, `${offered} packets a second are to be more than twice the limit of ${rate}`)
+      const worst = off.findIndex((share) => Math.abs(share) > 0.02)
+      assert.equal(worst, -1, `source ${worst}: ${packets[worst]} of ${wanted[worst]}`)
+    } finally {
+      loaded.close()
+      counter.close()
+      network.close()
+    }
+  })
+})
