@@ -36,6 +36,7 @@ export {
   setFeatures,
 } from './ethtool.js'
 export { linkDescriptor } from './file.js'
+export type { LinearMemory, MemoryRange, Opened } from './linear-memory.js'
 export { waitForRunningPrograms, withMapMemory } from './map-memory.js'
 export {
   closeNamespace,
@@ -58,6 +59,7 @@ export {
   parseOwner,
   spawnInNamespace,
 } from './process.js'
+export { createWaiter, type Readiness, type Waiter, type Watch, watchDescriptor } from './readiness.js'
 export { openRingBuffer, type RingBuffer } from './ring-buffer.js'
 export {
   addAddress,
@@ -84,3 +86,17 @@ export {
 export { closeDescriptor, ERRNO, errnoName, KernelError } from './syscall.js'
 export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'
 export { readXdpFeatures, type XdpFeatures } from './xdp-features.js'
+export {
+  openXsk,
+  readXskStatistics,
+  wakeXskReceive,
+  wakeXskTransmit,
+  type XskOptions,
+  type XskRing,
+  type XskRingOffsets,
+  type XskRingPlace,
+  type XskSocket,
+  type XskStatistics,
+  type XskUmem,
+  xskRingBytes,
+} from './xsk.js'

@@ -1,9 +1,7 @@
 import koffi from 'koffi'
+import { MAP, PROTECTION } from './memory-map.js'
 import { syscall, trySyscall } from './syscall.js'
 
-const PROT_READ = 1
-const PROT_WRITE = 2
-const MAP_SHARED = 1
 const MEMBARRIER_CMD_GLOBAL = 1
 
 /**
@@ -14,8 +12,8 @@ const MEMBARRIER_CMD_GLOBAL = 1
  */
 export function withMapMemory<Result>(fd: number, lengthBytes: number, use: (memory: ArrayBuffer) => Result): Result {
   // mmap's result is an address above 2^32: as a number exact, because user space ends below 2^53.
-  const protection = PROT_READ | PROT_WRITE
-  const address = syscall('map a BPF map into memory', 'mmap', 0, lengthBytes, protection, MAP_SHARED, fd, 0)
+  const protection = PROTECTION.read | PROTECTION.write
+  const address = syscall('map a BPF map into memory', 'mmap', 0, lengthBytes, protection, MAP.shared, fd, 0)
   try {
     return use(koffi.view(BigInt(address), lengthBytes))
   } finally {

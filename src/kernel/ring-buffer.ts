@@ -1,16 +1,11 @@
 import koffi from 'koffi'
+import { MAP, PROTECTION, pageBytes } from './memory-map.js'
 import { syscall, trySyscall } from './syscall.js'
-
-const PROT_READ = 1
-const PROT_WRITE = 2
-const MAP_SHARED = 1
 
 /** BPF_RINGBUF_BUSY_BIT, BPF_RINGBUF_DISCARD_BIT and BPF_RINGBUF_HDR_SZ (include/uapi/linux/bpf.h). */
 const BUSY = 1 << 31
 const DISCARD = 1 << 30
 const HEADER_BYTES = 8
-
-const pageBytes: () => number = koffi.load(null).func('int getpagesize()')
 
 /** The reading end of a BPF ring buffer; it has one reader. */
 export interface RingBuffer {
@@ -70,12 +65,12 @@ export function openRingBuffer(fd: number, dataBytes: number): RingBuffer {
 function mapRingBuffer(fd: number, dataBytes: number) {
   const page = pageBytes()
   const map = (length: number, protection: number, offset: number) =>
-    BigInt(syscall('map a ring buffer into memory', 'mmap', 0, length, protection, MAP_SHARED, fd, offset))
+    BigInt(syscall('map a ring buffer into memory', 'mmap', 0, length, protection, MAP.shared, fd, offset))
   const sharedBytes = page + 2 * dataBytes
-  const own = map(page, PROT_READ | PROT_WRITE, 0)
+  const own = map(page, PROTECTION.read | PROTECTION.write, 0)
   let shared: bigint
   try {
-    shared = map(sharedBytes, PROT_READ, page)
+    shared = map(sharedBytes, PROTECTION.read, page)
   } catch (error) {
     trySyscall('munmap', own, page)
     throw error

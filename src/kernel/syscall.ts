@@ -13,6 +13,9 @@ const rawSyscall = libc.func('syscall', 'long', ['long', ...Array<string>(6).fil
 const NUMBERS = {
   x64: {
     bpf: 321,
+    read: 0,
+    write: 1,
+    ppoll: 271,
     mmap: 9,
     munmap: 11,
     ioctl: 16,
@@ -45,6 +48,9 @@ const NUMBERS = {
   },
   arm64: {
     bpf: 280,
+    read: 63,
+    write: 64,
+    ppoll: 73,
     mmap: 222,
     munmap: 215,
     ioctl: 29,

@@ -5,12 +5,16 @@ import { fileURLToPath } from 'node:url'
 /** Where the public test corpus lies when it is present: beside the checkout. */
 export const CORPUS = fileURLToPath(new URL('../../../../shared/corpus/', import.meta.url))
 
+/** Debian's packages whose names are not those of their commands. */
+const PACKAGES: Readonly<Record<string, string>> = { ip: 'iproute2', ping: 'iputils-ping' }
+
 const CHECKS = {
   root: () => process.getuid?.() === 0 || 'needs root',
   tcpdump: () => hasCommand('tcpdump'),
   iptables: () => hasCommand('iptables'),
   clang: () => hasCommand('clang-14'),
   ip: () => hasCommand('ip'),
+  ping: () => hasCommand('ping'),
   bpftool: () => hasCommand('bpftool'),
   corpus: () => existsSync(CORPUS) || 'needs the test corpus in ../shared/corpus',
 } as const
@@ -37,6 +41,6 @@ function hasCommand(name: string): true | string {
     execFileSync('sh', ['-c', `command -v ${name}`], { stdio: 'ignore' })
     return true
   } catch {
-    return `needs ${name} (Debian: apt-get install ${name === 'ip' ? 'iproute2' : name})`
+    return `needs ${name} (Debian: apt-get install ${PACKAGES[name] ?? name})`
   }
 }
