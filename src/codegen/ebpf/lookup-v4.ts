@@ -10,12 +10,11 @@ import {
   label,
   load,
   loadMapValue,
-  loadWide,
   type MapSpec,
   mov64,
   type Register,
 } from '../../ebpf/index.js'
-import { MULTIPLIER, SLOTS } from '../sets/v4-buckets.js'
+import { BUCKET_BYTES, MULTIPLIER } from '../sets/v4-buckets.js'
 import { BITMAP_WORDS, BUCKETS_AT, HEADER, INDEX_AT } from '../sets/v4-table.js'
 
 /** Where a look-up goes on. `local` begins the names of its own labels. */
@@ -65,15 +64,15 @@ function lookupBucket(
     jumpIf(shift, '==', 0, ranges),
     mov64(bucket, address),
     alu32('mul', bucket, MULTIPLIER),
-    mov64(tag, bucket),
-    alu64('and', tag, 0xffff),
+    load('u32', tag, at, HALVES_AT + HEADER.tagMask),
+    alu64('and', tag, bucket),
     alu32('rsh', bucket, shift),
     alu64('and', bucket, mostBuckets - 1),
     alu64('lsh', bucket, Math.log2(BUCKET_BYTES)),
     alu64('add', bucket, at),
     alu64('add', bucket, HALVES_AT + BUCKETS_AT),
     // A lane that is equal becomes 0; below zero by the subtraction, and not before, are such lanes alone.
-    loadWide(shift, EACH_LANE),
+    load('u64', shift, at, HALVES_AT + HEADER.eachLane),
     alu64('mul', tag, shift),
     load('u64', found, bucket, 0),
     alu64('xor', found, tag),
@@ -86,7 +85,7 @@ function lookupBucket(
       alu64('and', lanes, tag),
     ]),
     alu64('or', found, bucket),
-    alu64('lsh', shift, 15),
+    load('u64', shift, at, HALVES_AT + HEADER.highestBits),
     jumpIf(found, '&', shift, yes),
     label(ranges),
   ]
@@ -101,6 +100,8 @@ function lookupRange(
 ): Item[] {
   const [search, turn, found] = [`${local} search`, `${local} turn`, `${local} found`]
   return [
+    load('u32', turns, at, HALVES_AT + HEADER.hasRanges),
+    jumpIf(turns, '==', 0, no),
     load('u32', turns, at, HALVES_AT + HEADER.turns),
     mov64(word, address),
     alu64('rsh', word, 16),
@@ -158,10 +159,6 @@ function lookupRange(
     jumpIf(word, '<', address, no),
   ]
 }
-
-const BUCKET_BYTES = SLOTS * 2
-/** Lanes of 16 bits. */
-const EACH_LANE = 0x0001_0001_0001_0001n
 
 /** As a mask: a power of two less 1, and 11 turns find one of 2047 ranges. */
 const MOST_TURNS = 15
