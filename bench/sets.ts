@@ -21,7 +21,7 @@ import { spreadOf } from './statistics.js'
  * kernel's own maps in the same place.
  */
 
-const ROUNDS = 13
+const ROUNDS = 21
 const PACKETS = 800_000
 const WARM_UP_PACKETS = 100_000
 const PREFIXES = 10_000

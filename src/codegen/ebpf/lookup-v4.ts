@@ -6,7 +6,6 @@ import {
   type Item,
   jump,
   jumpIf,
-  jumpIf32,
   label,
   load,
   loadMapValue,
@@ -14,8 +13,9 @@ import {
   mov64,
   type Register,
 } from '../../ebpf/index.js'
+import { BITMAP_RANGES, KIND_BITS, KIND_SEARCH, MOST_SLOT_BITS } from '../sets/v4-blocks.js'
 import { BUCKET_BYTES, MULTIPLIER } from '../sets/v4-buckets.js'
-import { BITMAP_WORDS, BUCKETS_AT, HEADER, INDEX_AT } from '../sets/v4-table.js'
+import { BUCKETS_AT, HEADER, INDEX_AT } from '../sets/v4-table.js'
 
 /** Where a look-up goes on. `local` begins the names of its own labels. */
 export interface LookupExits {
@@ -92,33 +92,52 @@ function lookupBucket(
 }
 
 /** Falls through where a range has the address, otherwise jumps; `at` is the live half. */
-function lookupRange(
-  halfBytes: number,
-  address: Register,
-  [at, count, half, word, turns]: LookupV4Registers,
-  { yes, no, local }: LookupExits,
-): Item[] {
-  const [search, turn, found] = [`${local} search`, `${local} turn`, `${local} found`]
+function lookupRange(halfBytes: number, address: Register, registers: LookupV4Registers, exits: LookupExits): Item[] {
+  const { yes, no, local } = exits
+  const [at, kind, units, word] = registers
+  const [slots, search] = [`${local} slots`, `${local} search`]
   return [
-    load('u32', turns, at, HALVES_AT + HEADER.hasRanges),
-    jumpIf(turns, '==', 0, no),
-    load('u32', turns, at, HALVES_AT + HEADER.turns),
+    load('u32', units, at, HALVES_AT + HEADER.hasRanges),
+    jumpIf(units, '==', 0, no),
     mov64(word, address),
     alu64('rsh', word, 16),
     alu64('lsh', word, 2),
     alu64('add', word, at),
-    load('u32', half, word, HALVES_AT + INDEX_AT),
-    load('u32', count, word, HALVES_AT + INDEX_AT + 4),
-    alu32('sub', count, half),
-    jumpIf32(count, '==', 0, no),
+    load('u32', units, word, HALVES_AT + INDEX_AT),
+    jumpIf(units, '==', 0, no),
     load('u32', word, at, HALVES_AT + HEADER.wordsAt),
-    alu64('lsh', half, 2),
-    alu64('add', half, word),
-    jumpIf(half, '>', halfBytes - SLACK_BYTES, no),
-    alu64('add', at, half),
+    mov64(kind, units),
+    alu64('and', kind, 2 ** KIND_BITS - 1),
+    alu64('rsh', units, KIND_BITS),
+    alu64('lsh', units, 3),
+    alu64('add', word, units),
+    // The half's offset is in `at` already, which only a search asks again.
+    load('u32', units, at, HALVES_AT + HEADER.turns),
+    jumpIf(word, '>', halfBytes - SLACK_BYTES, no),
+    alu64('add', at, word),
     alu64('and', address, 0xffff),
-    jumpIf32(count, '<', BITMAP_WORDS, search),
-    // One bit an address, eight bytes at a time.
+    jumpIf(kind, '<=', MOST_SLOT_BITS, slots),
+    jumpIf(kind, '==', KIND_SEARCH, search),
+    ...readBit(address, registers),
+    jumpIf(word, '&', 1, yes),
+    jump(no),
+    label(search),
+    ...searchRanges(address, registers, exits),
+    jumpIf(word, '>=', address, no),
+    alu64('and', word, 0xffff),
+    alu64('add', word, 1),
+    alu64('lsh', word, 16),
+    jumpIf(word, '<', address, no),
+    jump(yes),
+    label(slots),
+    ...askSlot(address, registers),
+    jumpIf(word, 's<', 0, no),
+  ]
+}
+
+/** `word` becomes the bit of the address in its lowest place. */
+function readBit(address: Register, [at, , , word]: LookupV4Registers): Item[] {
+  return [
     mov64(word, address),
     alu64('rsh', word, 6),
     alu64('lsh', word, 3),
@@ -126,10 +145,20 @@ function lookupRange(
     load('u64', word, at, HALVES_AT),
     alu64('and', address, 63),
     alu64('rsh', word, address),
-    jumpIf(word, '&', 1, yes),
-    jump(no),
+  ]
+}
+
+/** `word` becomes the last range that begins at or before the address, which is then below `address`, if there is one. */
+function searchRanges(
+  address: Register,
+  [at, count, turns, word, half]: LookupV4Registers,
+  { no, local }: LookupExits,
+): Item[] {
+  const [turn, found] = [`${local} turn`, `${local} found`]
+  return [
+    load('u32', count, at, HALVES_AT),
+    jumpIf(count, '>=', BITMAP_RANGES, no),
     // Every range that begins at or before the address is a word below this number.
-    label(search),
     alu64('add', address, 1),
     alu64('lsh', address, 16),
     alu64('and', turns, MOST_TURNS),
@@ -142,7 +171,7 @@ function lookupRange(
     alu64('lsh', half, 2),
     mov64(word, at),
     alu64('add', word, half),
-    load('u32', word, word, HALVES_AT),
+    load('u32', word, word, HALVES_AT + 4),
     alu64('sub', word, address),
     alu64('arsh', word, 63),
     alu64('and', word, half),
@@ -151,20 +180,46 @@ function lookupRange(
     alu64('rsh', count, 1),
     jump(turn),
     label(found),
-    load('u32', word, at, HALVES_AT),
-    jumpIf(word, '>=', address, no),
-    alu64('and', word, 0xffff),
-    alu64('add', word, 1),
-    alu64('lsh', word, 16),
-    jumpIf(word, '<', address, no),
+    load('u32', word, at, HALVES_AT + 4),
   ]
 }
 
-/** As a mask: a power of two less 1, and 11 turns find one of 2047 ranges. */
+/** `word` becomes negative where neither range of the address's slot has it: below the one, or above, and the other. */
+function askSlot(address: Register, [at, kind, ranges, word, other]: LookupV4Registers): Item[] {
+  return [
+    mov64(word, address),
+    alu64('lsh', word, kind),
+    alu64('rsh', word, 16),
+    alu64('and', word, 2 ** MOST_SLOT_BITS - 1),
+    alu64('lsh', word, 3),
+    alu64('add', at, word),
+    load('u64', ranges, at, HALVES_AT),
+    mov64(kind, ranges),
+    alu64('rsh', kind, 48),
+    mov64(other, address),
+    alu64('sub', other, kind),
+    mov64(kind, ranges),
+    alu64('rsh', kind, 32),
+    alu64('and', kind, 0xffff),
+    alu64('sub', kind, address),
+    alu64('or', other, kind),
+    mov64(kind, ranges),
+    alu64('rsh', kind, 16),
+    alu64('and', kind, 0xffff),
+    mov64(word, address),
+    alu64('sub', word, kind),
+    alu64('and', ranges, 0xffff),
+    alu64('sub', ranges, address),
+    alu64('or', word, ranges),
+    alu64('and', word, other),
+  ]
+}
+
+/** As a mask: a power of two less 1, and 11 turns find one of fewer than BITMAP_RANGES. */
 const MOST_TURNS = 15
 
 /** Bytes behind the last word that the verifier believes the search could read. */
-const SLACK_BYTES = 2 * BITMAP_WORDS * 4
+const SLACK_BYTES = 16 * BITMAP_RANGES
 
 /** Bytes that half a map needs for an image that grows by a quarter; LEAST_BYTES give a small set room as well. */
 export function halfBytesForV4(imageBytes: number): number {
@@ -174,4 +229,4 @@ export function halfBytesForV4(imageBytes: number): number {
 
 const LINE_BYTES = 64
 const GROWTH = 1.25
-const LEAST_BYTES = 16_384
+const LEAST_BYTES = 65_536
