@@ -22,6 +22,11 @@ const FLOOD_SOURCES = 2 ** SOURCE_BITS
 /** The burst is half a second's, so that the limit outlasts the moments in which the generator stands still. */
 const RULE_RATE = 50_000
 const RULE_BURST = RULE_RATE / 2
+/** Keys that are limited one by one at several times their rate, a second's burst each. */
+const KEYS = 100
+const KEY_RATE = 500
+const KEY_SECONDS = 1.5
+const FRAME_BYTES = 100
 /** A source's offset in an Ethernet frame with IPv4. */
 const SOURCE_AT = 26
 
@@ -62,7 +67,7 @@ function plainBuckets(perSecond: number, burst: number) {
 
 describe('limits by the kernel’s clock', { skip: skipUnless('root') }, () => {
   it(`hold ${SOURCES} sources at once, each to its own rate`, (context) => {
-    const [rate, burst] = [3, 3]
+    const [rate, burst] = [1, 2]
     const loaded = load(2 ** 19, limit('ip', { name: 'each', per: 'source', rate: `${rate} pps`, burst }))
     const frame = new Uint8Array(60)
     frame.set([8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17], 12)
@@ -91,6 +96,44 @@ describe('limits by the kernel’s clock', { skip: skipUnless('root') }, () => {
     const off = passed.findIndex((count, source) => Math.abs(count - plain.passed[source]!) > 1)
     assert.equal(off, -1, `source ${off}: ${passed[off]} passed, ${plain.passed[off]} were to`)
   })
+
+  for (const [per, options, key] of [
+    ['source', {}, SOURCE_AT],
+    ['source-prefix', { prefix: { v4: 24, v6: 64 } }, SOURCE_AT],
+    ['destination', {}, SOURCE_AT + 4],
+    ['flow', {}, SOURCE_AT + 8],
+  ] as const) {
+    for (const unit of ['packets', 'bytes'] as const) {
+      it(`hold ${unit} by ${per} at several times the limit`, (context) => {
+        const rate = unit === 'packets' ? KEY_RATE : KEY_RATE * FRAME_BYTES
+        const written = unit === 'packets' ? `${rate} pps` : `${rate} B/s`
+        const rule = limit('udp', { name: 'each', per, ...options, rate: written, burst: rate })
+        const loaded = load(4096, rule)
+        const frame = new Uint8Array(FRAME_BYTES)
+        frame.set([8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17], 12)
+        const view = new DataView(frame.buffer)
+        const run = prepareTestRun({ fd: loaded.program.fd, data: frame })
+        const passed = new Uint32Array(KEYS)
+        const plain = plainBuckets(KEY_RATE, KEY_RATE)
+        const start = performance.now()
+        let rounds = 0
+        for (; performance.now() - start < KEY_SECONDS * 1000; rounds++) {
+          for (let index = 0; index < KEYS; index++) {
+            // Of a prefix every packet has another address.
+            view.setUint32(key, 0x0a000000 + index * 256 + (per === 'source-prefix' ? rounds & 255 : 1))
+            if (run() === PASS) passed[index]!++
+            plain.offer(index, performance.now())
+          }
+        }
+        loaded.close()
+        const times = rounds / (KEY_RATE * KEY_SECONDS)
+        context.diagnostic(`${times.toFixed(1)} times the limit; ${passed[0]} passed, ${plain.passed[0]} were to`)
+        assert.ok(times > 1.5, 'more is offered than the limit')
+        const off = passed.findIndex((count, index) => Math.abs(count - plain.passed[index]!) > 1)
+        assert.equal(off, -1, `key ${off}: ${passed[off]} passed, ${plain.passed[off]} were to`)
+      })
+    }
+  }
 
   it('let through burst + rate x time of a real flood, by rule and by source', async (context) => {
     const network = createNetwork()

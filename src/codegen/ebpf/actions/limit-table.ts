@@ -164,21 +164,26 @@ function pointTo(line: Register, way: number): Item[] {
 /**
  * Takes an entry over whose bucket is full, which is to say that forgetting it
  * changes nothing for its key. The tag is read before the bucket, so that an
- * entry which another CPU claims in between is not claimed again.
+ * entry which another CPU claims in between is not claimed again. Where that
+ * CPU has claimed it for the same key it is the key's, which only a tag shows
+ * that is read after the bucket.
  */
 function claim(line: Register, way: number): Item[] {
-  const next = `next ${line.index} ${way}`
+  const [busy, next] = [`busy ${line.index} ${way}`, `next ${line.index} ${way}`]
   return [
     ...pointTo(line, way),
     load('u64', R0, R6, 0),
     load('u64', R4, R6, STATES),
-    jumpIf(R4, 's>', R7, next),
+    jumpIf(R4, 's>', R7, busy),
     mov64(R4, R0),
     mov64(R5, R9),
     atomic('cmpxchg', 'u64', R6, 0, R5),
     jumpIf(R0, '==', R4, 'found'),
-    jumpIf(R0, '==', R9, 'found'),
+    jump(next),
+    label(busy),
+    load('u64', R0, R6, 0),
     label(next),
+    jumpIf(R0, '==', R9, 'found'),
   ]
 }
 

@@ -246,6 +246,41 @@ describe('a full table of buckets', () => {
       )
   })
 
+  for (const whenFull of ['share', 'drop'] as const) {
+    it(`judges for ten seconds who has a bucket by it alone, and everyone else by "${whenFull}"`, (context) => {
+      const random = seededRandom(context, 'limit')
+      const run = limiter(limit, { ...SMALLEST, whenFull })
+      const plain = () => ({ credit: 10 * SECOND, at: run.clock.now })
+      /** Whether a plain bucket has a token, which it then gives. */
+      const take = (bucket: ReturnType<typeof plain>) => {
+        bucket.credit = Math.min(10 * SECOND, bucket.credit + run.clock.now - bucket.at)
+        bucket.at = run.clock.now
+        if (bucket.credit < SECOND) return false
+        bucket.credit -= SECOND
+        return true
+      }
+      const shared = plain()
+      const newcomer = () => whenFull === 'share' && take(shared)
+      const established = new Map<number, ReturnType<typeof plain>>()
+      for (let source = 1; source <= 200; source++) {
+        const [full, bucket] = [run.tableFull(), plain()]
+        const passes = run.send(from(source))
+        if (run.tableFull() === full) established.set(source, bucket)
+        assert.equal(passes, run.tableFull() === full ? take(bucket) : newcomer())
+      }
+      assert.equal(established.size, SMALLEST.entries)
+      // Those with a bucket send four times as much as they may, so that it is never full and nobody else's.
+      const sources = [...established.keys()]
+      const end = run.clock.now + 10 * SECOND
+      for (let turn = 0; run.clock.now < end; turn++) {
+        run.clock.now += 1 + random.below(2 * SECOND) / (4 * 8)
+        const source = sources[turn % sources.length]!
+        assert.equal(run.send(from(source)), take(established.get(source)!), `source ${source}`)
+        for (let others = 0; others < 5; others++) assert.equal(run.send(from(1000 + random.word())), newcomer())
+      }
+    })
+  }
+
   it('gives entries to others once their buckets are full', () => {
     const run = limiter(limit, SMALLEST)
     fill(run)
@@ -273,10 +308,21 @@ describe('a full table of buckets', () => {
 
   it('gives newcomers the bucket of another where that was chosen', () => {
     const run = limiter(limit, { ...SMALLEST, whenFull: 'replace' })
-    fill(run)
+    const established = fill(run)
     assert.equal(
       passing(run, () => from(5000)),
       10,
+      'a newcomer is limited, by a bucket of its own',
+    )
+    let newcomer = 6000
+    assert.equal(
+      passing(run, () => from(newcomer++)),
+      40,
+    )
+    assert.equal(
+      passing(run, () => from(established[0]!)),
+      10,
+      'who was replaced starts anew',
     )
   })
 
