@@ -13,8 +13,17 @@ const TSC = 'node_modules/typescript/bin/tsc'
 
 /** What each build is made from, and where it goes; the stamp there holds the hash of the former. */
 const BUILDS = {
-  dist: { project: 'tsconfig.json', sources: ['src', 'scripts/bundle.mjs'], bundler: 'scripts/bundle.mjs' },
-  build: { project: 'tsconfig.test.json', sources: ['src', 'test', 'bench', 'examples'] },
+  dist: {
+    project: 'tsconfig.json',
+    sources: ['src', 'scripts/assemble.mjs', 'scripts/bundle.mjs'],
+    assembled: 'dist',
+    bundler: 'scripts/bundle.mjs',
+  },
+  build: {
+    project: 'tsconfig.test.json',
+    sources: ['src', 'test', 'bench', 'examples', 'scripts/assemble.mjs'],
+    assembled: 'build/src',
+  },
 }
 const SHARED_SOURCES = ['tsconfig.json', 'tsconfig.test.json', 'package.json', 'package-lock.json']
 
@@ -56,13 +65,14 @@ function isInstalled() {
 }
 
 function build(folder) {
-  const { project, sources, bundler } = BUILDS[folder]
+  const { project, sources, assembled, bundler } = BUILDS[folder]
   const stamp = join(ROOT, folder, '.stamp')
   const hash = hashOf([...SHARED_SOURCES, ...sources])
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return
   // What was compiled from a file that is gone must not be found by a test run or an import.
   rmSync(join(ROOT, folder), { recursive: true, force: true })
   run(`building ${folder}/`, process.execPath, [TSC, '-p', project])
+  run(`assembling ${assembled}/engine.wasm`, process.execPath, ['scripts/assemble.mjs', assembled])
   if (bundler !== undefined) run(`bundling ${folder}/bin/`, process.execPath, [bundler])
   writeFileSync(stamp, hash)
 }

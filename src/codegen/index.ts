@@ -9,6 +9,6 @@ export {
 } from './ebpf/emit-policy.js'
 export { type Action, emitXdp, RULE_COUNTERS, type XdpOptions } from './ebpf/emit-xdp.js'
 export { type SetsByName, setImage, setMapName } from './ebpf/set-maps.js'
-export { DESCRIPTOR, NO_RULE, VERDICT_BYTES } from './wasm/bundle.js'
+export { NO_RULE, VERDICT_BYTES } from './wasm/bundle.js'
 export { emitMatcher, type Matcher, type MatcherOptions } from './wasm/emit-matcher.js'
 export { type Judge, loadMatcher, type SetLookups } from './wasm/load-matcher.js'

@@ -1,10 +1,11 @@
-import { DESCRIPTOR, emitMatcher, loadMatcher, VERDICT_BYTES } from '../codegen/index.js'
+import { emitMatcher, loadMatcher, VERDICT_BYTES } from '../codegen/index.js'
 import { compileFilter, compileRule } from '../compile.js'
 import { XDP } from '../ebpf/index.js'
 import type { NameResolver } from '../filter/index.js'
 import { type Graph, interpret } from '../ir/index.js'
 import { prepareTestRun } from '../kernel/index.js'
 import { loadProgram } from '../loader/index.js'
+import { DESCRIPTOR_ADDRESS, DESCRIPTOR_BYTES, DESCRIPTOR_CAPTURED, DESCRIPTOR_WIRE } from '../memory/index.js'
 import { createMemory, type LinearMemory, PAGE_BYTES } from '../wasm/index.js'
 
 /**
@@ -69,7 +70,7 @@ export interface FrameSlot {
 }
 
 /** The descriptor stands at 0, the verdict behind it. */
-const VERDICT_AT = DESCRIPTOR.bytes
+const VERDICT_AT = DESCRIPTOR_BYTES
 const FRAME_AT = VERDICT_AT + VERDICT_BYTES
 
 /** Each memory reserves gigabytes of addresses, so a process with many matchers makes one slot for them all. */
@@ -81,7 +82,7 @@ export function createFrameSlot(): FrameSlot {
   return {
     memory,
     put(frame, wireLength) {
-      words[DESCRIPTOR.wire / 4] = wireLength
+      words[DESCRIPTOR_WIRE / 4] = wireLength
       if (frame === last) return
       last = frame
       const missing = FRAME_AT + frame.length - bytes.length
@@ -91,8 +92,8 @@ export function createFrameSlot(): FrameSlot {
         words = new Int32Array(memory.buffer)
       }
       bytes.set(frame, FRAME_AT)
-      words[DESCRIPTOR.offset / 4] = FRAME_AT
-      words[DESCRIPTOR.captured / 4] = frame.length
+      words[DESCRIPTOR_ADDRESS / 4] = FRAME_AT
+      words[DESCRIPTOR_CAPTURED / 4] = frame.length
     },
     verdict: () => words[VERDICT_AT / 4]!,
   }

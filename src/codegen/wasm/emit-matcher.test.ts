@@ -17,8 +17,9 @@ import {
   type Value,
   wireLength,
 } from '../../ir/index.js'
+import { DESCRIPTOR_BYTES } from '../../memory/index.js'
 import { createMemory, encodeModule, isValidModule, printModule } from '../../wasm/index.js'
-import { DESCRIPTOR, NO_RULE } from './bundle.js'
+import { NO_RULE } from './bundle.js'
 import { emitMatcher } from './emit-matcher.js'
 import { loadMatcher, type SetLookups } from './load-matcher.js'
 
@@ -191,10 +192,10 @@ describe('the module', () => {
     const memory = createMemory(1, 2, true)
     const judge = loadMatcher(emitMatcher(graph, { memory: { shared: true, maximumPages: 2 } }), memory)
     const words = new Int32Array(memory.buffer)
-    words.set([64, 1, 1])
+    words.set([64, 1, 1, 0, NO_RULE])
     words[16] = 1
-    judge(0, 1, DESCRIPTOR.bytes)
-    assert.equal(words[3], 0)
+    judge(0, 1, DESCRIPTOR_BYTES)
+    assert.equal(words[DESCRIPTOR_BYTES / 4], 0)
   })
 
   it('is right, valid and can be printed for thousands of decisions in a row', () => {

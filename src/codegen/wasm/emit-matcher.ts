@@ -1,4 +1,5 @@
 import { type Graph, type LookupTable, placeBoundsChecks } from '../../ir/index.js'
+import { DESCRIPTOR_ADDRESS, DESCRIPTOR_BYTES, DESCRIPTOR_CAPTURED } from '../../memory/index.js'
 import {
   access,
   block,
@@ -17,7 +18,7 @@ import {
   type WasmFunction,
   type WasmModule,
 } from '../../wasm/index.js'
-import { DESCRIPTOR, NO_RULE, VERDICT_BYTES } from './bundle.js'
+import { NO_RULE, VERDICT_BYTES } from './bundle.js'
 import { CAPTURED, emitSteps, JUDGED, RULE, tableName } from './emit-steps.js'
 import { FRAME, NEXT_DESCRIPTOR } from './emit-values.js'
 
@@ -45,7 +46,7 @@ export interface Matcher {
 /**
  * The module that judges frames in linear memory by the rules of `graph`, a
  * bundle a call: `judge(descriptors, count, verdicts)`, two addresses and how
- * many frames there are, in the layout of `DESCRIPTOR`. It allocates nothing
+ * many frames there are, in the layout of `memory/formats.ts`. It allocates nothing
  * and reads no byte of a frame beyond those captured. The memory is imported
  * as `sluice.memory`; for each set asked for, `sets.NAME/FAMILY` is a function
  * from the address, one word or four, to 1 or 0.
@@ -89,17 +90,17 @@ function overBundle(code: readonly Instruction[]): Instruction[] {
   return [
     block(NO_FRAMES),
     ...[get(COUNT), op('i32.eqz'), brIf(NO_FRAMES)],
-    ...[get(NEXT_DESCRIPTOR), get(COUNT), i32(DESCRIPTOR.bytes), op('i32.mul'), op('i32.add'), set(DESCRIPTORS_END)],
+    ...[get(NEXT_DESCRIPTOR), get(COUNT), i32(DESCRIPTOR_BYTES), op('i32.mul'), op('i32.add'), set(DESCRIPTORS_END)],
     loop(NEXT_FRAME),
-    ...[get(NEXT_DESCRIPTOR), access('i32.load', DESCRIPTOR.offset), set(FRAME)],
-    ...[get(NEXT_DESCRIPTOR), access('i32.load', DESCRIPTOR.captured), set(CAPTURED)],
+    ...[get(NEXT_DESCRIPTOR), access('i32.load', DESCRIPTOR_ADDRESS), set(FRAME)],
+    ...[get(NEXT_DESCRIPTOR), access('i32.load', DESCRIPTOR_CAPTURED), set(CAPTURED)],
     ...[i32(NO_RULE), set(RULE)],
     block(JUDGED),
     ...code,
     end,
     ...[get(NEXT_VERDICT), get(RULE), access('i32.store', 0)],
     ...[...advance(NEXT_VERDICT, VERDICT_BYTES), set(NEXT_VERDICT)],
-    ...[...advance(NEXT_DESCRIPTOR, DESCRIPTOR.bytes), tee(NEXT_DESCRIPTOR)],
+    ...[...advance(NEXT_DESCRIPTOR, DESCRIPTOR_BYTES), tee(NEXT_DESCRIPTOR)],
     ...[get(DESCRIPTORS_END), op('i32.lt_u'), brIf(NEXT_FRAME)],
     end,
     end,

@@ -1,7 +1,7 @@
 import type { Membership, Test } from '../../ir/index.js'
+import { DESCRIPTOR_WIRE } from '../../memory/index.js'
 import { access, brIf, call, get, type Instruction, i32, type OperationName, op, tee } from '../../wasm/index.js'
 import { type Calculation, childrenOf, type Expression, expressionOf, questionOf } from '../expression.js'
-import { DESCRIPTOR } from './bundle.js'
 
 /** Locals of the judging function that values are computed from. */
 export const FRAME = 'frame'
@@ -51,7 +51,7 @@ export function createValueEmitter(context: ValueContext): ValueEmitter {
         emit(i32(expression.value))
         break
       case 'length':
-        emitAll(get(NEXT_DESCRIPTOR), access('i32.load', DESCRIPTOR.wire))
+        emitAll(get(NEXT_DESCRIPTOR), access('i32.load', DESCRIPTOR_WIRE))
         break
       case 'pointer':
         value(expression.base)

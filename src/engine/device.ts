@@ -1,0 +1,42 @@
+/** What a device has done since it was opened. */
+export interface DeviceStatistics {
+  readonly receivedPackets: number
+  /** On the wire, as the device counts them. */
+  readonly receivedBytes: number
+  readonly sentPackets: number
+  readonly sentBytes: number
+  /** Packets whose bytes were copied between the device and a frame. */
+  readonly copiedPackets: number
+  /** Packets that the device itself lost, by reason. */
+  readonly drops: Readonly<Record<string, number>>
+}
+
+/**
+ * Where frames enter and leave. A frame that was received belongs to the
+ * receiver; one that was sent belongs to the device, which gives it back to
+ * the pool. Nothing here throws once the device is open: what has gone, is
+ * down or closed receives and sends nothing.
+ */
+export interface Device {
+  readonly name: string
+  /**
+   * Appends up to `most` packets to the bundle at that address, whose room is
+   * MOST_IN_BUNDLE; gives how many. Does not wait.
+   */
+  receive(bundle: number, most: number): number
+  /**
+   * Takes packets from the front of the bundle and leaves those that it has no
+   * room for, moved to the front; gives how many it took. They may wait in the
+   * device until `flush`.
+   */
+  send(bundle: number): number
+  /** Rings the doorbell: what was taken goes out. Once a round, however many bundles there were. */
+  flush(): void
+  /** Whether `receive` would give something; cheap enough to spin on. */
+  isReady(): boolean
+  /** Resolves when `receive` may give something, after `timeoutMs`, or with `close`; costs nothing meanwhile. */
+  wait(timeoutMs: number): Promise<void>
+  statistics(): DeviceStatistics
+  /** Every frame that the device holds goes back to the pool. Closing again does nothing. */
+  close(): void
+}

@@ -1,0 +1,132 @@
+import { BUNDLE_BYTES, type Code, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
+import type { Graph } from './graph.js'
+import { type OpenStage, openStage } from './open-stage.js'
+import { isSameStage } from './stage.js'
+
+export interface EngineOptions {
+  /** Unique among the engines of a memory: regions are named for it. */
+  readonly name?: string
+  /** Packets that travel together, 1 to 256; 64 where it is not said. */
+  readonly bundle?: number
+  /**
+   * Whether the headers of a bundle are touched before the first stage, so that
+   * the processor fetches them at once and not one by one: pays where they are
+   * not in its cache. `auto` decides by the number of frames of the pool.
+   */
+  readonly touch?: boolean | 'auto'
+}
+
+/** What one stage has done since it was started. */
+export interface StageStatistics {
+  readonly name: string
+  readonly packets: number
+  readonly bundles: number
+  readonly drops: Readonly<Record<string, number>>
+  /** Of those packets that came while somebody watched. */
+  readonly nanosecondsPerPacket: number | null
+}
+
+/** One worker's graph at work: each bundle goes through all stages before the next is received. */
+export interface Engine {
+  /** Receives one bundle from each device and takes it through the graph; gives how many packets there were. */
+  round(): number
+  /** Resolves when a device may have something, or after `timeoutMs`. */
+  wait(timeoutMs: number): Promise<void>
+  /**
+   * Goes on with another graph, from the next round on. Stages that are the
+   * same keep their state and counters. Throws what a stage throws that cannot
+   * start; then the old graph stays.
+   */
+  change(graph: Graph): void
+  /** Measures time a packet while it is on. */
+  watch(isOn: boolean): void
+  statistics(): readonly StageStatistics[]
+  /** Closes the stages, which give their frames back; devices and pool are the caller's. */
+  close(): void
+}
+
+/** Frames beyond which their headers are not taken to be in the processor's cache. */
+const MOST_CACHED_FRAMES = 4096
+
+/** Starts the stages of a graph. Throws LayoutError and what a stage throws. */
+export function startEngine(
+  space: Space,
+  code: Code,
+  pool: WorkerPool,
+  graph: Graph,
+  { name = 'engine', bundle: size = 64, touch = 'auto' }: EngineOptions = {},
+): Engine {
+  const most = Math.min(MOST_IN_BUNDLE, Math.max(1, size))
+  const touches = touch === 'auto' ? pool.frames > MOST_CACHED_FRAMES : touch
+  const bundle = space.reserve({ name: `${name} bundle`, kind: 'bundle', bytes: BUNDLE_BYTES }).offset
+  const touchPackets = code.find('touchPackets')
+  let generation = 0
+  let isWatched = false
+  let current = connect([], graph)
+  let entries = entriesOf(current, graph)
+
+  function connect(running: readonly OpenStage[], { stages, edges }: Graph): OpenStage[] {
+    const started: OpenStage[] = []
+    try {
+      const open = stages.map((stage, index) => {
+        const same = running.find((other) => isSameStage(other.stage, stage))
+        if (same !== undefined) return same
+        started.push(openStage(space, code, pool, stage, `${name} ${stage.name} ${generation++}`, index))
+        return started.at(-1)!
+      })
+      const byName = new Map(open.map((each) => [each.stage.name, each]))
+      for (const each of open) {
+        each.lead(
+          each.stage.outputs.map((output) => {
+            return byName.get(edges.find((edge) => edge.from === each.stage.name && edge.output === output)!.to)!
+          }),
+        )
+      }
+      return open
+    } catch (error) {
+      for (const each of started) each.close()
+      throw error
+    }
+  }
+
+  return {
+    round() {
+      let packets = 0
+      for (let index = 0; index < entries.length; index++) {
+        const { device, stage } = entries[index]!
+        const count = device.receive(bundle, most)
+        if (count === 0) continue
+        packets += count
+        if (touches) touchPackets(bundle)
+        stage.take(bundle, isWatched)
+      }
+      for (let index = 0; index < current.length; index++) current[index]!.flush(bundle, isWatched)
+      return packets
+    },
+    async wait(timeoutMs) {
+      if (entries.some(({ device }) => device.isReady())) return
+      await Promise.race(entries.map(({ device }) => device.wait(timeoutMs)))
+    },
+    change(next) {
+      const open = connect(current, next)
+      for (const old of current) if (!open.includes(old)) old.close()
+      current = open
+      entries = entriesOf(open, next)
+    },
+    watch(isOn) {
+      isWatched = isOn
+    },
+    statistics: () => current.map((stage) => stage.statistics()),
+    close() {
+      for (const stage of current) stage.close()
+      current = []
+      entries = []
+      space.free(`${name} bundle`)
+    },
+  }
+}
+
+/** Devices with the stage that takes what they receive. */
+function entriesOf(open: readonly OpenStage[], { sources }: Graph) {
+  return sources.map(({ device, to }) => ({ device, stage: open.find(({ stage }) => stage.name === to)! }))
+}

@@ -1,0 +1,123 @@
+/**
+ * What words in linear memory mean, for TypeScript and AssemblyScript alike:
+ * both compile this file, so it may hold nothing but numbers. Offsets are in
+ * bytes, all words little-endian.
+ */
+
+/**
+ * One packet of a bundle or ring: the kernel's `struct xdp_desc`
+ * (linux/if_xdp.h), so that entries of AF_XDP rings are moved by one load and
+ * one store of 16 bytes. The UMEM begins at offset 0 of the memory, so the
+ * kernel's addresses are ours.
+ *
+ *     0   u32  address of the packet's first byte; within the frame that owns it
+ *     4   u32  bytes on the wire. The kernel has the upper half of its address
+ *              here: 0 when received, and it must be 0 again to be sent
+ *     8   u32  bytes captured; what is in memory
+ *     12  u32  flags: free for stages, 0 from and for the kernel
+ */
+export const DESCRIPTOR_ADDRESS = 0
+export const DESCRIPTOR_WIRE = 4
+export const DESCRIPTOR_CAPTURED = 8
+export const DESCRIPTOR_FLAGS = 12
+export const DESCRIPTOR_BYTES = 16
+
+/** A bundle: how many there are, then the descriptors. Its room is always for MOST_IN_BUNDLE. */
+export const BUNDLE_COUNT = 0
+export const BUNDLE_DESCRIPTORS = 16
+export const MOST_IN_BUNDLE = 256
+export const BUNDLE_BYTES = 4112
+
+/**
+ * Frame metadata, counted from the packet's first byte; where XDP metadata lies
+ * when a program made room for all 16 bytes (`bpf_xdp_adjust_meta`).
+ *
+ *     -16  u32  mark of a policy: first, because `mark` writes the first word of the metadata
+ *     -12  u32  flow hash
+ *     -8   u16  packet type
+ *     -6   u8   verdict
+ *     -5   u8   which of these are valid: bits of METADATA_HAS_…; whoever gives the frame to a driver writes 0
+ *     -4   u32  free for stages
+ */
+export const METADATA_BYTES = 16
+export const METADATA_MARK = 0
+export const METADATA_HASH = 4
+export const METADATA_TYPE = 8
+export const METADATA_VERDICT = 10
+export const METADATA_VALID = 11
+export const METADATA_FREE = 12
+export const METADATA_HAS_MARK = 1
+export const METADATA_HAS_FLOW = 2
+export const METADATA_HAS_VERDICT = 4
+
+/**
+ * Where the packet begins in a frame that the pool has just given: 18 behind a
+ * cache line's begin, so that metadata and the headers up to the ports share
+ * that line and the IPv4 header is aligned to 4. A number of lines is added by
+ * the page the frame is in, so that the headers of frames at equal distances
+ * do not share few sets of the cache.
+ */
+export const HEADROOM_BYTES = 146
+export const STAGGER_PAGE_SHIFT = 12
+export const STAGGER_LINE_SHIFT = 6
+
+/** A worker's cache of free frames of one class; those of all classes stand one behind the other. */
+export const CACHE_COUNT = 0
+export const CACHE_STACK = 4
+/** First address of the class's frames, their bytes together, and -bytes of one, the mask from address to frame. */
+export const CACHE_FRAMES = 8
+export const CACHE_FRAMES_BYTES = 12
+export const CACHE_FRAME_MASK = 16
+export const CACHE_FRAME_SHIFT = 20
+/** Mask of the page number: how many lines the headroom is staggered by, less 1. */
+export const CACHE_STAGGER = 24
+export const CACHE_SHARED = 28
+/** f64: frames that were asked for and not there. */
+export const CACHE_MISSING = 32
+/** One byte a frame, and the counters of faults; used by the checked build. */
+export const CACHE_OWNERS = 40
+export const CACHE_FAULTS = 44
+export const CACHE_BYTES = 64
+
+export const FRAME_CLASSES = 3
+/** Frames that a cache holds at most, and that move between it and the shared pool at once. */
+export const CACHE_ENTRIES = 512
+export const CACHE_BULK = 256
+
+/** What all workers share of one class: a spin lock, taken once for each bulk, and the stack of free frames. */
+export const SHARED_LOCK = 0
+export const SHARED_COUNT = 4
+export const SHARED_STACK = 8
+export const SHARED_BYTES = 64
+
+/** u32 each, then the frame of the last fault. FOREIGN is counted in every build, the others in the checked one. */
+export const FAULT_FOREIGN = 0
+export const FAULT_DOUBLE_FREE = 4
+export const FAULT_USE_AFTER_FREE = 8
+export const FAULT_WRITE_AFTER_FREE = 12
+export const FAULT_FRAME = 16
+export const FAULTS_BYTES = 64
+
+/** Owner byte of a frame that is free; 1 where nobody has said who has it, else the number of the stage + 2. */
+export const OWNER_NOBODY = 0
+export const OWNER_UNKNOWN = 1
+
+/**
+ * A ring with one producer and one consumer, each with cache lines of its own:
+ * its index, what it last saw of the other's, and the slots less 1. Indices
+ * count on and wrap at 2^32. Slots are descriptors.
+ */
+export const RING_PRODUCED = 0
+export const RING_SEEN_CONSUMED = 4
+export const RING_PRODUCER_MASK = 8
+export const RING_CONSUMED = 64
+export const RING_SEEN_PRODUCED = 68
+export const RING_CONSUMER_MASK = 72
+export const RING_SLOTS = 128
+
+/** Counters of a device, f64 each. */
+export const TRAFFIC_RECEIVED_PACKETS = 0
+export const TRAFFIC_RECEIVED_BYTES = 8
+export const TRAFFIC_SENT_PACKETS = 16
+export const TRAFFIC_SENT_BYTES = 24
+export const TRAFFIC_BYTES = 64

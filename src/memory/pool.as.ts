@@ -1,0 +1,105 @@
+import {
+  BUNDLE_COUNT,
+  BUNDLE_DESCRIPTORS,
+  CACHE_COUNT,
+  CACHE_FRAME_MASK,
+  CACHE_MISSING,
+  CACHE_STACK,
+  CACHE_STAGGER,
+  DESCRIPTOR_ADDRESS,
+  DESCRIPTOR_BYTES,
+  FAULT_USE_AFTER_FREE,
+  HEADROOM_BYTES,
+  MOST_IN_BUNDLE,
+  OWNER_NOBODY,
+  STAGGER_LINE_SHIFT,
+  STAGGER_PAGE_SHIFT,
+} from './formats'
+import {
+  CHECKED,
+  cacheOf,
+  drain,
+  fault,
+  foreign,
+  isIn,
+  own,
+  ownerAt,
+  refill,
+  release,
+  releaseTo,
+} from './pool.inline.as'
+
+/**
+ * Appends up to `count` empty frames to the bundle, as descriptors without
+ * bytes; gives how many. What was missing is counted.
+ */
+export function poolTake(cache: u32, bundle: u32, count: u32): u32 {
+  const held = load<u32>(bundle, BUNDLE_COUNT)
+  const wanted: u32 = min<u32>(count, MOST_IN_BUNDLE - held)
+  const stagger = load<u32>(cache, CACHE_STAGGER)
+  const stack = load<u32>(cache, CACHE_STACK)
+  let free = load<u32>(cache, CACHE_COUNT)
+  if (free < wanted) {
+    refill(cache)
+    free = load<u32>(cache, CACHE_COUNT)
+  }
+  const taken: u32 = min<u32>(wanted, free)
+  let descriptor = bundle + BUNDLE_DESCRIPTORS + held * DESCRIPTOR_BYTES
+  for (let at = stack + (free << 2), end = at - (taken << 2); at > end; descriptor += DESCRIPTOR_BYTES) {
+    at -= 4
+    const frame = load<u32>(at)
+    if (CHECKED) own(cache, frame)
+    const packet = frame + HEADROOM_BYTES + (((frame >> STAGGER_PAGE_SHIFT) & stagger) << STAGGER_LINE_SHIFT)
+    v128.store(descriptor, i32x4.replace_lane(i32x4(0, 0, 0, 0), 0, packet))
+  }
+  store<u32>(cache, free - taken, CACHE_COUNT)
+  store<u32>(bundle, held + taken, BUNDLE_COUNT)
+  if (taken < wanted) store<f64>(cache, load<f64>(cache, CACHE_MISSING) + <f64>(wanted - taken), CACHE_MISSING)
+  return taken
+}
+
+/** Gives the frames of `count` descriptors back to the pool. */
+export function poolGive(pool: u32, descriptors: u32, count: u32): void {
+  let cache = pool
+  for (let at = descriptors, end = at + count * DESCRIPTOR_BYTES; at < end; at += DESCRIPTOR_BYTES) {
+    const address = load<u32>(at, DESCRIPTOR_ADDRESS)
+    if (!isIn(cache, address)) {
+      const other = cacheOf(pool, address)
+      if (other === 0) {
+        foreign(pool, address)
+        continue
+      }
+      cache = other
+    }
+    releaseTo(cache, address)
+  }
+}
+
+/** Gives one frame back, by any address in it. */
+export function poolGiveFrame(pool: u32, address: u32): void {
+  release(pool, address)
+}
+
+/** Moves everything a worker's cache holds to the shared pool, as when the worker ends. */
+export function poolDrain(cache: u32): void {
+  drain(cache)
+}
+
+/** In the checked build: counts each frame of the bundle that is free as used after it was freed, and notes its owner. */
+export function poolCheck(pool: u32, bundle: u32, owner: u32): void {
+  if (!CHECKED) return
+  const first = bundle + BUNDLE_DESCRIPTORS
+  const end = first + load<u32>(bundle, BUNDLE_COUNT) * DESCRIPTOR_BYTES
+  for (let at = first; at < end; at += DESCRIPTOR_BYTES) {
+    const address = load<u32>(at, DESCRIPTOR_ADDRESS)
+    const cache = cacheOf(pool, address)
+    if (cache === 0) {
+      foreign(pool, address)
+      continue
+    }
+    const frame = address & load<u32>(cache, CACHE_FRAME_MASK)
+    const byte = ownerAt(cache, frame)
+    if (load<u8>(byte) === OWNER_NOBODY) fault(cache, FAULT_USE_AFTER_FREE, frame)
+    else store<u8>(byte, <u8>owner)
+  }
+}
