@@ -36,6 +36,7 @@ export {
   setFeatures,
 } from './ethtool.js'
 export { linkDescriptor } from './file.js'
+export { createFrameIo, type FrameIo } from './frame-io.js'
 export type { LinearMemory, MemoryRange, Opened } from './linear-memory.js'
 export { waitForRunningPrograms, withMapMemory } from './map-memory.js'
 export {
@@ -47,6 +48,17 @@ export {
 } from './namespace.js'
 export { findNapiThreads, type NapiPlacement, placeNapi } from './napi.js'
 export { closeNetlink, type NetlinkSocket } from './netlink.js'
+export {
+  createPacketSender,
+  openPacketSocket,
+  PACKET_BLOCK,
+  PACKET_HEADER,
+  type PacketOptions,
+  type PacketSender,
+  type PacketSocket,
+  type PacketStatistics,
+  readPacketStatistics,
+} from './packet-socket.js'
 export {
   dieWithParent,
   formatOwner,
@@ -85,6 +97,7 @@ export {
 } from './scheduler.js'
 export { closeDescriptor, ERRNO, errnoName, KernelError } from './syscall.js'
 export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'
+export { openTap, type TapOptions, type TapSocket, VNET_HEADER } from './tap.js'
 export { readXdpFeatures, type XdpFeatures } from './xdp-features.js'
 export {
   openXsk,

@@ -14,6 +14,7 @@ const CHECKS = {
   iptables: () => hasCommand('iptables'),
   clang: () => hasCommand('clang-14'),
   ip: () => hasCommand('ip'),
+  curl: () => hasCommand('curl'),
   ping: () => hasCommand('ping'),
   bpftool: () => hasCommand('bpftool'),
   corpus: () => existsSync(CORPUS) || 'needs the test corpus in ../shared/corpus',
