@@ -161,6 +161,9 @@ export type ProgramLoadResult =
   | { readonly fd: number; readonly log: string }
   | { readonly fd: null; readonly errno: number; readonly log: string }
 
+/** As many as libbpf makes; the signal has been taken by then, unless they come faster than a program is verified. */
+const LOAD_ATTEMPTS = 5
+
 /** Hands a program to the verifier. A refusal is a result, because its log has to be read. */
 export function loadProgramCode(program: ProgramLoad): ProgramLoadResult {
   const license = new TextEncoder().encode(`${program.license}\0`)
@@ -176,7 +179,9 @@ export function loadProgramCode(program: ProgramLoad): ProgramLoadResult {
     .u32(44, program.flags)
     .name(48, program.name)
     .u32(68, PROGRAM_TYPES[program.type ?? 'xdp'].attach)
-  const fd = attributes.tryCall(PROG_LOAD)
+  let fd = attributes.tryCall(PROG_LOAD)
+  // The verifier gives up when a signal waits to be handled (bpf_check, "signal_pending"); a resized terminal is enough.
+  for (let attempt = 1; fd === -ERRNO.EAGAIN && attempt < LOAD_ATTEMPTS; attempt++) fd = attributes.tryCall(PROG_LOAD)
   const text = log === null ? '' : cString(log)
   return fd >= 0 ? { fd, log: text } : { fd: null, errno: -fd, log: text }
 }
