@@ -1,19 +1,19 @@
 import { Command, Option } from 'commander'
-import { resolveNames, ruleForms } from '../control/index.js'
-import { EXPRESSION_HELP, print, printJson, RESOLVE_HELP } from './output.js'
+import { type PolicyForms, policyForms, resolveNames, ruleForms } from '../control/index.js'
+import { note, print, printJson, RESOLVE_HELP } from './output.js'
+import { addSubject, chooseSubject } from './subject.js'
 
 interface CompileOptions {
   readonly to: 'ast' | 'ir' | 'ebpf' | 'wasm'
   readonly linkType: string
   readonly resolve?: boolean
+  readonly policy?: string
   readonly json?: boolean
 }
 
-/** `sluice compile EXPR`: each form of a rule. */
+/** `sluice compile EXPR` or `--policy FILE`: each form of a rule or of a policy. */
 export function compileCommand(): Command {
-  return new Command('compile')
-    .description('show a form that an expression is compiled to')
-    .argument('<expression...>', EXPRESSION_HELP)
+  return addSubject(new Command('compile').description('show a form that an expression or a policy is compiled to'))
     .addOption(
       new Option(
         '--to <form>',
@@ -22,7 +22,6 @@ export function compileCommand(): Command {
         .choices(['ast', 'ir', 'ebpf', 'wasm'])
         .default('ebpf'),
     )
-    .option('--link-type <name>', 'link type of the packets, as tcpdump -y names it', 'EN10MB')
     .option('--resolve', RESOLVE_HELP)
     .option('--json', 'one JSON document on standard output')
     .addHelpText(
@@ -30,20 +29,26 @@ export function compileCommand(): Command {
       `
 Examples:
   $ sluice compile 'udp and dst port 53 and src net 198.51.100.0/24'
-  $ sluice compile 'tcp port 80 or 443' --to ir`,
+  $ sluice compile 'tcp port 80 or 443' --to ir
+  $ sluice compile policy.yaml --to ir`,
     )
     .action(compile)
 }
 
-async function compile(words: string[], { to, linkType, resolve, json }: CompileOptions): Promise<void> {
-  const expression = words.join(' ')
+async function compile(words: string[], options: CompileOptions): Promise<void> {
+  const subject = chooseSubject(words, options)
+  if (subject.kind === 'policy') compilePolicyFile(subject.file, options)
+  else await compileExpression(subject.expression, options)
+}
+
+async function compileExpression(expression: string, { to, linkType, resolve, json }: CompileOptions): Promise<void> {
   const forms = ruleForms(expression, linkType, resolve ? await resolveNames([expression]) : undefined)
   if (json) {
     const { ast, ir, program, assembly, code, wasm } = forms
     const form = {
       ast: { ast: withoutSpans(ast) },
-      ir: { ir: ir.trimEnd().split('\n') },
-      ebpf: { instructions: assembly.trimEnd().split('\n'), code, maps: program.maps, license: program.license },
+      ir: { ir: linesOf(ir) },
+      ebpf: { instructions: linesOf(assembly), code, maps: program.maps, license: program.license },
       wasm: { text: wasm.text.split('\n'), module: wasm.base64 },
     }[to]
     printJson({ expression, linkType, to, ...form })
@@ -53,6 +58,62 @@ async function compile(words: string[], { to, linkType, resolve, json }: Compile
   else if (to === 'ir') print(forms.ir.trimEnd())
   else if (to === 'wasm') print(forms.wasm.text.trimEnd())
   else print(forms.assembly.trimEnd())
+}
+
+function compilePolicyFile(policy: string, { to, json }: CompileOptions): void {
+  const forms = policyForms(policy)
+  if (json) printJson({ policy, to, ...jsonOf(forms, to), warnings: forms.warnings })
+  else print(textOf(forms, to))
+  for (const { message } of forms.warnings) note(`sluice: warning: ${message}`)
+}
+
+function jsonOf(forms: PolicyForms, to: CompileOptions['to']): object {
+  switch (to) {
+    case 'ast':
+      return { rules: withoutSpans(forms.ast()) }
+    case 'ir':
+      return { segments: forms.ir().map(({ rules, ir }) => ({ rules, ir: linesOf(ir) })) }
+    case 'wasm':
+      return {
+        segments: forms.wasm().map(({ rules, text, base64 }) => ({ rules, text: linesOf(text), module: base64 })),
+      }
+    case 'ebpf': {
+      const { program, assembly, code } = forms.ebpf()
+      // What a map holds at the start, a set of a million addresses for example, is no part of the code.
+      const maps = program.maps.map(({ contents, ...spec }) => ({ ...spec, contentBytes: contents?.bytes.length ?? 0 }))
+      return { instructions: linesOf(assembly), code, maps, license: program.license }
+    }
+  }
+}
+
+function textOf(forms: PolicyForms, to: CompileOptions['to']): string {
+  switch (to) {
+    case 'ast':
+      return JSON.stringify(withoutSpans(forms.ast()), null, 2)
+    case 'ir':
+      return forms
+        .ir()
+        .map(({ rules, ir }) => `${heading('#', rules)}\n${ir.trimEnd()}`)
+        .join('\n')
+    case 'wasm':
+      return forms
+        .wasm()
+        .map(({ rules, text }) => `${heading(';;', rules)}\n${text.trimEnd()}`)
+        .join('\n')
+    case 'ebpf':
+      return forms.ebpf().assembly.trimEnd()
+  }
+}
+
+/** Leaves of a segment's graph count from its first rule; most names are left out of a long one. */
+function heading(comment: string, rules: readonly string[]): string {
+  const [first, last] = [rules[0]!, rules.at(-1)!]
+  const names = rules.length === 1 ? `rule "${first}"` : `${rules.length} rules, "${first}" to "${last}"`
+  return `${comment} segment of ${names}`
+}
+
+function linesOf(text: string): string[] {
+  return text.trimEnd().split('\n')
 }
 
 /** Places in the text are for error messages; here they would hide the meaning. */

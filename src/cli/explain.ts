@@ -1,54 +1,125 @@
 import { Command } from 'commander'
-import { type Explanation, explainRule, type PacketRead } from '../control/index.js'
-import { EXPRESSION_HELP, print, printJson } from './output.js'
+import {
+  type Explanation,
+  explainPolicy,
+  explainRule,
+  type KernelAnswer,
+  type PacketRead,
+  type PolicyExplanation,
+} from '../control/index.js'
+import { note, print, printJson } from './output.js'
+import { formatQuantity } from './quantity.js'
+import { addSubject, chooseSubject } from './subject.js'
 
 interface ExplainOptions {
   readonly linkType: string
+  readonly policy?: string
   readonly json?: boolean
 }
 
-/** `sluice explain EXPR`: what a rule matches, what it reads, what it costs. */
+/** `sluice explain EXPR` or `--policy FILE`: what a rule or a policy matches, what it reads, what it costs. */
 export function explainCommand(): Command {
-  return new Command('explain')
-    .description('say in words what an expression matches, which bytes it reads, and what it costs')
-    .argument('<expression...>', EXPRESSION_HELP)
-    .option('--link-type <name>', 'link type of the packets, as tcpdump -y names it', 'EN10MB')
+  return addSubject(
+    new Command('explain').description(
+      'say in words what an expression or a policy matches, which bytes it reads, and what it costs',
+    ),
+  )
     .option('--json', 'one JSON document on standard output')
     .addHelpText(
       'after',
       `
 The figures of the kernel's verifier and the nanoseconds a packet need root.
+Nothing is attached to a device.
 
-Example:
-  $ sluice explain 'udp and dst port 53 and src net 198.51.100.0/24'`,
+Examples:
+  $ sluice explain 'udp and dst port 53 and src net 198.51.100.0/24'
+  $ sudo sluice explain policy.yaml`,
     )
     .action(explain)
 }
 
-function explain(words: string[], { linkType, json }: ExplainOptions): void {
-  const expression = words.join(' ')
+function explain(words: string[], options: ExplainOptions): void {
+  const subject = chooseSubject(words, options)
+  if (subject.kind === 'policy') {
+    explainPolicyFile(subject.file, options)
+    return
+  }
+  const { expression } = subject
+  const { linkType, json } = options
   const explanation = explainRule(expression, linkType)
   if (json) printJson({ expression, linkType, ...explanation })
-  else print(draw(explanation))
+  else print(draw(explanation).join('\n'))
 }
 
-function draw({ meaning, reads, decisions, checks, instructions, kernel }: Explanation): string {
-  const lines = [
+function explainPolicyFile(policy: string, { json }: ExplainOptions): void {
+  const explanation = explainPolicy(policy)
+  if (json) printJson({ policy, ...explanation })
+  else print(drawPolicy(explanation).join('\n'))
+  for (const { message } of explanation.warnings) note(`sluice: warning: ${message}`)
+}
+
+function draw({ meaning, reads, decisions, checks, instructions, kernel }: Explanation): string[] {
+  return [
     'matches',
     ...meaning.map(indent),
     'reads',
-    ...(reads.length === 0 ? ['  nothing of the packet'] : reads.map((read) => indent(drawRead(read)))),
+    ...drawReads(reads).map(indent),
     'costs',
     `  ${decisions} decisions, ${checks} bounds checks, ${instructions} instructions with the counters`,
+    ...drawKernel(kernel).map(indent),
   ]
-  if ('refusal' in kernel) return [...lines, `  the kernel was not asked: ${kernel.refusal}`].join('\n')
-  const { verifier, machineCodeBytes, nanoseconds } = kernel
-  if (verifier !== null) {
-    lines.push(`  the verifier walked ${verifier.walked} instructions and kept ${verifier.states} states`)
+}
+
+function drawPolicy({ rules, segments, sets, instructions, kernel }: PolicyExplanation): string[] {
+  return [
+    ...rules.flatMap(({ name, does, meaning, reads }, index) => [
+      `rule ${index + 1} "${name}" ${does}`,
+      '  matches',
+      ...meaning.map((line) => `    ${line}`),
+      '  reads',
+      ...drawReads(reads).map((line) => `    ${line}`),
+    ]),
+    'costs',
+    ...segments.flatMap(({ rules: count, decisions, checks, tables }, index) => [
+      `  segment ${index + 1}: ${counted(count, 'rule')}, ${decisions} decisions, ${checks} bounds checks`,
+      ...drawTables(tables).map((line) => `    ${line}`),
+    ]),
+    ...sets.map(
+      ({ name, v4, v6, bytes }) => `  set ${name}: ${v4} IPv4 and ${v6} IPv6 prefixes, ${formatQuantity(bytes)}B`,
+    ),
+    `  ${instructions} instructions`,
+    ...drawKernel(kernel).map(indent),
+  ]
+}
+
+/** Tables of one size on one line. */
+function drawTables(tables: PolicyExplanation['segments'][number]['tables']): string[] {
+  const alike = new Map<string, number>()
+  for (const { rules, width } of tables) {
+    const line = `${counted(rules, 'rule')} folded into a look-up of ${counted(width, 'number')}`
+    alike.set(line, (alike.get(line) ?? 0) + 1)
   }
-  lines.push(`  ${machineCodeBytes} bytes of machine code`)
-  for (const { packet, verdict, ns } of nanoseconds) lines.push(`  ${ns} ns: ${packet} (${verdict})`)
-  return lines.join('\n')
+  return [...alike].map(([line, times]) => (times === 1 ? line : `${line}, ${times} such tables`))
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+function drawKernel(kernel: KernelAnswer): string[] {
+  if ('refusal' in kernel) return [`the kernel was not asked: ${kernel.refusal}`]
+  const { verifier, machineCodeBytes, nanoseconds } = kernel
+  return [
+    ...(verifier === null
+      ? []
+      : [`the verifier walked ${verifier.walked} instructions and kept ${verifier.states} states`]),
+    `${machineCodeBytes} bytes of machine code`,
+    ...nanoseconds.map(({ packet, verdict, ns }) => `${ns} ns: ${packet} (${verdict})`),
+  ]
+}
+
+function drawReads(reads: readonly PacketRead[]): string[] {
+  return reads.length === 0 ? ['nothing of the packet'] : reads.map(drawRead)
 }
 
 function drawRead({ behind, from, to }: PacketRead): string {

@@ -1,8 +1,7 @@
 import Table from 'cli-table3'
 import { Command } from 'commander'
-import { PolicyFileError, type ReplayReport, replayPolicy } from '../control/replay.js'
-import { PolicyError, SetError } from '../policy/index.js'
-import { DONE, InputError, note, print, printJson, WRONG_INPUT } from './output.js'
+import { type ReplayReport, replayPolicy } from '../control/replay.js'
+import { DONE, note, print, printJson, WRONG_INPUT } from './output.js'
 
 /** `sluice replay FILE --policy FILE`: what a policy would have done with the packets of a capture. */
 export function replayCommand(): Command {
@@ -21,23 +20,13 @@ Every rule counts as in force, whatever its lifetime; a limit counts what it
 would have judged. What no final rule takes passes.`,
     )
     .action((file: string, options: { readonly policy: string; readonly json?: boolean }) => {
-      const report = replayed(file, options.policy)
+      const report = replayPolicy(file, options.policy)
       if (options.json) printJson(report)
       else printReport(report)
       for (const { message } of report.warnings) note(`sluice: warning: ${message}`)
       if (report.error !== null) note(`sluice: ${report.error}`)
       process.exitCode = report.error === null ? DONE : WRONG_INPUT
     })
-}
-
-function replayed(file: string, policy: string): ReplayReport {
-  try {
-    return replayPolicy(file, policy)
-  } catch (error) {
-    if ([PolicyFileError, PolicyError, SetError].some((kind) => error instanceof kind))
-      throw new InputError((error as Error).message, { cause: error })
-    throw error
-  }
 }
 
 /** No line between two rules. */

@@ -9,6 +9,8 @@ import {
   withRemedy,
 } from '../control/index.js'
 import { KeepError } from '../control/keep.js'
+import { PolicyFileError } from '../control/policy-file.js'
+import { PolicyError, SetError } from '../policy/index.js'
 import { FAILED, InputError, note, WRONG_INPUT } from './output.js'
 
 /** Says what went wrong, in one sentence or with a caret, and returns the exit status that fits. */
@@ -29,7 +31,17 @@ export function sentenceOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-const WRONG_INPUTS = [InputError, FilterError, CaptureError, DeviceError, KeepError, LinkTypeError]
+const WRONG_INPUTS = [
+  InputError,
+  FilterError,
+  CaptureError,
+  DeviceError,
+  KeepError,
+  LinkTypeError,
+  PolicyFileError,
+  PolicyError,
+  SetError,
+]
 
 function isWrongInput(error: unknown): boolean {
   return WRONG_INPUTS.some((kind) => error instanceof kind)

@@ -25,8 +25,10 @@ export interface Explanation {
   /** 8-byte slots of the program that drops what matches, its counters included. */
   readonly instructions: number
   /** What only the kernel can tell; or why it was not asked. */
-  readonly kernel: KernelFigures | { readonly refusal: string }
+  readonly kernel: KernelAnswer
 }
+
+export type KernelAnswer = KernelFigures | { readonly refusal: string }
 
 /** Bytes that deciding may read: from 0 at the packet's start, or behind a computed place. */
 export interface PacketRead {
@@ -41,8 +43,11 @@ export interface KernelFigures {
   readonly verifier: VerifierStatistics | null
   readonly machineCodeBytes: number
   /** By BPF_PROG_TEST_RUN, the kernel's loop of about 5 ns included. */
-  readonly nanoseconds: readonly { readonly packet: string; readonly verdict: 'drop' | 'pass'; readonly ns: number }[]
+  readonly nanoseconds: readonly { readonly packet: string; readonly verdict: Verdict; readonly ns: number }[]
 }
+
+/** What a program says of a packet; its last word where that changes, as behind a limit. */
+type Verdict = 'drop' | 'pass' | 'redirect'
 
 const REPEAT = 1_000_000
 
@@ -54,17 +59,25 @@ export function explainRule(expression: string, linkType: string): Explanation {
     return {
       meaning: describeExpression(filters[0]!.expression),
       reads: readsIn(optimized),
-      decisions: optimized.nodes.filter(({ kind }) => kind === 'decision' || kind === 'lookup').length,
-      checks: optimized.nodes.filter(({ kind }) => kind === 'check').length,
+      ...figuresOf(optimized),
       instructions: program.instructions.reduce((slots, instruction) => slots + slotsOf(instruction), 0),
-      kernel: askKernel(() => loadProgram(program)),
+      kernel: askKernel(() => loadProgram(program), REPEAT),
     }
   } catch (error) {
     throw asFilterError(error, expression) ?? error
   }
 }
 
-function readsIn({ nodes }: Graph): PacketRead[] {
+/** How often a graph decides, by a test or a table, and how often it checks bounds. */
+export function figuresOf({ nodes }: Graph): { readonly decisions: number; readonly checks: number } {
+  return {
+    decisions: nodes.filter(({ kind }) => kind === 'decision' || kind === 'lookup').length,
+    checks: nodes.filter(({ kind }) => kind === 'check').length,
+  }
+}
+
+/** The bytes that a graph may read, in runs. */
+export function readsIn({ nodes }: Graph): PacketRead[] {
   const bytes = new Map<string | null, Set<number>>()
   for (const node of nodes) {
     const values: readonly Value[] =
@@ -90,7 +103,8 @@ function runsOf(numbers: ReadonlySet<number>): [number, number][] {
   return runs
 }
 
-function askKernel(load: () => LoadedProgram): Explanation['kernel'] {
+/** Loads a program, asks the kernel for its figures with `repeat` runs on each sample frame, and closes it again. */
+export function askKernel(load: () => LoadedProgram, repeat: number): KernelAnswer {
   let loaded: LoadedProgram
   try {
     loaded = load()
@@ -103,11 +117,15 @@ function askKernel(load: () => LoadedProgram): Explanation['kernel'] {
       verifier: verifierStatistics(loaded),
       machineCodeBytes: loaded.info.jitedBytes,
       nanoseconds: Object.entries(SAMPLE_FRAMES).map(([packet, data]) => {
-        const { retval, durationNs } = testRun({ fd: loaded.fd, data, repeat: REPEAT })
-        return { packet, verdict: retval === XDP.drop ? 'drop' : 'pass', ns: durationNs }
+        const { retval, durationNs } = testRun({ fd: loaded.fd, data, repeat })
+        return { packet, verdict: verdictOf(retval), ns: durationNs }
       }),
     }
   } finally {
     loaded.close()
   }
+}
+
+function verdictOf(answer: number): Verdict {
+  return answer === XDP.drop ? 'drop' : answer === XDP.redirect ? 'redirect' : 'pass'
 }

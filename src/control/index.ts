@@ -7,11 +7,19 @@ export type { Check } from './check.js'
 export { DeviceError, findDevice } from './device.js'
 export { examineMachine } from './doctor.js'
 export { examineDevice } from './doctor-device.js'
-export { type Explanation, explainRule, type PacketRead } from './explain.js'
+export { type Explanation, explainRule, type KernelAnswer, type PacketRead } from './explain.js'
+export {
+  type ExplainedRule,
+  type ExplainedSegment,
+  type ExplainedSet,
+  explainPolicy,
+  type PolicyExplanation,
+} from './explain-policy.js'
 export { type RuleForms, ruleForms } from './forms.js'
 export { LinkTypeError } from './link-type.js'
 export { type MatchReport, type MatchRequest, type MatchResult, matchCapture } from './match.js'
 export type { MatchEngine } from './matcher.js'
+export { type PolicyForms, policyForms } from './policy-forms.js'
 export { type PolicySurroundings, policySource } from './policy-source.js'
 export { withRemedy } from './remedy.js'
 export { resolveNames } from './resolve.js'

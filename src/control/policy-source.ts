@@ -10,7 +10,7 @@ import {
   setMapName,
 } from '../codegen/index.js'
 import { parseFilter } from '../filter/index.js'
-import { type Condition, lower, optimizeRules } from '../ir/index.js'
+import { type Condition, type Graph, lower, optimizeRules } from '../ir/index.js'
 import { possibleCpus } from '../kernel/index.js'
 import type { PolicySource } from '../loader/index.js'
 import type { Action, Lifetime, LimitAction, Policy, Rule, SetContents } from '../policy/index.js'
@@ -26,53 +26,77 @@ export interface PolicySurroundings {
 /** Receive queues that packets can be diverted from; more than any device has today. */
 const QUEUES = 256
 
+/** A run of rules with its graph, in which leaf `i` is rule `rules[i]` of the policy; packets may go on behind its last. */
+export interface PreparedSegment {
+  readonly graph: Graph
+  readonly rules: readonly number[]
+}
+
+/** A policy made ready for the loader, with what its program is made of. */
+export interface PreparedPolicy extends PolicySource {
+  /** What each rule asks, in the order of the rules. */
+  readonly conditions: readonly Condition[]
+  /** After all rewrites. */
+  segments(): readonly PreparedSegment[]
+}
+
 /**
  * A policy made ready for `loadPolicy`: each match is compiled once, here.
  * Throws FilterError and UnsupportedError for a match, whatever
  * `interfaceIndex` throws, and RangeError for a CPU that this machine has not.
  */
-export function policySource(policy: Policy, surroundings: PolicySurroundings): PolicySource {
-  const sets = new Set(Object.keys(policy.sets))
-  const prepared = policy.rules.map((rule) => ({
-    rule,
-    condition: conditionOf(rule.match, sets),
-    action: actionOf(rule.action, surroundings),
-  }))
-  return sourceOf(policy, prepared, surroundings.sets)
+export function policySource(policy: Policy, surroundings: PolicySurroundings): PreparedPolicy {
+  return sourceOf(policy, prepareRules(policy, surroundings), surroundings.sets)
 }
 
-interface PreparedRule {
-  readonly rule: Rule
-  readonly condition: Condition
-  readonly action: RuleAction
+/** What of a policy does not depend on its slots and on what its sets hold. */
+interface PreparedRules {
+  readonly conditions: readonly Condition[]
+  codeOf(rule: number, slot: number): RuleCode
+  /** Of the first `count` rules. */
+  segments(count: number): readonly PreparedSegment[]
 }
 
-function sourceOf(policy: Policy, prepared: readonly PreparedRule[], setContents: SetsByName): PolicySource {
+function prepareRules({ rules, sets }: Policy, surroundings: PolicySurroundings): PreparedRules {
+  const names = new Set(Object.keys(sets))
+  const conditions = rules.map(({ match }) => conditionOf(match, names))
+  const actions = rules.map(({ action }) => actionOf(action, surroundings))
+  const codeOf = (rule: number, slot: number): RuleCode => {
+    const { mode, lifetime } = rules[rule]!
+    return { slot, action: actions[rule]!, isShadow: mode === 'shadow', hasEnd: lifetime !== null }
+  }
+  const segmentsOf = (count: number): PreparedSegment[] =>
+    cutIntoSegments(
+      rules.slice(0, count).map((_, rule) => rule),
+      (rule) => codeOf(rule, 0),
+    ).map((part) => ({ graph: optimizeRules(part.map((rule) => conditions[rule]!)), rules: part }))
+  let whole: readonly PreparedSegment[] | null = null
+  return {
+    conditions,
+    codeOf,
+    segments(count) {
+      if (count < rules.length) return segmentsOf(count)
+      whole ??= segmentsOf(count)
+      return whole
+    },
+  }
+}
+
+function sourceOf(policy: Policy, prepared: PreparedRules, setContents: SetsByName): PreparedPolicy {
   return {
     rules: policy.rules.map((rule) => ({
       name: rule.name,
       identity: identityOf(rule),
       endsInMs: rule.lifetime === null ? null : endsInMs(rule.lifetime),
     })),
+    conditions: prepared.conditions,
+    segments: () => prepared.segments(policy.rules.length),
     compile(slots, capacity) {
-      const coded = prepared.slice(0, slots.length).map(({ rule, condition, action }, index) => ({
-        condition,
-        code: {
-          slot: slots[index]!,
-          action,
-          isShadow: rule.mode === 'shadow',
-          hasEnd: rule.lifetime !== null,
-        } satisfies RuleCode,
+      const segments = prepared.segments(slots.length).map(({ graph, rules }) => ({
+        graph,
+        rules: rules.map((rule) => prepared.codeOf(rule, slots[rule]!)),
       }))
-      const segments = cutIntoSegments(coded, ({ code }) => code).map((rules) => ({
-        graph: optimizeRules(rules.map(({ condition }) => condition)),
-        rules: rules.map(({ code }) => code),
-      }))
-      return emitPolicy(segments, {
-        layout: layoutOf(policy, capacity),
-        multiBuffer: true,
-        setContents,
-      })
+      return emitPolicy(segments, { layout: layoutOf(policy, capacity), multiBuffer: true, setContents })
     },
     withSet(name, contents) {
       if (!Object.hasOwn(policy.sets, name))

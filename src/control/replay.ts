@@ -1,23 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { type CompiledPolicy, compilePolicy, type PolicyWarning } from '../compile-policy.js'
 import { openCapture } from '../device/index.js'
 import { interpret, type SetLookup } from '../ir/index.js'
-import {
-  type ActionKind,
-  isFinal,
-  isInSet,
-  loadSets,
-  type Mode,
-  readPolicy,
-  type SetContents,
-} from '../policy/index.js'
+import { type ActionKind, isFinal, isInSet, type Mode, type SetContents } from '../policy/index.js'
 import { checkLinkType } from './link-type.js'
-
-/** A policy file that cannot be opened. */
-export class PolicyFileError extends Error {
-  override name = 'PolicyFileError'
-}
+import { readPolicyFile } from './policy-file.js'
 
 /** What one rule met in a capture. */
 export interface ReplayedRule {
@@ -50,13 +36,11 @@ export interface ReplayReport {
  * PolicyFileError, PolicyError and SetError.
  */
 export function replayPolicy(file: string, policyFile: string): ReplayReport {
-  const text = readPolicyFile(policyFile)
   const capture = openCapture(file)
   try {
     const { linkType } = capture
     checkLinkType(linkType, file)
-    const policy = readPolicy(text, policyFile, { linkType })
-    const sets = loadSets(policy, dirname(policyFile))
+    const { policy, sets } = readPolicyFile(policyFile, { linkType })
     const compiled = compilePolicy(policy, { linkType })
     const judge = createJudge(compiled, sets)
     const packetsOf = new Array<number>(policy.rules.length).fill(0)
@@ -93,15 +77,5 @@ function createJudge({ policy, segments }: CompiledPolicy, sets: ReadonlyMap<str
       if (isFinal(policy.rules[rule]!)) return true
     }
     return false
-  }
-}
-
-function readPolicyFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new PolicyFileError(
-      `cannot read the policy ${path} (${(error as NodeJS.ErrnoException).code}); check the path`,
-    )
   }
 }

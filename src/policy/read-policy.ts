@@ -22,7 +22,7 @@ export function readPolicy(text: string, file: string, options: PolicyOptions = 
     const { line, col } = lines.linePos(offset)
     return `${file}:${line}:${col}`
   }
-  const broken = [...document.errors, ...document.warnings]
+  const broken = faultsOfFirstLine([...document.errors, ...document.warnings], lines)
   if (broken.length > 0) {
     const faults = broken.map(({ message, pos }) => ({ path: [], message: yamlSentence(message), column: pos[0] }))
     throw new PolicyError(faults, ({ column = 0 }) => at(column))
@@ -43,6 +43,16 @@ export function readPolicy(text: string, file: string, options: PolicyOptions = 
   )
   if (faults.length > 0) throw new PolicyError(inOrder(faults), placeOf)
   return { rules: rules.filter((rule) => rule !== null), ...settings }
+}
+
+/** Behind a fault of its own grammar the parser finds more that are none. */
+function faultsOfFirstLine<Fault extends { readonly pos: readonly [number, number] }>(
+  faults: readonly Fault[],
+  lines: LineCounter,
+): Fault[] {
+  const lineOf = ({ pos }: Fault) => lines.linePos(pos[0]).line
+  const first = Math.min(...faults.map(lineOf))
+  return faults.filter((fault) => lineOf(fault) === first)
 }
 
 /** Aliases that would make a small file a huge value are refused by the parser with an error of its own. */

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { loadSets, type Policy, type PolicyOptions, readPolicy, type SetContents } from '../policy/index.js'
+
+/** A policy file that cannot be opened. */
+export class PolicyFileError extends Error {
+  override name = 'PolicyFileError'
+}
+
+/** A policy as its file says it, with the lists of its sets. */
+export interface PolicyFile {
+  readonly policy: Policy
+  readonly sets: ReadonlyMap<string, SetContents>
+}
+
+/** Reads a policy and its lists, whose paths count from its folder. Throws PolicyFileError, PolicyError and SetError. */
+export function readPolicyFile(path: string, options: PolicyOptions = {}): PolicyFile {
+  const policy = readPolicy(textOf(path), path, options)
+  return { policy, sets: loadSets(policy, dirname(path)) }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new PolicyFileError(
+      `cannot read the policy ${path} (${(error as NodeJS.ErrnoException).code}); check the path`,
+    )
+  }
+}
