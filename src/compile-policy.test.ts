@@ -44,7 +44,7 @@ describe('warnings of a policy', () => {
 
   it('say where several rules take its packets together, and where none could match', () => {
     assert.deepEqual(warningsOf(drop('ip'), drop('ip6'), pass('tcp')), [
-      'rule 3 "pass tcp" is never reached, because the rules before it take all of its packets together; move it up, or remove it',
+      'rule 3 "pass tcp" is never reached, because rule 1 "drop ip" and rule 2 "drop ip6" take all of its packets together; move it up, or remove it',
     ])
     assert.deepEqual(warningsOf(drop('ip and arp')), [
       'rule 1 "drop ip and arp" can never match, because its expression contradicts itself; correct or remove it',
@@ -58,7 +58,7 @@ describe('warnings of a policy', () => {
     assert.deepEqual(warningsOf(drop('udp port 53'), drop('udp')), [])
   })
 
-  it('find repeated expressions in lists of any length', () => {
+  it('are found in lists of any length', () => {
     const rules = Array.from({ length: 1000 }, (_, index) => drop(`src host 10.${index >> 8}.${index & 255}.1`))
     const [warning, ...rest] = warningsOf(...rules, pass('src host 10.2.7.1'))
     assert.match(
@@ -66,5 +66,10 @@ describe('warnings of a policy', () => {
       /^rule 1001 "pass src host 10\.2\.7\.1" is never reached, because rule 520 "drop src host 10\.2\.7\.1"/,
     )
     assert.deepEqual(rest, [])
+    assert.deepEqual(warningsOf(drop('src net 10.2.0.0/16'), ...rules).length, 256)
+    assert.match(
+      warningsOf(...rules, drop('tcp port 80'), pass('tcp dst port 80'))[0]!,
+      /^rule 1002 .* rule 1001 "drop/,
+    )
   })
 })

@@ -1,5 +1,13 @@
 import { FilterError, type FilterOptions, formatFilterError, parseFilter } from './filter/index.js'
-import { buildGraph, type Condition, type Graph, lower, UnsupportedError, unreachableRules } from './ir/index.js'
+import {
+  buildGraph,
+  type Condition,
+  findShadows,
+  type Graph,
+  lower,
+  UnsupportedError,
+  unreachableRules,
+} from './ir/index.js'
 import { isFinal, type Policy, PolicyError, type Rule } from './policy/index.js'
 
 /** A run of rules whose first match decides; behind its last rule the list may go on for a packet that it matched. */
@@ -24,10 +32,10 @@ export interface CompiledPolicy {
   readonly warnings: readonly PolicyWarning[]
 }
 
-/** Longer lists are searched only for repeated expressions: finding what nothing reaches takes the square of their length. */
+/** In longer lists only what single ways of single rules take is found. */
 const MOST_SEARCHED = 100
-/** Pairs of rules that are tried to find the one that shadows another. */
-const MOST_PAIRS = 400
+/** More rules that take another's packets together are not named. */
+const MOST_NAMED = 3
 
 /**
  * The rule road for a policy: each expression to a condition, and the list to
@@ -76,21 +84,16 @@ function cutIntoSegments(rules: readonly Rule[], conditions: readonly Condition[
 
 function warningsOf(rules: readonly Rule[], conditions: readonly Condition[]): PolicyWarning[] {
   const listed = rules.map((rule, index) => ({ condition: conditions[index]!, isFinal: endsList(rule) }))
-  const repeated = repeatedRules(rules)
-  const unreachable = rules.length <= MOST_SEARCHED ? unreachableRules(listed) : [...repeated.keys()]
-  let pairs = 0
-  /** The first rule that takes all packets of `rule` by itself; null where none does, or too many would have to be tried. */
-  const shadowOf = (rule: number): number | null => {
-    const same = repeated.get(rule)
-    if (same !== undefined) return same
-    for (let before = 0; before < rule && pairs < MOST_PAIRS; before++) {
-      if (!listed[before]!.isFinal) continue
-      pairs++
-      if (unreachableRules([listed[before]!, listed[rule]!]).includes(1)) return before
-    }
-    return null
-  }
-  return unreachable.map((rule) => ({ rule, message: sentence(rules, rule, listed[rule]!, shadowOf) }))
+  const { shadowed, unsearchedFrom } = findShadows(listed)
+  const shadows = new Map<number, readonly number[] | null>(shadowed.map(({ rule, by }) => [rule, by]))
+  for (const [rule, before] of repeatedRules(rules)) if (!shadows.has(rule)) shadows.set(rule, [before])
+  // What only many rules together take takes the square of a list's length to find.
+  if (rules.length <= MOST_SEARCHED)
+    for (const rule of unreachableRules(listed)) if (!shadows.has(rule)) shadows.set(rule, null)
+  const warnings = [...shadows]
+    .sort(([one], [other]) => one - other)
+    .map(([rule, by]) => ({ rule, message: sentence(rules, rule, by) }))
+  return unsearchedFrom === null ? warnings : [...warnings, unsearched(rules, unsearchedFrom)]
 }
 
 /** Rules whose expression a final rule before them has too, and that rule. */
@@ -105,17 +108,18 @@ function repeatedRules(rules: readonly Rule[]): ReadonlyMap<number, number> {
   return repeated
 }
 
-function sentence(
-  rules: readonly Rule[],
-  rule: number,
-  listed: { readonly condition: Condition; readonly isFinal: boolean },
-  shadowOf: (rule: number) => number | null,
-): string {
+function sentence(rules: readonly Rule[], rule: number, by: readonly number[] | null): string {
   const nameOf = (index: number) => `rule ${index + 1} "${rules[index]!.name}"`
-  if (unreachableRules([listed]).length > 0)
+  if (by?.length === 0)
     return `${nameOf(rule)} can never match, because its expression contradicts itself; correct or remove it`
-  const shadow = shadowOf(rule)
-  if (shadow !== null)
-    return `${nameOf(rule)} is never reached, because ${nameOf(shadow)} takes all of its packets; move it before that rule, or remove it`
-  return `${nameOf(rule)} is never reached, because the rules before it take all of its packets together; move it up, or remove it`
+  if (by?.length === 1)
+    return `${nameOf(rule)} is never reached, because ${nameOf(by[0]!)} takes all of its packets; move it before that rule, or remove it`
+  const takers = by === null || by.length > MOST_NAMED ? 'the rules before it' : by.map(nameOf).join(' and ')
+  return `${nameOf(rule)} is never reached, because ${takers} take all of its packets together; move it up, or remove it`
+}
+
+/** Silence about the rest would say that there is nothing to warn of. */
+function unsearched(rules: readonly Rule[], rule: number): PolicyWarning {
+  const message = `from rule ${rule + 1} "${rules[rule]!.name}" on, rules were not compared with all rules before them, because too many are alike: some may never be reached; put what differs in addresses only into sets`
+  return { rule, message }
 }

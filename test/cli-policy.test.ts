@@ -19,7 +19,7 @@ rules:
   - { name: blocked, action: drop, match: src net @blocked, for: 10m }
   - { name: syns, action: limit, match: "tcp[tcpflags] == tcp-syn", per: source, rate: 1000 pps, burst: 2000 }
   - { name: dns, action: drop, match: udp src port 53, mode: shadow }
-  - { name: lost, action: drop, match: "tcp[tcpflags] == tcp-syn" }
+  - { name: lost, action: drop, match: "tcp[tcpflags] == tcp-syn and tcp dst port 80" }
 `
 const LOST = /warning: rule 5 "lost" is never reached, because rule 3 "syns" takes all of its packets/
 

@@ -73,7 +73,7 @@ test('wrong usage ends with 2 and one sentence that names the help', () => {
     [['match', 'udp'], /'-r, --read <file>' not specified; see sluice match --help\n$/],
     [['match', 'udp', '-r', MIXED, '--frobnicate'], /unknown option '--frobnicate'.*see sluice match --help\n$/],
     [['match', 'udp', '-r', MIXED, '--engine', 'magic'], /'magic' is invalid.*see sluice match --help\n$/],
-    [['compile'], /missing required argument 'expression'; see sluice compile --help\n$/],
+    [['compile'], /there is nothing to look at; give an expression, or --policy FILE\n$/],
     [
       ['compile', 'udp', '--link-type', 'CARRIER_PIGEON'],
       /--link-type: rules cannot be compiled for link type CARRIER_PIGEON, only for EN10MB/,

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { type PolicyForms, policyForms, resolveNames, ruleForms } from '../control/index.js'
-import { note, print, printJson, RESOLVE_HELP } from './output.js'
+import { noteWarnings, print, printJson, RESOLVE_HELP } from './output.js'
 import { addSubject, chooseSubject } from './subject.js'
 
 interface CompileOptions {
@@ -64,7 +64,7 @@ function compilePolicyFile(policy: string, { to, json }: CompileOptions): void {
   const forms = policyForms(policy)
   if (json) printJson({ policy, to, ...jsonOf(forms, to), warnings: forms.warnings })
   else print(textOf(forms, to))
-  for (const { message } of forms.warnings) note(`sluice: warning: ${message}`)
+  noteWarnings(forms.warnings)
 }
 
 function jsonOf(forms: PolicyForms, to: CompileOptions['to']): object {

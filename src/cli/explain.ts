@@ -7,7 +7,7 @@ import {
   type PacketRead,
   type PolicyExplanation,
 } from '../control/index.js'
-import { note, print, printJson } from './output.js'
+import { noteWarnings, print, printJson } from './output.js'
 import { formatQuantity } from './quantity.js'
 import { addSubject, chooseSubject } from './subject.js'
 
@@ -55,7 +55,7 @@ function explainPolicyFile(policy: string, { json }: ExplainOptions): void {
   const explanation = explainPolicy(policy)
   if (json) printJson({ policy, ...explanation })
   else print(drawPolicy(explanation).join('\n'))
-  for (const { message } of explanation.warnings) note(`sluice: warning: ${message}`)
+  noteWarnings(explanation.warnings)
 }
 
 function draw({ meaning, reads, decisions, checks, instructions, kernel }: Explanation): string[] {

@@ -29,6 +29,16 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
+/** Beyond these the operator's screen would show nothing else. */
+const MOST_WARNINGS = 20
+
+/** Warnings about a policy, on standard error; `--json` has all of them. */
+export function noteWarnings(warnings: readonly { readonly message: string }[]): void {
+  for (const { message } of warnings.slice(0, MOST_WARNINGS)) note(`sluice: warning: ${message}`)
+  const more = warnings.length - MOST_WARNINGS
+  if (more > 0) note(`sluice: ${more} more warnings; compile --policy FILE --json has them all`)
+}
+
 /**
  * What becomes of output that nobody takes. `sluice … | head` closes our standard
  * output early: that is no error, and nobody is left to tell. A full disk is one.

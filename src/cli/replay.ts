@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import { Command } from 'commander'
 import { type ReplayReport, replayPolicy } from '../control/replay.js'
-import { DONE, note, print, printJson, WRONG_INPUT } from './output.js'
+import { DONE, note, noteWarnings, print, printJson, WRONG_INPUT } from './output.js'
 
 /** `sluice replay FILE --policy FILE`: what a policy would have done with the packets of a capture. */
 export function replayCommand(): Command {
@@ -23,7 +23,7 @@ would have judged. What no final rule takes passes.`,
       const report = replayPolicy(file, options.policy)
       if (options.json) printJson(report)
       else printReport(report)
-      for (const { message } of report.warnings) note(`sluice: warning: ${message}`)
+      noteWarnings(report.warnings)
       if (report.error !== null) note(`sluice: ${report.error}`)
       process.exitCode = report.error === null ? DONE : WRONG_INPUT
     })

@@ -78,7 +78,8 @@ interface Question extends Masked {
   readonly value: Value
 }
 
-function maskedQuestion(test: Test): Question | null {
+/** The question that a test against a constant is; null for any other test. */
+export function maskedQuestion(test: Test): Question | null {
   if (test.operator === 'in') return null
   const { operator, left, right } = test
   if (right.kind !== 'constant') return null

@@ -21,4 +21,5 @@ export { keyOf, placeBoundsChecks, readsOf, readsOfValues } from './passes/bound
 export { threadJumps } from './passes/thread.js'
 export { printGraph, printValue } from './print.js'
 export { type ListedRule, unreachableRules } from './reach.js'
+export { findShadows, type ShadowedRule, type ShadowSearch } from './shadows.js'
 export { constant, divides, type Load, load, loadsOf, type Value, wireLength } from './value.js'
