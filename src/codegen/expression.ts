@@ -1,4 +1,4 @@
-import { type Comparison, constant, type Value } from '../ir/index.js'
+import { type Comparison, constant, oncePerObject, type Value } from '../ir/index.js'
 
 /**
  * What one register can hold. IR values with the machine's steps made visible:
@@ -57,7 +57,7 @@ export interface Question {
 }
 
 /** How to compute `value` as a number. */
-export function expressionOf(value: Value): Expression {
+export const expressionOf = oncePerObject((value: Value): Expression => {
   switch (value.kind) {
     case 'constant':
       return { kind: 'number', value: value.value, key: value.key }
@@ -77,11 +77,11 @@ export function expressionOf(value: Value): Expression {
         key: value.key,
       }
   }
-}
+})
 
-export function pointerOf(base: Value): PointerExpression {
+export const pointerOf = oncePerObject((base: Value): PointerExpression => {
   return { kind: 'pointer', base: expressionOf(base), baseKey: base.key, key: `&${base.key}` }
-}
+})
 
 function readOf(load: Value & { kind: 'load' }): Read {
   const pointer = load.base === null ? null : pointerOf(load.base)

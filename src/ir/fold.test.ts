@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import type { ArithmeticOperator } from '../filter/index.js'
 import { binary, normalizePlace, possibleBits } from './fold.js'
 import { evaluate } from './interpret.js'
-import { compute, constant, load, type Value, wireLength } from './value.js'
+import { compute, constant, divides, load, loadsOf, type Value, wireLength } from './value.js'
 
 const OPERATORS = ['+', '-', '*', '/', '%', '&', '|', '^', '<<', '>>'] as const
 const CONSTANTS = [0, 1, 2, 3, 4, 8, 15, 31, 32, 33, 0xf0, 0xff, 0x100, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]
@@ -73,5 +73,21 @@ describe('arithmetic that folds', () => {
     assert.deepEqual(normalizePlace({ base: wrapping, offset: 14 }), { base: wrapping, offset: 14 })
     const below = binary('-', byte, constant(1))
     assert.deepEqual(normalizePlace({ base: below, offset: 14 }), { base: below, offset: 14 })
+  })
+
+  it('takes a value that uses each of its parts twice for as large as it is in memory', () => {
+    /** As a tree it has 2^200 leaves, so whoever walked it as one would not come back. */
+    const chain = (length: number) => {
+      let value: Value = byte
+      for (let header = 0; header < length; header++)
+        value = binary('+', load({ base: value, offset: header }, 0, 4), value)
+      return value
+    }
+    const [value, same, other] = [chain(200), chain(200), chain(201)]
+    assert.equal(value.key, same.key)
+    assert.notEqual(value.key, other.key)
+    assert.ok(value.key.length <= 128)
+    assert.equal(loadsOf(value).length, 201)
+    assert.deepEqual([divides(value), possibleBits(value)], [false, 0xffff_ffff])
   })
 })

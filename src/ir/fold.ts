@@ -1,5 +1,6 @@
 import type { ArithmeticOperator } from '../filter/index.js'
-import { type Binary, compute, constant, divides, MAX_U32, type Place, type Value } from './value.js'
+import { oncePerObject } from './once-per-object.js'
+import { type Binary, compute, constant, divides, keyFor, MAX_U32, type Place, type Value } from './value.js'
 
 /**
  * Arithmetic that folds while it builds, so that equal values meet under one
@@ -128,7 +129,7 @@ export function normalizePlace(place: Place): Place {
 }
 
 /** Every bit that can be one in some packet. */
-export function possibleBits(value: Value): number {
+export const possibleBits = oncePerObject((value: Value): number => {
   const bound = fillBits(value.max)
   if (value.kind !== 'binary') return value.kind === 'constant' ? value.value : bound
   const left = possibleBits(value.left)
@@ -147,7 +148,7 @@ export function possibleBits(value: Value): number {
     default:
       return bound
   }
-}
+})
 
 function plain(operator: ArithmeticOperator, left: Value, right: Value): Binary {
   const isDivision = operator === '/' || operator === '%'
@@ -156,7 +157,7 @@ function plain(operator: ArithmeticOperator, left: Value, right: Value): Binary 
     operator,
     left,
     right,
-    key: `(${left.key} ${operator} ${right.key})`,
+    key: keyFor(`(${left.key} ${operator} ${right.key})`),
     max: maximum(operator, left, right),
     canFail: left.canFail || right.canFail || (isDivision && !isNonZeroConstant(right)),
   }

@@ -1,5 +1,6 @@
 import { type Condition, canFail, type Test, valuesOf } from './condition.js'
 import type { LookupTable } from './lookup-table.js'
+import { oncePerObject } from './once-per-object.js'
 import type { Value } from './value.js'
 
 /** Index into `Graph.nodes`. */
@@ -133,13 +134,13 @@ export function connectCondition(
 }
 
 /** Division by a constant zero. */
-function alwaysFails(value: Value): boolean {
+const alwaysFails = oncePerObject((value: Value): boolean => {
   if (value.kind === 'load') return value.base !== null && alwaysFails(value.base)
   if (value.kind !== 'binary') return false
   const divides = value.operator === '/' || value.operator === '%'
   if (divides && value.right.kind === 'constant' && value.right.value === 0) return true
   return alwaysFails(value.left) || alwaysFails(value.right)
-}
+})
 
 /** The nodes that `node` names; a test that cannot fail names the end of its rule all the same. */
 export function successorsOf(node: Node): readonly NodeId[] {

@@ -16,6 +16,7 @@ export { evaluate, interpret, type Packet, type SetLookup } from './interpret.js
 export { LINK_TYPES } from './link/types.js'
 export type { LookupTable } from './lookup-table.js'
 export { type LowerOptions, lower } from './lower.js'
+export { oncePerObject } from './once-per-object.js'
 export { optimize, optimizeRules } from './optimize.js'
 export { keyOf, placeBoundsChecks, readsOf, readsOfValues } from './passes/bounds.js'
 export { threadJumps } from './passes/thread.js'

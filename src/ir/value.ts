@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import type { ArithmeticOperator } from '../filter/index.js'
+import { HASHED, oncePerObject } from './once-per-object.js'
 
 /**
  * An unsigned 32-bit number computed from one packet. Values are pure and are
@@ -45,6 +47,17 @@ interface ValueFacts {
   readonly canFail: boolean
 }
 
+/** A key that is longer becomes its hash: each contains those of what it is computed from, some of them twice. */
+const LONGEST_KEY = 128
+/** 144 bits of SHA-256: nobody finds two texts with the same. */
+const HASH_CHARACTERS = 24
+
+/** The key for the spelling of a value, in which the keys of its parts stand. */
+export function keyFor(spelling: string): string {
+  if (spelling.length <= LONGEST_KEY) return spelling
+  return `${HASHED}${createHash('sha256').update(spelling).digest('base64url').slice(0, HASH_CHARACTERS)}`
+}
+
 export const MAX_U32 = 0xffff_ffff
 const MAX_I32 = 0x7fff_ffff
 
@@ -74,12 +87,12 @@ export function load(place: Place, delta: number, size: 1 | 2 | 4): Load {
   const base = isBefore ? wrappingSum(place.base!, wrapped) : place.base
   const offset = isBefore ? 0 : wrapped
   const at = base === null ? `${offset}` : `${base.key}+${offset}`
-  return { kind: 'load', base, offset, size, key: `[${at}:${size}]`, max: 2 ** (8 * size) - 1, canFail: true }
+  return { kind: 'load', base, offset, size, key: keyFor(`[${at}:${size}]`), max: 2 ** (8 * size) - 1, canFail: true }
 }
 
 function wrappingSum(left: Value, summand: number): Binary {
   const right = constant(summand)
-  const key = `(${left.key} + ${right.key})`
+  const key = keyFor(`(${left.key} + ${right.key})`)
   return { kind: 'binary', operator: '+', left, right, key, max: MAX_U32, canFail: left.canFail }
 }
 
@@ -109,23 +122,22 @@ export function compute(operator: ArithmeticOperator, left: number, right: numbe
   }
 }
 
-/** Every packet read that computing `value` makes, those that an address needs before the read at that address. */
-export function loadsOf(value: Value, into: Load[] = []): Load[] {
-  if (value.kind === 'binary') {
-    loadsOf(value.left, into)
-    loadsOf(value.right, into)
-  } else if (value.kind === 'load') {
-    if (value.base !== null) loadsOf(value.base, into)
-    into.push(value)
-  }
-  return into
+/** Every packet read that computing `value` makes, once each; those that an address needs before the read at that address. */
+export const loadsOf = oncePerObject((value: Value): readonly Load[] => {
+  if (value.kind === 'binary') return distinct([...loadsOf(value.left), ...loadsOf(value.right)])
+  if (value.kind !== 'load') return []
+  return value.base === null ? [value] : [...loadsOf(value.base), value]
+})
+
+function distinct(loads: readonly Load[]): Load[] {
+  return [...new Map(loads.map((load) => [load.key, load])).values()]
 }
 
 /** True where computing the value can meet a division by zero. */
-export function divides(value: Value): boolean {
+export const divides = oncePerObject((value: Value): boolean => {
   if (value.kind === 'load') return value.base !== null && divides(value.base)
   if (value.kind !== 'binary') return false
   const isDivision = value.operator === '/' || value.operator === '%'
   const isSafe = value.right.kind === 'constant' && value.right.value !== 0
   return (isDivision && !isSafe) || divides(value.left) || divides(value.right)
-}
+})

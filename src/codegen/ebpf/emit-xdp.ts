@@ -28,7 +28,7 @@ import {
   R10,
   store,
 } from '../../ebpf/index.js'
-import { type Graph, type Node, type Value, valuesOf } from '../../ir/index.js'
+import { type Graph, type Node, oncePerObject, type Value, valuesOf } from '../../ir/index.js'
 import { createPlacedTables, FOUND_SLOT } from './emit-lookup.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'
 import { KEPT, PACKET, PACKET_END, type PacketRegisters, WIRE_LENGTH } from './evaluate.js'
@@ -257,12 +257,11 @@ function addBytes(counter: typeof R0, bytes: typeof R0): Item[] {
 /** Whether a test of the graph asks for the length on the wire. */
 export function asksLength(node: Node): boolean {
   if (node.kind === 'leaf') return false
-  if (node.kind === 'check') return hasLengthIn(node.base)
+  if (node.kind === 'check') return node.base !== null && hasLengthIn(node.base)
   return (node.kind === 'lookup' ? node.values : valuesOf(node.test)).some(hasLengthIn)
 }
 
-function hasLengthIn(value: Value | null): boolean {
-  if (value === null) return false
-  if (value.kind === 'load') return hasLengthIn(value.base)
+const hasLengthIn = oncePerObject((value: Value): boolean => {
+  if (value.kind === 'load') return value.base !== null && hasLengthIn(value.base)
   return value.kind === 'binary' ? hasLengthIn(value.left) || hasLengthIn(value.right) : value.kind === 'length'
-}
+})

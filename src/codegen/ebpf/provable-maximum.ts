@@ -1,7 +1,8 @@
+import { oncePerObject } from '../../ir/index.js'
 import type { Expression } from '../expression.js'
 
 /** The greatest number that the kernel's verifier can prove for it, as far as this compiler relies on that. */
-export function provableMaximum(expression: Expression): number {
+export const provableMaximum = oncePerObject((expression: Expression): number => {
   switch (expression.kind) {
     case 'number':
       return expression.value
@@ -20,4 +21,4 @@ export function provableMaximum(expression: Expression): number {
     default:
       return Number.POSITIVE_INFINITY
   }
-}
+})

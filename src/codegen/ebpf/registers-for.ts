@@ -1,3 +1,4 @@
+import { oncePerObject } from '../../ir/index.js'
 import type { Expression } from '../expression.js'
 
 /**
@@ -5,7 +6,7 @@ import type { Expression } from '../expression.js'
  * "The generation of optimal code for arithmetic expressions", 1970), with one
  * more where a step needs a second one for itself.
  */
-export function registersFor(expression: Expression): number {
+export const registersFor = oncePerObject((expression: Expression): number => {
   switch (expression.kind) {
     case 'number':
     case 'length':
@@ -22,4 +23,4 @@ export function registersFor(expression: Expression): number {
       return (left === right ? left + 1 : Math.max(left, right)) + 1
     }
   }
-}
+})

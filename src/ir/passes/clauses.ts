@@ -1,6 +1,7 @@
 import type { Condition } from '../condition.js'
 import { possibleBits } from '../fold.js'
 import { createLookupTable, type LookupTable } from '../lookup-table.js'
+import { oncePerObject } from '../once-per-object.js'
 import { loadsOf, type Value } from '../value.js'
 import { readsOf, readsOfValues } from './bounds.js'
 import { type Literal, type Path, pathsTo } from './paths.js'
@@ -99,10 +100,11 @@ function clause(path: Path, goal: Goal, values: readonly Value[], first: number,
 }
 
 /** A read behind a header of variable length needs that length first; a mask is one instruction. */
+const cost = oncePerObject((value: Value): number => {
+  if (value.kind === 'load') return 2 + (value.base === null ? 0 : 2 + cost(value.base))
+  return value.kind === 'binary' ? 1 + cost(value.left) + cost(value.right) : 0
+})
+
 function costOf({ test }: Literal): number {
-  const cost = (value: Value): number => {
-    if (value.kind === 'load') return 2 + (value.base === null ? 0 : 2 + cost(value.base))
-    return value.kind === 'binary' ? 1 + cost(value.left) + cost(value.right) : 0
-  }
   return test.operator === 'in' ? 20 + loadsOf(test.words[0]!).length : cost(test.left) + cost(test.right)
 }
