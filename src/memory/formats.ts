@@ -14,13 +14,39 @@
  *     4   u32  bytes on the wire. The kernel has the upper half of its address
  *              here: 0 when received, and it must be 0 again to be sent
  *     8   u32  bytes captured; what is in memory
- *     12  u32  flags: free for stages, 0 from and for the kernel
+ *     12  u32  flags: what is left to do, bits of FLAG_…; 0 from and for the kernel's rings
  */
 export const DESCRIPTOR_ADDRESS = 0
 export const DESCRIPTOR_WIRE = 4
 export const DESCRIPTOR_CAPTURED = 8
 export const DESCRIPTOR_FLAGS = 12
 export const DESCRIPTOR_BYTES = 16
+
+/**
+ * Flags of a descriptor say what has been left undone, as a network card's
+ * offloads do; a device that cannot hand that on does it itself, or drops the
+ * packet with a reason. They mean what they mean in `struct virtio_net_hdr`:
+ *
+ *     0       the kernel's own XDP_PKT_CONTD
+ *     1       the transport checksum is missing: its field holds the sum of the pseudo-header, not inverted
+ *     2       the transport checksum has been checked
+ *     3, 4    the transport is TCP; is UDP
+ *     5       the network is IPv6
+ *     6       TCP segments but the first have CWR cleared (SKB_GSO_TCP_ECN)
+ *     8-15    bytes before the transport header, halved
+ *     16-31   payload bytes of each segment, where the packet is to be cut into several; else 0
+ *
+ * Bits 3 to 15 hold where bit 1 is set or the packet is to be cut.
+ */
+export const FLAG_CHECKSUM_MISSING = 0x2
+export const FLAG_CHECKSUM_GOOD = 0x4
+export const FLAG_TCP = 0x8
+export const FLAG_UDP = 0x10
+export const FLAG_IPV6 = 0x20
+export const FLAG_ECN = 0x40
+export const FLAGS_TRANSPORT_SHIFT = 7
+export const FLAGS_TRANSPORT_MASK = 0x1fe
+export const FLAGS_SEGMENT_SHIFT = 16
 
 /** A bundle: how many there are, then the descriptors. Its room is always for MOST_IN_BUNDLE. */
 export const BUNDLE_COUNT = 0
@@ -120,4 +146,7 @@ export const TRAFFIC_RECEIVED_PACKETS = 0
 export const TRAFFIC_RECEIVED_BYTES = 8
 export const TRAFFIC_SENT_PACKETS = 16
 export const TRAFFIC_SENT_BYTES = 24
+export const TRAFFIC_COPIED_PACKETS = 32
+/** Of those that only some devices have; what each means is the device's. */
+export const TRAFFIC_DROPS = 40
 export const TRAFFIC_BYTES = 64
