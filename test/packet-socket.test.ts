@@ -88,7 +88,7 @@ describe('packet sockets with a ring in linear memory', { skip: skipUnless('root
     const socket = open()
     const waiter = createWaiter([socket.fd])
     assert.equal(waiter.wait(0), 0)
-    const wire = await watchWire(pair.far, 200, 'udp')
+    const wire = await watchWire(pair.far, 'udp')
     sendFromFar(200)
     const read = reader(socket)
     const frames: string[] = []
@@ -116,7 +116,7 @@ describe('packet sockets with a ring in linear memory', { skip: skipUnless('root
   it('sends one frame a call and many, as tcpdump sees them', async () => {
     const socket = open({})
     assert.equal(socket.ring, null)
-    const wire = await watchWire(pair.far, 64, 'ether proto 0x88b5')
+    const wire = await watchWire(pair.far, 'ether proto 0x88b5')
     const sender = createPacketSender(memory, socket.fd, 64)
     const io = createFrameIo(memory)
     const sent: string[] = []

@@ -146,7 +146,7 @@ describe('TAP devices', { skip: skipUnless('root', 'ping', 'tcpdump', 'curl') },
     const { fds, name } = tap.socket
     const [fd] = fds as [number]
     assert.equal(frames.read(fd, 0, 2048), -11, 'EAGAIN: nothing has been sent')
-    const wire = await watchWire({ namespace, name }, 2, 'arp')
+    const wire = await watchWire({ namespace, name }, 'arp')
     // Asks who has 192.0.2.1; the kernel answers.
     const request = Buffer.from(
       'ffffffffffff02000000000b080600010800060400010200000000' + '0bc0000202000000000000c0000201',

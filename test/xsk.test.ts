@@ -24,7 +24,7 @@ import { REDIRECT_PROGRAM, redirectTo } from './support/redirect-program.js'
 import { skipUnless } from './support/require.js'
 import { createVethPair, type VethPair } from './support/veth-pair.js'
 import { watchWire } from './support/watch-wire.js'
-import { type XskRings, xskRings } from './support/xsk-rings.js'
+import { placeRings, type XskRings, xskRings } from './support/xsk-rings.js'
 
 const PAGES = 64
 const FRAMES = { at: 0, lengthBytes: 2 ** 21, chunkBytes: 2048, headroomBytes: 0 }
@@ -32,24 +32,8 @@ const ENTRIES = 512
 /** Frames of a queue that are received into; as many more are sent from. */
 const RECEIVE_FRAMES = 256
 
-/** Where the rings of queue `queue` lie: behind the frames, one after the other. */
-function placeRings(queue: number): Required<XskOptions['rings']> {
-  let at = FRAMES.lengthBytes
-  const place = (ring: 'fill' | 'completion' | 'receive' | 'transmit') => {
-    const place = { at, entries: ENTRIES }
-    at += xskRingBytes(ring, ENTRIES)
-    return place
-  }
-  const placeAll = () => ({
-    fill: place('fill'),
-    completion: place('completion'),
-    receive: place('receive'),
-    transmit: place('transmit'),
-  })
-  let rings = placeAll()
-  for (let before = 0; before < queue; before++) rings = placeAll()
-  return rings
-}
+/** Where the rings of a queue lie: behind the frames, one after the other. */
+const ringsOf = (queue: number) => placeRings(FRAMES.lengthBytes, ENTRIES, queue)
 
 /** The frames that belong to a queue. */
 const frameOf = (queue: number, index: number) => (queue * 2 * RECEIVE_FRAMES + index) * FRAMES.chunkBytes
@@ -78,7 +62,7 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
     for (const queue of [0, 1]) {
       const umem = opened[0]?.socket ?? FRAMES
       const { index: interfaceIndex, namespace } = pair.near
-      const socket = openXsk({ memory, namespace, interfaceIndex, queue, umem, rings: placeRings(queue), ...more })
+      const socket = openXsk({ memory, namespace, interfaceIndex, queue, umem, rings: ringsOf(queue), ...more })
       opened.push(socket)
       redirectTo(program, queue, socket.socket.fd)
     }
@@ -127,7 +111,7 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
     const { sockets, rings } = openBoth()
     const waiter = createWaiter(sockets.map(({ fd }) => fd))
     assert.equal(waiter.wait(0), 0)
-    const wire = await watchWire(pair.far, 100, 'udp')
+    const wire = await watchWire(pair.far, 'udp')
     sendFromFar(100)
     assert.equal(waiter.wait(1000), 2)
     assert.ok(waiter.isReady(0) && waiter.isReady(1))
@@ -145,7 +129,7 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
 
   it('transmits at both queues, wakes when asked to, and gets its frames back', async () => {
     const { sockets, rings } = openBoth()
-    const wire = await watchWire(pair.far, 200, 'udp')
+    const wire = await watchWire(pair.far, 'udp')
     const sent: string[] = []
     sockets.forEach(({ fd }, queue) => {
       const ring = rings[queue]!
@@ -221,7 +205,7 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
   })
 
   it('counts what found no frame, and what found no room', () => {
-    const rings = placeRings(0)
+    const rings = ringsOf(0)
     const { namespace, index: interfaceIndex } = pair.near
     const socket = openXsk({
       ...{ memory, namespace, interfaceIndex, queue: 0, umem: FRAMES },
@@ -245,7 +229,7 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
       const { sockets } = openBoth()
       const other = createMemory(PAGES, PAGES, true)
       const { namespace, index: interfaceIndex } = pair.near
-      const taken = { memory: other, namespace, interfaceIndex, queue: 1, umem: FRAMES, rings: placeRings(0) }
+      const taken = { memory: other, namespace, interfaceIndex, queue: 1, umem: FRAMES, rings: ringsOf(0) }
       assert.throws(() => openXsk(taken), isCode('EBUSY'))
       assert.equal(sockets.length, 2)
       closeAll()
@@ -258,7 +242,7 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
   it('takes chunks that begin anywhere, with headroom', async () => {
     const umem = { ...FRAMES, isUnaligned: true, chunkBytes: 3000, headroomBytes: 64 }
     const { namespace, index: interfaceIndex } = pair.near
-    const socket = openXsk({ memory, namespace, interfaceIndex, queue: 0, umem, rings: placeRings(0) })
+    const socket = openXsk({ memory, namespace, interfaceIndex, queue: 0, umem, rings: ringsOf(0) })
     opened.push(socket)
     redirectTo(program, 0, socket.socket.fd)
     const rings = xskRings(memory, socket.socket)
@@ -290,7 +274,7 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
     assert.equal(wakeXskReceive(sockets[0]!.fd), 0)
     closeAll()
     const { namespace, index: interfaceIndex } = pair.near
-    const rings = placeRings(0)
+    const rings = ringsOf(0)
     const options: XskOptions = { memory, namespace, interfaceIndex, queue: 0, umem: FRAMES, rings }
     assert.throws(() => openXsk({ ...options, zeroCopy: 'require' }), isCode('EOPNOTSUPP'))
     assert.throws(() => openXsk({ ...options, queue: 7 }), isCode('EINVAL'))

@@ -1,6 +1,5 @@
 export type { LimitKey, RuleAction, RuleCode } from './ebpf/actions/action.js'
 export type { LimitTable, PolicyLayout } from './ebpf/actions/parts.js'
-export { DIVERT_SOCKETS } from './ebpf/actions/redirect.js'
 export {
   cutIntoSegments,
   emitPolicy,

@@ -41,6 +41,9 @@ export const SAMPLES = 'samples'
 /** Offsets in a sample: u64 nanoseconds (CLOCK_MONOTONIC), u32 each for the others, then the bytes. */
 export const SAMPLE_HEADER = { timeNs: 0, slot: 8, wireLength: 12, captured: 16, bytes: 24 } as const
 
+/** XSKMAP: key u32 receive queue, value an AF_XDP socket, which the kernel takes out when it is closed. */
+export const DIVERT_SOCKETS = 'divert_sockets'
+
 /** An element that a map has to hold before the program runs; key and value are u32. */
 export interface MapEntry {
   readonly map: string

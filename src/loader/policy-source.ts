@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 import { COUNTER_BYTES, type MapEntry, type PolicyProgram, STATE } from '../ebpf/index.js'
-import { bootTimeNs, lookupElement, updateElement } from '../kernel/index.js'
+import { bootTimeNs, deleteElement, lookupElement, updateElement } from '../kernel/index.js'
 import type { SetContents } from '../policy/index.js'
 import { perCpuReader } from './counters.js'
 import { describePolicyFailure, LoadError } from './errors.js'
@@ -73,6 +73,14 @@ export function writeEnd(map: LoadedMap, slot: number, endsInMs: number | null):
 export function copyEnd(from: LoadedMap, to: LoadedMap, slot: number): void {
   const end = new Uint8Array(8)
   if (lookupElement(from.fd, u32(slot), end)) updateElement(to.fd, u32(slot), end)
+}
+
+/** Puts an AF_XDP socket into its map, or takes out what is there. Throws RangeError for a queue that the map has not, and KernelError. */
+export function writeSocket({ fd, spec }: LoadedMap, queue: number, socketFd: number | null): void {
+  if (!(Number.isInteger(queue) && queue >= 0 && queue < spec.maxEntries))
+    throw new RangeError(`there is no receive queue ${queue} to divert from: they are 0 to ${spec.maxEntries - 1}`)
+  if (socketFd === null) deleteElement(fd, u32(queue))
+  else updateElement(fd, u32(queue), u32(socketFd))
 }
 
 /** Makes a new state with a secret that nobody can choose limit keys by. */

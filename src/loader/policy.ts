@@ -1,4 +1,5 @@
 import {
+  DIVERT_SOCKETS,
   type MapSpec,
   POLICY_COUNTERS,
   POLICY_STATE,
@@ -24,6 +25,7 @@ import {
   seedState,
   writeEnd,
   writeEntries,
+  writeSocket,
 } from './policy-source.js'
 import { createSampleReader, type Sample } from './samples.js'
 
@@ -53,6 +55,14 @@ export interface LoadedPolicy {
   counts(): PolicyCount[]
   /** Moves the end of a rule that was loaded with one; null: no end. Throws RangeError for any other rule. */
   setEnd(name: string, endsInMs: number | null): void
+  /**
+   * Hands what `divert` rules match at a receive queue to the AF_XDP socket
+   * `socketFd`, which is bound to that queue; null: it passes again, as it does
+   * when the socket is closed. Stays over `replace`. What comes to such a queue
+   * of another device than the socket's is lost. Throws RangeError where no rule
+   * has diverted yet and for queue 256 and above, KernelError for what is no such socket.
+   */
+  divertTo(queue: number, socketFd: number | null): void
   /** Takes at most `most` samples, oldest first; `rule` is undefined for a rule that has gone. */
   readSamples(most: number): (Sample & { readonly rule: string | undefined })[]
   /** Samples that found the ring buffer full, and packets whose key found the limit table full. */
@@ -73,7 +83,12 @@ interface Version {
   readonly kept: ReadonlyMap<string, LoadedMap>
 }
 
-/** Compiles and loads a policy. Throws LoadError, which names the rule where the verifier refuses, and what `compile` throws. */
+/**
+ * Compiles and loads a policy. Where it forwards, this and `replace` are called
+ * in the network namespace of the devices, because the kernel looks them up in
+ * the thread's. Throws LoadError, which names the rule where the verifier
+ * refuses, and what `compile` throws.
+ */
 export function loadPolicy(first: PolicySource): LoadedPolicy {
   let version = load(first, null)
   /** What rules had counted in maps that are gone. */
@@ -134,6 +149,12 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
         throw new RangeError(`no rule "${name}" was loaded with a lifetime: give it one in the policy`)
       writeEnd(ends, slotOf(rule.identity), endsInMs)
     },
+    divertTo(queue, socketFd) {
+      const sockets = version.kept.get(DIVERT_SOCKETS)
+      if (sockets === undefined)
+        throw new RangeError('no rule of the policy diverts packets: give it one with the action "divert" first')
+      writeSocket(sockets, queue, socketFd)
+    },
     readSamples(most) {
       const names = new Map(version.source.rules.map(({ identity, name }) => [slotOf(identity), name]))
       return samples
@@ -173,6 +194,9 @@ function load(source: PolicySource, before: Version | null): Version {
       if (!goesOn) made.push(map)
       kept.set(spec.name, map)
     }
+    // Sockets stay where they were put, also while no rule diverts.
+    const sockets = before?.kept.get(DIVERT_SOCKETS)
+    if (sockets !== undefined && !kept.has(DIVERT_SOCKETS)) kept.set(DIVERT_SOCKETS, sockets)
     for (const map of made) if (map.spec.name === POLICY_STATE) seedState(map)
     writeEnds(source, slots, kept.get(RULE_ENDS), before)
     return { source, slots, kept, loaded: loadOver(source, program, kept, slots.capacity) }

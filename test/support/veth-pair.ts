@@ -29,13 +29,29 @@ export interface VethPair {
 
 /** Two namespaces with a veth between them: up, without IPv6, and each knows the other's MAC address. */
 export function createVethPair(queues = 1): VethPair {
-  const [near, far] = [
-    { name: 'near', mac: '02:00:00:00:00:0a', ipv4: '192.0.2.1' },
-    { name: 'far', mac: '02:00:00:00:00:0b', ipv4: '192.0.2.2' },
-  ].map((end) => {
-    const namespace = createNamespace()
-    return { ...end, queues, namespace, route: openRoute(namespace) }
+  const pair = [
+    { name: 'near', mac: '02:00:00:00:00:0a', ipv4: '192.0.2.1', queues, namespace: createNamespace() },
+    { name: 'far', mac: '02:00:00:00:00:0b', ipv4: '192.0.2.2', queues, namespace: createNamespace() },
+  ] as const
+  return connect(pair, () => {
+    for (const { namespace } of pair) closeNamespace(namespace)
   })
+}
+
+/** Another veth, `out`, in the namespace of `end`, to a third namespace, where it is `third`. */
+export function addVethPair({ namespace }: PairEnd): VethPair {
+  const third = createNamespace()
+  const pair = [
+    { name: 'out', mac: '02:00:00:00:00:0c', ipv4: '198.51.100.1', queues: 1, namespace },
+    { name: 'third', mac: '02:00:00:00:00:0d', ipv4: '198.51.100.2', queues: 1, namespace: third },
+  ] as const
+  return connect(pair, () => closeNamespace(third))
+}
+
+type EndPlan = Omit<PairEnd, 'index'> & { readonly queues: number }
+
+function connect(plans: readonly [EndPlan, EndPlan], close: () => void): VethPair {
+  const [near, far] = plans.map((plan) => ({ ...plan, route: openRoute(plan.namespace) }))
   createVeth(near!.route, near!, far!, far!.namespace)
   const ends = [
     [near!, far!],
@@ -53,8 +69,6 @@ export function createVethPair(queues = 1): VethPair {
   return {
     near: ends[0]!,
     far: ends[1]!,
-    close() {
-      for (const { namespace } of ends) closeNamespace(namespace)
-    },
+    close,
   }
 }

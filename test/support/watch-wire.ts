@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openCapture } from '../../src/device/index.js'
+import { CaptureError, openCapture } from '../../src/device/index.js'
 import { type NetworkNamespace, withNamespace } from '../../src/kernel/index.js'
+import { eventually } from './eventually.js'
 
 /** tcpdump at a device. */
 export interface WireWatch {
@@ -11,50 +12,48 @@ export interface WireWatch {
   frames(count: number): Promise<string[]>
 }
 
-/** Starts tcpdump, which ends after `most` frames that match, and comes back when it listens. */
+/** Starts tcpdump with a filter, and comes back when it listens. */
 export async function watchWire(
   end: { readonly namespace: NetworkNamespace; readonly name: string },
-  most: number,
   ...filter: readonly string[]
 ): Promise<WireWatch> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-wire-'))
   const file = join(folder, 'seen.pcap')
-  const options = [
-    '-i',
-    end.name,
-    '-n',
-    '-U',
-    '--immediate-mode',
-    '-s',
-    '2048',
-    '-B',
-    '4096',
-    '-Z',
-    'root',
-    '-c',
-    `${most}`,
-  ]
-  const stdio = ['ignore', 'ignore', 'pipe'] as const
-  const start = () => spawn('tcpdump', [...options, '-w', file, ...filter], { stdio: [...stdio] })
+  const options = ['-i', end.name, '-n', '-U', '--immediate-mode', '-s', '2048', '-B', '4096', '-Z', 'root']
+  const start = () => spawn('tcpdump', [...options, '-w', file, ...filter], { stdio: ['ignore', 'ignore', 'pipe'] })
   const child = withNamespace(end.namespace, start)
   let said = ''
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   await new Promise<void>((resolve, reject) => {
-    child.stderr!.on('data', (text) => {
+    child.stderr.on('data', (text) => {
       said += text
       if (said.includes('listening on')) resolve()
     })
     child.once('close', () => reject(new Error(`tcpdump ended: ${said}`)))
   })
+  const seen = () => [...openCapture(file).packets()].map(({ data }) => Buffer.from(data).toString('hex'))
   return {
     async frames(count) {
-      const patience = setTimeout(() => child.kill('SIGINT'), 5000)
-      await ended
-      clearTimeout(patience)
-      const seen = [...openCapture(file).packets()].map(({ data }) => Buffer.from(data).toString('hex'))
+      try {
+        await eventually(`tcpdump at ${end.name} has seen ${count} frames`, () => countFrames(seen) >= count)
+      } finally {
+        child.kill('SIGINT')
+        await ended
+      }
+      const frames = seen()
       rmSync(folder, { recursive: true })
-      if (seen.length !== count) throw new Error(`tcpdump saw ${seen.length} frames, not ${count}: ${said}`)
-      return seen
+      if (frames.length !== count) throw new Error(`tcpdump saw ${frames.length} frames, not ${count}: ${said}`)
+      return frames
     },
+  }
+}
+
+/** 0 while tcpdump is in the middle of writing one. */
+function countFrames(seen: () => string[]): number {
+  try {
+    return seen().length
+  } catch (error) {
+    if (error instanceof CaptureError) return 0
+    throw error
   }
 }

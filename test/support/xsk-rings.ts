@@ -1,4 +1,10 @@
-import type { LinearMemory, XskSocket } from '../../src/kernel/index.js'
+import {
+  type LinearMemory,
+  type XskOptions,
+  type XskRing,
+  type XskSocket,
+  xskRingBytes,
+} from '../../src/kernel/index.js'
 
 /** Plain use of a socket's rings, a frame at a time; addresses below 2^32, at a UMEM that begins at byte 0. */
 export interface XskRings {
@@ -48,3 +54,15 @@ export function xskRings(memory: LinearMemory, socket: XskSocket): XskRings {
     wantsWake: (ring) => (words[socket[ring]!.flags / 4]! & 1) === 1,
   }
 }
+
+/** Places for the rings of the queue numbered `queue` from 0, where those of all queues lie one after the other from `start` on. */
+export function placeRings(start: number, entries: number, queue: number): Required<XskOptions['rings']> {
+  const kinds: readonly XskRing[] = ['fill', 'completion', 'receive', 'transmit']
+  const bytes = kinds.map((kind) => xskRingBytes(kind, entries))
+  const [fill, completion, receive, transmit] = kinds.map((_, index) => {
+    return { at: start + queue * sum(bytes) + sum(bytes.slice(0, index)), entries }
+  })
+  return { fill: fill!, completion: completion!, receive: receive!, transmit: transmit! }
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, next) => total + next, 0)

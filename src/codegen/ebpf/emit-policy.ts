@@ -1,6 +1,7 @@
 import {
   assemble,
   call,
+  DIVERT_SOCKETS,
   exit,
   helperId,
   type Item,
@@ -45,7 +46,7 @@ import {
   XDP_DROP,
   XDP_PASS,
 } from './actions/parts.js'
-import { DIVERT_SOCKETS, FORWARD_DEVICES, redirect, STEER_CPUS } from './actions/redirect.js'
+import { FORWARD_DEVICES, redirect, STEER_CPUS } from './actions/redirect.js'
 import { sample } from './actions/sample.js'
 import { createPlacedTables, type PlacedTables } from './emit-lookup.js'
 import { emitNodes, NO_MATCH } from './emit-nodes.js'

@@ -1,5 +1,6 @@
 import {
   call,
+  DIVERT_SOCKETS,
   exit,
   helperId,
   type Item,
@@ -18,8 +19,6 @@ import type { RuleAction } from './action.js'
 import { countAtEnd } from './count.js'
 import { CONTEXT, type Parts, type PolicyLayout, XDP_MD, XDP_PASS } from './parts.js'
 
-/** XSKMAP: key u32 receive queue, value an AF_XDP socket. Whoever has the sockets fills it. */
-export const DIVERT_SOCKETS = 'divert_sockets'
 /** CPUMAP: key u32 CPU, value u32 length of its queue. */
 export const STEER_CPUS = 'steer_cpus'
 /** DEVMAP: key u32 index among the program's devices, value u32 interface index. */
