@@ -1,62 +1,35 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
-import {
-  addAddress,
-  closeNamespace,
-  closeNetlink,
-  createNamespace,
-  createVeth,
-  deleteLink,
-  findLink,
-  type NetworkNamespace,
-  openRoute,
-  setLink,
-  writeSysctl,
-} from '../src/kernel/index.js'
+import { closeNetlink, deleteLink, openRoute } from '../src/kernel/index.js'
 import { CLI, runCli } from './support/cli.js'
+import {
+  attachedMode,
+  inside,
+  type JoinedNamespaces,
+  joinNamespaces,
+  RECEIVER,
+  SENDER,
+  sendDatagrams,
+} from './support/joined-namespaces.js'
 import { skipUnless } from './support/require.js'
 
-/** `sender` and `receiver` are joined by a veth pair; the rule stands at the receiver's end. */
-const SENDER = '198.51.100.1'
-const RECEIVER = '198.51.100.2'
+/** The rule stands at the receiver's end. */
 const PORT = 9999
 const DATAGRAMS = 200
 
-let sender: NetworkNamespace
-let receiver: NetworkNamespace
+let network: JoinedNamespaces
 
 const skip = skipUnless('root', 'ip')
 
 before(() => {
-  if (skip) return
-  sender = createNamespace()
-  receiver = createNamespace()
-  // The kernel's own neighbour and router solicitations would be counted too, now and then.
-  for (const namespace of [sender, receiver]) writeSysctl(namespace, 'ipv6/conf/default/disable_ipv6', 1)
-  const [near, far] = [openRoute(sender), openRoute(receiver)]
-  createVeth(near, { name: 'near' }, { name: 'far' }, receiver)
-  for (const [route, name, address] of [
-    [near, 'near', SENDER],
-    [far, 'far', RECEIVER],
-  ] as const) {
-    const { index } = findLink(route, name)
-    setLink(route, index, { up: true })
-    addAddress(route, index, `${address}/24`)
-    closeNetlink(route)
-  }
+  if (!skip) network = joinNamespaces()
 })
 
 after(() => {
-  if (skip) return
-  closeNamespace(sender)
-  closeNamespace(receiver)
+  if (!skip) network.close()
 })
-
-function inside({ path }: NetworkNamespace): string[] {
-  return ['nsenter', `--net=${path}`]
-}
 
 interface Drop {
   readonly child: ChildProcess
@@ -75,7 +48,16 @@ interface Summary {
 
 /** Starts `sluice drop … --json` at the receiver and waits until the rule stands. */
 async function startDrop(args: readonly string[], environment: Record<string, string> = {}): Promise<Drop> {
-  const [command, ...rest] = [...inside(receiver), process.execPath, CLI, 'drop', ...args, '--on', 'far', '--json']
+  const [command, ...rest] = [
+    ...inside(network.receiver),
+    process.execPath,
+    CLI,
+    'drop',
+    ...args,
+    '--on',
+    'far',
+    '--json',
+  ]
   const env = { ...process.env, SSH_CONNECTION: '', ...environment }
   const child = spawn(command!, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   let stdout = ''
@@ -98,24 +80,13 @@ async function startDrop(args: readonly string[], environment: Record<string, st
   return { child, stderr: () => stderr, end }
 }
 
-/** Sends datagrams of 100 bytes; returns when all have left. */
-function sendDatagrams(): void {
-  const script = `
-    const socket = require('dgram').createSocket('udp4')
-    let left = ${DATAGRAMS}
-    const next = () => left-- > 0 ? socket.send(Buffer.alloc(100), ${PORT}, '${RECEIVER}', next) : socket.close()
-    next()`
-  const [command, ...rest] = [...inside(sender), process.execPath, '-e', script]
-  execFileSync(command!, rest)
-}
-
 const RULE = `udp and dst port ${PORT}`
 const FRAME_BYTES = 14 + 20 + 8 + 100
 
 test('a rule drops what it matches and counts it, until Ctrl-C or SIGTERM', { skip }, async () => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const drop = await startDrop([RULE])
-    sendDatagrams()
+    sendDatagrams(network, DATAGRAMS, PORT)
     drop.child.kill(signal)
     const { status, summary } = await drop.end
     assert.equal(status, 0, drop.stderr())
@@ -144,7 +115,7 @@ test('the SSH client and --keep are never dropped, also by a rule that matches e
   ]
   for (const [args, environment, said] of cases) {
     const drop = await startDrop(args, environment)
-    sendDatagrams()
+    sendDatagrams(network, DATAGRAMS, PORT)
     drop.child.kill('SIGINT')
     const { summary } = await drop.end
     if (said === null) {
@@ -159,12 +130,12 @@ test('the SSH client and --keep are never dropped, also by a rule that matches e
 })
 
 test('the SSH client is known by its connection, where that stands', { skip }, async () => {
-  const [command, ...rest] = inside(receiver)
+  const [command, ...rest] = inside(network.receiver)
   const serve = `require('net').createServer().listen(22, '${RECEIVER}', () => console.log('listening'))`
   const server = spawn(command!, [...rest, process.execPath, '-e', serve], { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(server.stdout, 'data')
   const dial = `const socket = require('net').connect(22, '${RECEIVER}', () => console.log(socket.localPort))`
-  const [near, ...with_] = inside(sender)
+  const [near, ...with_] = inside(network.sender)
   const client = spawn(near!, [...with_, process.execPath, '-e', dial], { stdio: ['ignore', 'pipe', 'inherit'] })
   try {
     const port = Number((await once(client.stdout, 'data'))[0])
@@ -186,25 +157,24 @@ test('a device that has a program already, in either mode; a wrong prefix: one s
     [['--generic'], []],
   ]) {
     const drop = await startDrop([RULE, ...first!])
-    const refused = runCli(['drop', 'udp', '--on', 'far', ...second!], inside(receiver))
+    const refused = runCli(['drop', 'udp', '--on', 'far', ...second!], inside(network.receiver))
     drop.child.kill('SIGINT')
     await drop.end
     assert.deepEqual([refused.status, refused.stdout], [1, ''])
     assert.match(refused.stderr, /^sluice: far already has an XDP program: .*bpftool link detach id N"\n$/)
   }
 
-  const wrong = runCli(['drop', 'udp', '--on', 'far', '--keep', '10.0.0.1/8'], inside(receiver))
+  const wrong = runCli(['drop', 'udp', '--on', 'far', '--keep', '10.0.0.1/8'], inside(network.receiver))
   assert.deepEqual([wrong.status, wrong.stdout], [2, ''])
   assert.match(wrong.stderr, /^sluice: --keep 10\.0\.0\.1\/8 cannot be used: .*\n$/)
 })
 
 test('nothing stays attached, also after SIGKILL', { skip }, async () => {
   const drop = await startDrop([RULE])
-  const attached = () => findFar().xdp.mode
-  assert.equal(attached(), 'native')
+  assert.equal(attachedMode(network), 'native')
   drop.child.kill('SIGKILL')
   await drop.end
-  assert.equal(attached(), 'none')
+  assert.equal(attachedMode(network), 'none')
 })
 
 test('a rule goes on when nobody reads its standard error any more', { skip }, async () => {
@@ -216,19 +186,10 @@ test('a rule goes on when nobody reads its standard error any more', { skip }, a
 
 test('a device that goes away ends the rule, with one sentence and status 1', { skip }, async () => {
   const drop = await startDrop([RULE])
-  const route = openRoute(receiver)
+  const route = openRoute(network.receiver)
   deleteLink(route, 'far')
   closeNetlink(route)
   const { status, summary } = await drop.end
   assert.deepEqual([status, summary!.endedBy], [1, 'detached'])
   assert.match(drop.stderr(), /\nsluice: the rule is not at far any more: .*\n$/)
 })
-
-function findFar() {
-  const route = openRoute(receiver)
-  try {
-    return findLink(route, 'far')
-  } finally {
-    closeNetlink(route)
-  }
-}

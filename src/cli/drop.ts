@@ -1,7 +1,8 @@
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 // Not through the room's index: what stands behind it for other commands takes 10 ms to load.
 import { type RunningDrop, startDrop } from '../control/drop.js'
 import { formatDuration, parseDuration } from './duration.js'
+import { announce, type End, keepOption, listenForEnd, NO_KEEP_SSH, openDisplay, TICK_MS } from './foreground.js'
 import { EXPRESSION_HELP, FAILED, note, print, printJson, RESOLVE_HELP } from './output.js'
 import { formatQuantity } from './quantity.js'
 
@@ -15,9 +16,6 @@ interface DropOptions {
   readonly json?: boolean
 }
 
-const TICK_MS = 1000
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-
 /** `sluice drop EXPR --on DEVICE`: one rule, now, as long as this command runs. */
 export function dropCommand(): Command {
   return new Command('drop')
@@ -26,12 +24,8 @@ export function dropCommand(): Command {
     .requiredOption('--on <device>', 'network device whose received packets are judged')
     .option('--for <duration>', 'how long: 30s, 10m, 1h', parseDuration)
     .option('--generic', 'run the rule after the driver, where that has no native XDP; costs about four times as much')
-    .addOption(
-      new Option('--keep <prefix>', 'never drop what comes from this address or prefix; can be repeated')
-        .argParser(collect)
-        .default([], 'none'),
-    )
-    .option('--no-keep-ssh', 'do not spare the address that your SSH session comes from')
+    .addOption(keepOption())
+    .option(...NO_KEEP_SSH)
     .option('--resolve', RESOLVE_HELP)
     .option('--json', 'one JSON document with the totals on standard output, at the end')
     .addHelpText(
@@ -48,16 +42,12 @@ The rule ends with this command, also when it is killed.`,
     })
 }
 
-function collect(value: string, before: readonly string[]): string[] {
-  return [...before, value]
-}
-
 async function drop(expression: string, options: DropOptions): Promise<void> {
   const resolver = options.resolve
     ? await (await import('../control/resolve.js')).resolveNames([expression])
     : undefined
   // Listening comes first: a signal between attaching and listening would end without the totals.
-  const end = listenForEnd()
+  const end = listenForEnd(['SIGINT', 'SIGTERM', 'SIGHUP'])
   try {
     const running = startDrop({
       expression,
@@ -80,7 +70,7 @@ async function drop(expression: string, options: DropOptions): Promise<void> {
 
 async function watch(expression: string, running: RunningDrop, options: DropOptions, end: End): Promise<void> {
   const startedAt = performance.now()
-  announce(running, options)
+  announce('dropping', running, options)
   const show = await openDisplay()
   const line = liveLine(running, startedAt)
   const timer = setInterval(() => (running.isAttached() ? show.update(line()) : end.now('detached')), TICK_MS)
@@ -95,42 +85,6 @@ async function watch(expression: string, running: RunningDrop, options: DropOpti
   process.exitCode = FAILED
 }
 
-function announce({ mode, warnings, kept }: RunningDrop, { on, for: forMs, keepSsh }: DropOptions): void {
-  const until = forMs === undefined ? 'until Ctrl-C' : `for ${formatDuration(forMs)}`
-  note(`dropping at ${on} (${mode}), ${until}`)
-  for (const what of kept) note(`never dropped: what comes from ${what}`)
-  if (kept.length === 0 && keepSsh) note('no SSH session found, nothing is spared; name your own address with --keep')
-  for (const warning of warnings) note(`warning: ${warning}`)
-}
-
-/** What ends the rule: `promise` resolves with `time`, `detached` or the signal's name. */
-interface End {
-  readonly promise: Promise<string>
-  now(reason: string): void
-  after(milliseconds: number): void
-  cancel(): void
-}
-
-function listenForEnd(): End {
-  let timer: NodeJS.Timeout | undefined
-  let now: (reason: string) => void = () => {}
-  const promise = new Promise<string>((resolve) => {
-    now = resolve
-  })
-  for (const signal of SIGNALS) process.on(signal, now)
-  return {
-    promise,
-    now,
-    after(milliseconds) {
-      timer = setTimeout(now, milliseconds, 'time')
-    },
-    cancel() {
-      clearTimeout(timer)
-      for (const signal of SIGNALS) process.off(signal, now)
-    },
-  }
-}
-
 /** What the live line says: totals, and the rate since it was last asked for. */
 function liveLine(running: RunningDrop, startedAt: number): () => string {
   let before = { packets: 0, at: startedAt }
@@ -142,19 +96,6 @@ function liveLine(running: RunningDrop, startedAt: number): () => string {
     const bytes = `${formatQuantity(dropped.bytes)}B`
     return `${formatDuration(at - startedAt)}: ${dropped.packets} packets dropped (${formatQuantity(rate)}/s), ${bytes}`
   }
-}
-
-interface Display {
-  update(line: string): void
-  close(): void
-}
-
-/** One line that is written over on a terminal, and line after line elsewhere. */
-async function openDisplay(): Promise<Display> {
-  if (!process.stderr.isTTY) return { update: note, close() {} }
-  const { createLogUpdate } = await import('log-update')
-  const update = createLogUpdate(process.stderr)
-  return { update, close: () => update.done() }
 }
 
 function summarize(

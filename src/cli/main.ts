@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   compile: async () => (await import('./compile.js')).compileCommand(),
   explain: async () => (await import('./explain.js')).explainCommand(),
   drop: async () => (await import('./drop.js')).dropCommand(),
+  protect: async () => (await import('./protect.js')).protectCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
 }
 

@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import { Command } from 'commander'
 import { type ReplayReport, replayPolicy } from '../control/replay.js'
-import { DONE, note, noteWarnings, print, printJson, WRONG_INPUT } from './output.js'
+import { DONE, note, noteWarnings, print, printJson, WITHOUT_LINES, WRONG_INPUT } from './output.js'
 
 /** `sluice replay FILE --policy FILE`: what a policy would have done with the packets of a capture. */
 export function replayCommand(): Command {
@@ -28,9 +28,6 @@ would have judged. What no final rule takes passes.`,
       process.exitCode = report.error === null ? DONE : WRONG_INPUT
     })
 }
-
-/** No line between two rules. */
-const WITHOUT_LINES = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' }
 
 function printReport({ rules, packets, undecided }: ReplayReport): void {
   const table = new Table({

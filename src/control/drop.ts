@@ -12,21 +12,16 @@ import {
 } from '../loader/index.js'
 import { findDevice } from './device.js'
 import { asFilterError } from './filter-error.js'
-import { KeepError, type KeepRule, keepRules } from './keep.js'
-import { findSshSession } from './ssh-session.js'
+import { findKept, type KeepRequest, type KeepRule } from './keep.js'
 
 /** One rule at one device. */
-export interface DropRequest {
+export interface DropRequest extends KeepRequest {
   readonly expression: string
   readonly device: string
   /** Null: native where the driver can, otherwise generic. */
   readonly mode: XdpMode | null
-  /** Addresses and prefixes whose packets are never dropped. */
-  readonly keep: readonly string[]
   /** What host names in the expression mean; without it they are refused. */
   readonly resolver?: NameResolver | undefined
-  /** Whether the SSH client of this process is kept as well. */
-  readonly keepSsh: boolean
 }
 
 /** A rule at work; it ends with `close` or with this process. */
@@ -48,8 +43,7 @@ export interface RunningDrop {
  * LoadError, and leaves nothing behind then.
  */
 export function startDrop(request: DropRequest): RunningDrop {
-  const session = request.keepSsh ? findSshSession() : null
-  const kept = keepRules(request.keep, session)
+  const { rules: kept, warnings } = findKept(request)
   const { program } = compileDrop(request, kept)
   const device = findDevice(request.device)
   const loaded = loadProgram(program)
@@ -59,10 +53,7 @@ export function startDrop(request: DropRequest): RunningDrop {
     const link = attachXdp(loaded, device, request.mode ?? undefined)
     return {
       mode: link.mode,
-      warnings: [
-        ...(link.mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []),
-        ...(session === null || session.isEstablished ? [] : [ENDED_SESSION]),
-      ],
+      warnings: [...(link.mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []), ...warnings],
       kept: kept.map(({ what }) => what),
       read() {
         const counts = readCounts()
@@ -80,10 +71,6 @@ export function startDrop(request: DropRequest): RunningDrop {
   }
 }
 
-/** A terminal multiplexer keeps the environment of the session that it was started in. */
-const ENDED_SESSION =
-  'the SSH connection that this shell was started in is not there any more, so your own address is only guessed: name it with --keep'
-
 /**
  * What is kept stands before the rule and passes: as rules of their own, so
  * that no `vlan` in the expression moves the headers they look at.
@@ -93,7 +80,6 @@ function compileDrop(
   kept: readonly KeepRule[],
 ): CompiledRules & { readonly program: Program } {
   const rules: Rule[] = kept.map(({ expression: match }) => ({ match, action: 'pass' }))
-  checkKept(kept)
   try {
     return compileRules([...rules, { match: expression, action: 'drop' }], {
       multiBuffer: true,
@@ -105,20 +91,8 @@ function compileDrop(
   }
 }
 
-/** By itself, so that a fault in a prefix is not shown as one of the expression. */
-function checkKept(kept: readonly KeepRule[]): void {
-  for (const { expression, what } of kept) {
-    try {
-      compileRules([{ match: expression, action: 'pass' }])
-    } catch (error) {
-      const fault = asFilterError(error, expression)
-      if (fault === null) throw error
-      throw new KeepError(`--keep ${what} cannot be used: ${fault.message}`, { cause: error })
-    }
-  }
-}
-
-function sum(counts: readonly RuleCount[]): RuleCount {
+/** All of them as one. */
+export function sum(counts: readonly RuleCount[]): RuleCount {
   return counts.reduce(
     (total, { packets, bytes }) => ({ packets: total.packets + packets, bytes: total.bytes + bytes }),
     {

@@ -1,6 +1,8 @@
 import { isIP } from 'node:net'
+import { compileRules } from '../compile.js'
+import { asFilterError } from './filter-error.js'
 import { gatewaysTowards } from './gateways.js'
-import type { SshSession } from './ssh-session.js'
+import { findSshSession, type SshSession } from './ssh-session.js'
 
 /**
  * What no rule may drop: the packets by which the operator reaches this
@@ -15,6 +17,42 @@ export interface KeepRule {
 /** A prefix that is to be kept cannot be read. */
 export class KeepError extends Error {
   override name = 'KeepError'
+}
+
+/** What the operator says about who must never be locked out. */
+export interface KeepRequest {
+  /** Addresses and prefixes whose packets are never dropped. */
+  readonly keep: readonly string[]
+  /** Whether the SSH client of this process is kept as well. */
+  readonly keepSsh: boolean
+}
+
+/** A terminal multiplexer keeps the environment of the session that it was started in. */
+const ENDED_SESSION =
+  'the SSH connection that this shell was started in is not there any more, so your own address is only guessed: name it with --keep'
+
+/** What stands before every rule, and what the operator should know about it. Throws KeepError. */
+export function findKept({ keep, keepSsh }: KeepRequest): {
+  readonly rules: readonly KeepRule[]
+  readonly warnings: readonly string[]
+} {
+  const session = keepSsh ? findSshSession() : null
+  const rules = keepRules(keep, session)
+  checkCompiles(rules)
+  return { rules, warnings: session === null || session.isEstablished ? [] : [ENDED_SESSION] }
+}
+
+/** By itself, so that a fault in a prefix is not shown as one of the rules behind it. */
+function checkCompiles(kept: readonly KeepRule[]): void {
+  for (const { expression, what } of kept) {
+    try {
+      compileRules([{ match: expression, action: 'pass' }])
+    } catch (error) {
+      const fault = asFilterError(error, expression)
+      if (fault === null) throw error
+      throw new KeepError(`--keep ${what} cannot be used: ${fault.message}`, { cause: error })
+    }
+  }
 }
 
 /**

@@ -19,6 +19,8 @@ import type { Action, Lifetime, LimitAction, Policy, Rule, SetContents } from '.
 export interface PolicySurroundings {
   /** What each set of the policy holds. */
   readonly sets: ReadonlyMap<string, SetContents>
+  /** Rules of Sluice's own, which are asked first. */
+  readonly inFront?: readonly Rule[]
   /** The interface index of a device. Throws where there is none. */
   interfaceIndex(device: string): number
 }
@@ -46,7 +48,9 @@ export interface PreparedPolicy extends PolicySource {
  * `interfaceIndex` throws, and RangeError for a CPU that this machine has not.
  */
 export function policySource(policy: Policy, surroundings: PolicySurroundings): PreparedPolicy {
-  return sourceOf(policy, prepareRules(policy, surroundings), surroundings.sets)
+  const { inFront = [], sets } = surroundings
+  const whole = { ...policy, rules: [...inFront, ...policy.rules] }
+  return sourceOf({ policy: whole, inFront: inFront.length, prepared: prepareRules(whole, surroundings) }, sets)
 }
 
 /** What of a policy does not depend on its slots and on what its sets hold. */
@@ -82,8 +86,17 @@ function prepareRules({ rules, sets }: Policy, surroundings: PolicySurroundings)
   }
 }
 
-function sourceOf(policy: Policy, prepared: PreparedRules, setContents: SetsByName): PreparedPolicy {
+/** A policy without what its sets hold. */
+interface Parts {
+  readonly policy: Policy
+  readonly inFront: number
+  readonly prepared: PreparedRules
+}
+
+function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
+  const { policy, inFront, prepared } = parts
   return {
+    inFront,
     rules: policy.rules.map((rule) => ({
       name: rule.name,
       identity: identityOf(rule),
@@ -101,7 +114,7 @@ function sourceOf(policy: Policy, prepared: PreparedRules, setContents: SetsByNa
     withSet(name, contents) {
       if (!Object.hasOwn(policy.sets, name))
         throw new RangeError(`the policy has no set "${name}": declare it, or replace the policy as a whole`)
-      return sourceOf(policy, prepared, new Map(setContents).set(name, contents))
+      return sourceOf(parts, new Map(setContents).set(name, contents))
     },
     setImages: (name) =>
       FAMILIES.map((family) => ({

@@ -18,6 +18,8 @@ export interface PolicyRule {
 
 /** A policy that can be compiled for slots that the loader chooses. */
 export interface PolicySource {
+  /** So many rules in front are not the operator's own: messages count from behind them. */
+  readonly inFront: number
   readonly rules: readonly PolicyRule[]
   /**
    * The program of the first `slots.length` rules, rule `i` with `slots[i]`,
@@ -104,7 +106,7 @@ export function writeEntries(maps: ReadonlyMap<string, LoadedMap>, entries: read
  * The error to throw for a policy that the kernel's verifier refused: it names
  * the first rule without which the rules before it load. Other errors stay.
  */
-export function nameRefusedRule({ rules, compile }: PolicySource, capacity: number, error: unknown): unknown {
+export function nameRefusedRule({ rules, inFront, compile }: PolicySource, capacity: number, error: unknown): unknown {
   if (!(error instanceof LoadError) || (error.log === '' && error.code !== 'E2BIG')) return error
   const loads = (count: number) => {
     try {
@@ -122,7 +124,7 @@ export function nameRefusedRule({ rules, compile }: PolicySource, capacity: numb
     if (loads(middle)) good = middle
     else bad = middle
   }
-  return describePolicyFailure(bad, rules[bad - 1]!.name, error)
+  return describePolicyFailure(bad - inFront, rules[bad - 1]!.name, error)
 }
 
 function u32(value: number): Uint8Array {

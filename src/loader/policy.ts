@@ -37,7 +37,10 @@ export interface LoadedPolicy {
   /** The program that is in force. */
   readonly program: LoadedProgram
   /** Puts the policy before a device; `replace` then changes it there too. Throws LoadError. */
-  attach(device: { readonly name: string; readonly index: number }, mode?: XdpMode): Pick<XdpLink, 'mode' | 'close'>
+  attach(
+    device: { readonly name: string; readonly index: number },
+    mode?: XdpMode,
+  ): Pick<XdpLink, 'mode' | 'isAttached' | 'close'>
   /**
    * Changes the policy in one step for each device: a packet meets the old one
    * or the new one. Rules that stay keep their counters, ends and buckets.
@@ -123,6 +126,7 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
       links.add(link)
       return {
         mode: link.mode,
+        isAttached: link.isAttached,
         close() {
           links.delete(link)
           link.close()

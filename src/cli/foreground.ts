@@ -1,0 +1,72 @@
+import { Option } from 'commander'
+import { formatDuration } from './duration.js'
+import { note } from './output.js'
+
+/** How often a command that stays says how it goes. */
+export const TICK_MS = 1000
+
+/** `--keep PREFIX`, of every command that drops at a device. */
+export function keepOption(): Option {
+  return new Option('--keep <prefix>', 'never drop what comes from this address or prefix; can be repeated')
+    .argParser((value: string, before: readonly string[]) => [...before, value])
+    .default([], 'none')
+}
+
+export const NO_KEEP_SSH = ['--no-keep-ssh', 'do not spare the address that your SSH session comes from'] as const
+
+/** Says that the work has begun, for how long, and who is spared. */
+export function announce(
+  doing: string,
+  running: { readonly mode: string; readonly warnings: readonly string[]; readonly kept: readonly string[] },
+  { on, for: forMs, keepSsh }: { readonly on: string; readonly for?: number; readonly keepSsh: boolean },
+): void {
+  const until = forMs === undefined ? 'until Ctrl-C' : `for ${formatDuration(forMs)}`
+  note(`${doing} at ${on} (${running.mode}), ${until}`)
+  for (const what of running.kept) note(`never dropped: what comes from ${what}`)
+  if (running.kept.length === 0 && keepSsh)
+    note('no SSH session found, nothing is spared; name your own address with --keep')
+  for (const warning of running.warnings) note(`warning: ${warning}`)
+}
+
+/** What ends a command that stays: `promise` resolves with `time`, `detached` or the signal's name. */
+export interface End {
+  readonly promise: Promise<string>
+  now(reason: string): void
+  after(milliseconds: number): void
+  cancel(): void
+}
+
+/** Listens until `cancel`; a signal before the command waits for it is not lost. */
+export function listenForEnd(signals: readonly NodeJS.Signals[]): End {
+  let timer: NodeJS.Timeout | undefined
+  let now: (reason: string) => void = () => {}
+  const promise = new Promise<string>((resolve) => {
+    now = resolve
+  })
+  for (const signal of signals) process.on(signal, now)
+  return {
+    promise,
+    now,
+    after(milliseconds) {
+      timer = setTimeout(now, milliseconds, 'time')
+    },
+    cancel() {
+      clearTimeout(timer)
+      for (const signal of signals) process.off(signal, now)
+    },
+  }
+}
+
+/** Where live counters are shown. */
+export interface Display {
+  update(line: string): void
+  close(): void
+}
+
+/** Lines that are written over on a terminal, and line after line elsewhere. */
+export async function openDisplay(): Promise<Display> {
+  if (!process.stderr.isTTY) return { update: note, close() {} }
+  const { createLogUpdate } = await import('log-update')
+  const update = createLogUpdate(process.stderr)
+  return { update, close: () => update.done() }
+}

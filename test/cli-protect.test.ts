@@ -1,0 +1,321 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, before, test } from 'node:test'
+import { closeNetlink, deleteLink, openRoute } from '../src/kernel/index.js'
+import { CLI, runCli } from './support/cli.js'
+import { eventually } from './support/eventually.js'
+import {
+  attachedMode,
+  attachedProgram,
+  inside,
+  type JoinedNamespaces,
+  joinNamespaces,
+  RECEIVER,
+  SENDER,
+  sendDatagrams,
+} from './support/joined-namespaces.js'
+import { skipUnless } from './support/require.js'
+
+const PORT = 9999
+const DATAGRAMS = 200
+const FRAME_BYTES = 14 + 20 + 8 + 100
+
+let network: JoinedNamespaces
+let folder = ''
+
+const skip = skipUnless('root', 'ip')
+
+before(() => {
+  if (skip) return
+  network = joinNamespaces()
+  folder = mkdtempSync(join(tmpdir(), 'sluice-protect-'))
+})
+
+after(() => {
+  if (skip) return
+  network.close()
+  rmSync(folder, { recursive: true })
+})
+
+function write(name: string, text: string): string {
+  writeFileSync(join(folder, name), text)
+  return join(folder, name)
+}
+
+/** A test that fails leaves no program at the device for the next one. */
+const children = new Set<ChildProcess>()
+
+afterEach(() => {
+  for (const child of children) child.kill('SIGKILL')
+  children.clear()
+})
+
+/** Counts all UDP, lets nothing of @blocked in, and keeps the others to 50 packets at once. */
+const POLICY = `
+sets:
+  blocked: { file: blocked.txt }
+rules:
+  - { name: seen, action: count, match: udp }
+  - { name: blocked, action: drop, match: src net @blocked and udp }
+  - { name: rest, action: limit, match: udp dst port ${PORT}, per: source, rate: 1 pps, burst: 50 }
+`
+
+interface Row {
+  readonly name: string
+  readonly packets: number
+  readonly bytes: number
+  readonly overPackets: number
+}
+
+interface Summary {
+  readonly endedBy: string
+  readonly mode: string
+  readonly reloads: { done: number; refused: number }
+  readonly dropped: number
+  readonly rules: readonly Row[]
+  readonly kept: { packets: number }
+  readonly keptPrefixes: readonly string[]
+}
+
+interface Protect {
+  readonly child: ChildProcess
+  readonly stderr: () => string
+  /** Sends SIGHUP and waits for what the command says of it. */
+  reload(said: RegExp): Promise<void>
+  /** Ends it and gives the totals. */
+  end(signal?: NodeJS.Signals): Promise<{ status: number | null; summary: Summary | null }>
+  readonly ended: Promise<{ status: number | null; summary: Summary | null }>
+}
+
+async function startProtect(policy: string, args: readonly string[] = [], environment = {}): Promise<Protect> {
+  const own = [process.execPath, CLI, 'protect', 'far', '--policy', policy, '--json', ...args]
+  const [command, ...rest] = [...inside(network.receiver), ...own]
+  const env = { ...process.env, SSH_CONNECTION: '', ...environment }
+  const child = spawn(command!, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  children.add(child)
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (data) => {
+    stdout += data
+  })
+  child.stderr.on('data', (data) => {
+    stderr += data
+  })
+  const ended = once(child, 'close').then(([status]) => {
+    return { status, summary: stdout === '' ? null : (JSON.parse(stdout) as Summary) }
+  })
+  await eventually(`the policy stands, or says why not: ${stderr}`, () => {
+    if (child.exitCode !== null) throw new Error(`protect ended early: ${stderr}`)
+    return stderr.includes('protecting by')
+  })
+  return {
+    child,
+    stderr: () => stderr,
+    async reload(said) {
+      const before = stderr.length
+      child.kill('SIGHUP')
+      await eventually(`${said} is said`, () => said.test(stderr.slice(before)))
+    },
+    end(signal = 'SIGINT') {
+      child.kill(signal)
+      return ended
+    },
+    ended,
+  }
+}
+
+const send = () => sendDatagrams(network, DATAGRAMS, PORT)
+const packetsOf = ({ rules }: Summary) => Object.fromEntries(rules.map(({ name, packets }) => [name, packets]))
+
+test('a policy judges real packets, and counts them by rule', { skip }, async () => {
+  write('blocked.txt', '203.0.113.0/24\n')
+  const protect = await startProtect(write('policy.yaml', POLICY))
+  assert.equal(attachedMode(network), 'native')
+  send()
+  const { status, summary } = await protect.end('SIGTERM')
+  assert.deepEqual([status, summary!.endedBy, summary!.mode], [0, 'SIGTERM', 'native'], protect.stderr())
+  assert.deepEqual(packetsOf(summary!), { seen: DATAGRAMS, blocked: 0, rest: DATAGRAMS })
+  const [seen, , rest] = summary!.rules
+  assert.equal(seen!.bytes, DATAGRAMS * FRAME_BYTES)
+  // The burst, and what the rate gives while the packets come.
+  const passed = DATAGRAMS - rest!.overPackets
+  assert.ok(passed >= 50 && passed < 60, `${passed} passed`)
+  assert.equal(summary!.dropped, rest!.overPackets)
+  assert.equal(attachedMode(network), 'none')
+})
+
+test('SIGHUP puts a changed policy in force, and rules that stay keep their counters', { skip }, async () => {
+  write('blocked.txt', '203.0.113.0/24\n')
+  const protect = await startProtect(write('policy.yaml', POLICY))
+  send()
+  await protect.reload(/policy\.yaml was read again; nothing has changed/)
+  write('policy.yaml', POLICY.replace('name: rest, action: limit', 'name: more, action: limit'))
+  await protect.reload(/was read again; 3 rules are in force/)
+  send()
+  const { summary } = await protect.end()
+  assert.deepEqual(packetsOf(summary!), { seen: 2 * DATAGRAMS, blocked: 0, more: DATAGRAMS })
+  assert.deepEqual(summary!.reloads, { done: 2, refused: 0 })
+})
+
+test('a list that has changed is put into the map of its set', { skip }, async () => {
+  write('blocked.txt', '203.0.113.0/24\n')
+  const protect = await startProtect(write('policy.yaml', POLICY))
+  const { programId } = attachedProgram(network)
+  send()
+  write('blocked.txt', `203.0.113.0/24\n${SENDER}\n`)
+  await protect.reload(/was read again; new contents: @blocked\n/)
+  assert.equal(attachedProgram(network).programId, programId, 'the program stays')
+  send()
+  // More than the map had room for.
+  const lines = Array.from({ length: 200_000 }, (_, n) => `10.${n >> 14}.${(n >> 6) & 255}.${(n & 63) * 4}`)
+  write('blocked.txt', lines.join('\n'))
+  await protect.reload(/was read again; new contents: @blocked\n/)
+  assert.notEqual(attachedProgram(network).programId, programId, 'a larger map has a program of its own')
+  send()
+  const { summary } = await protect.end()
+  assert.deepEqual(packetsOf(summary!), { seen: 3 * DATAGRAMS, blocked: DATAGRAMS, rest: 2 * DATAGRAMS })
+})
+
+test('a faulty policy or list is one message, and the old policy stays', { skip }, async () => {
+  write('blocked.txt', `${SENDER}\n`)
+  const protect = await startProtect(write('policy.yaml', POLICY))
+  const million = Array.from({ length: 1_000_000 }, (_, n) => `${11 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}.0/24`)
+  million[765_432] = '203.0.113.300'
+  const faults: [name: string, text: string, said: RegExp][] = [
+    [
+      'policy.yaml',
+      POLICY.replace('burst: 50', 'brust: 50'),
+      /^sluice: .*policy\.yaml:7:\d+: .*did you mean "burst"\?\n/,
+    ],
+    [
+      'policy.yaml',
+      POLICY.replace('burst: 50', 'burst: 1 MB'),
+      /^sluice: .*the burst is in bytes and the rate in packets/,
+    ],
+    ['policy.yaml', POLICY.replace('match: udp }', 'match: upd }'), /^sluice: .*policy\.yaml:5:\d+: /],
+    [
+      'policy.yaml',
+      `${POLICY}  - { action: forward, match: icmp, device: nowhere0 }`,
+      /^sluice: there is no network device "nowhere0"/,
+    ],
+    ['blocked.txt', million.join('\n'), /^sluice: blocked\.txt:765433: "203\.0\.113\.300" is no address or prefix/],
+  ]
+  for (const [name, text, said] of faults) {
+    write('policy.yaml', POLICY)
+    write(name, text)
+    const before = protect.stderr().length
+    await protect.reload(/the policy of before stays in force/)
+    const message = protect
+      .stderr()
+      .slice(before)
+      .replace(/^(\d+s: |0s: | {2}).*\n/gm, '')
+    assert.match(message, said)
+    assert.match(message, /\nsluice: the policy of before stays in force; correct this and send SIGHUP again\n$/)
+  }
+  send()
+  const { status, summary } = await protect.end()
+  assert.equal(status, 0)
+  assert.deepEqual(packetsOf(summary!), { seen: DATAGRAMS, blocked: DATAGRAMS, rest: 0 })
+  assert.deepEqual(summary!.reloads, { done: 0, refused: faults.length })
+})
+
+test('nothing is loaded of a policy that is faulty at the start', { skip }, () => {
+  write('blocked.txt', '203.0.113.0/24\n203.0.113.0/33\n')
+  const policy = write('policy.yaml', POLICY)
+  const refused = runCli(['protect', 'far', '--policy', policy], inside(network.receiver))
+  assert.deepEqual([refused.status, refused.stdout], [2, ''])
+  assert.match(refused.stderr, /^sluice: blocked\.txt:2: "203\.0\.113\.0\/33" is no address or prefix.*\n$/)
+  assert.equal(attachedMode(network), 'none')
+})
+
+test('the SSH client and --keep pass before the first rule, also after a change', { skip }, async () => {
+  const session = { SSH_CONNECTION: `${SENDER} 50000 ${RECEIVER} 22` }
+  const all = write('all.yaml', 'rules: [{ name: all, action: drop, match: "" }]')
+  for (const [args, environment] of [
+    [[], session],
+    [['--keep', `${SENDER}/32`], {}],
+  ] as const) {
+    write('all.yaml', 'rules: [{ name: all, action: drop, match: "" }]')
+    const protect = await startProtect(all, args, environment)
+    send()
+    write('all.yaml', 'rules: [{ name: every, action: drop, match: ip }, { action: drop, match: arp }]')
+    await protect.reload(/2 rules are in force/)
+    send()
+    const { summary } = await protect.end()
+    assert.match(protect.stderr(), /never dropped: what comes from 198\.51\.100\.1/)
+    assert.equal(summary!.dropped, 0)
+    assert.ok(summary!.kept.packets >= 2 * DATAGRAMS, `${summary!.kept.packets} kept`)
+    assert.ok(summary!.keptPrefixes.length >= 1)
+  }
+  const open = await startProtect(all, ['--no-keep-ssh'], session)
+  send()
+  assert.equal((await open.end()).summary!.dropped, DATAGRAMS)
+})
+
+test('warnings, and what nobody takes, are said at the start', { skip }, async () => {
+  const policy = write(
+    'odd.yaml',
+    'rules: [{ action: sample, match: icmp, oneIn: 2 }, { action: drop, match: tcp }, { action: divert, match: tcp port 9 }]',
+  )
+  const protect = await startProtect(policy)
+  await protect.end()
+  assert.match(protect.stderr(), /warning: rule 3 "divert tcp port 9" is never reached, because rule 2 "drop tcp"/)
+  assert.match(protect.stderr(), /warning: rule 1 "sample icmp" takes samples, and this command shows none/)
+  assert.match(protect.stderr(), /warning: rule 3 "divert tcp port 9" diverts to an AF_XDP socket/)
+})
+
+test('--for ends it, live lines name the busiest rules, and a table is printed', { skip }, async () => {
+  write('blocked.txt', `${SENDER}\n`)
+  const policy = write('policy.yaml', POLICY)
+  const command = [process.execPath, CLI, 'protect', 'far', '--policy', policy, '--for', '3s']
+  const [first, ...rest] = [...inside(network.receiver), ...command]
+  const child = spawn(first!, rest, { env: { ...process.env, SSH_CONNECTION: '' }, stdio: ['ignore', 'pipe', 'pipe'] })
+  children.add(child)
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (data) => {
+    stdout += data
+  })
+  child.stderr.on('data', (data) => {
+    stderr += data
+  })
+  const ended = once(child, 'close')
+  await eventually('the policy stands', () => stderr.includes('protecting by'))
+  send()
+  assert.deepEqual((await ended)[0], 0, stderr)
+  assert.match(stderr, /^\d+s: 200 packets dropped\n( {2}(seen|blocked): 200 packets \(.*\/s\)\n){2}/m)
+  assert.match(stdout, /blocked +│ drop +│ +200 │ +28400/)
+  assert.match(stdout, /^200 packets dropped at far in \ds$/m)
+})
+
+test('nothing stays attached, also after SIGKILL', { skip }, async () => {
+  write('blocked.txt', '')
+  const protect = await startProtect(write('policy.yaml', POLICY))
+  assert.equal(attachedMode(network), 'native')
+  await protect.end('SIGKILL')
+  await eventually('the program is gone', () => attachedMode(network) === 'none')
+})
+
+test('it ends with its terminal, though SIGHUP else reads the policy again', { skip }, async () => {
+  write('blocked.txt', '')
+  const own = `${process.execPath} ${CLI} protect far --policy ${write('policy.yaml', POLICY)}`
+  const [command, ...rest] = [...inside(network.receiver), 'script', '--quiet', '--command', own, '/dev/null']
+  const terminal = spawn(command!, rest, { env: { ...process.env, SSH_CONNECTION: '' }, stdio: 'ignore' })
+  children.add(terminal)
+  await eventually('the program stands', () => attachedMode(network) === 'native')
+  terminal.kill('SIGKILL')
+  await eventually('the program is gone', () => attachedMode(network) === 'none')
+})
+
+test('a device that goes away ends it, with one sentence and status 1', { skip }, async () => {
+  write('blocked.txt', '')
+  const protect = await startProtect(write('policy.yaml', POLICY))
+  const route = openRoute(network.receiver)
+  deleteLink(route, 'far')
+  closeNetlink(route)
+  const { status, summary } = await protect.ended
+  assert.deepEqual([status, summary!.endedBy], [1, 'detached'])
+  assert.match(protect.stderr(), /\nsluice: the policy is not at far any more: .*\n$/)
+})
