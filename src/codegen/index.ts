@@ -10,4 +10,5 @@ export { type Action, emitXdp, RULE_COUNTERS, type XdpOptions } from './ebpf/emi
 export { type SetsByName, setImage, setMapName } from './ebpf/set-maps.js'
 export { NO_RULE, VERDICT_BYTES } from './wasm/bundle.js'
 export { emitMatcher, type Matcher, type MatcherOptions } from './wasm/emit-matcher.js'
-export { type Judge, loadMatcher, type SetLookups } from './wasm/load-matcher.js'
+export { type Judge, loadMatcher } from './wasm/load-matcher.js'
+export { type PlacedMatcher, placeMatcher } from './wasm/place-matcher.js'

@@ -14,9 +14,9 @@ import {
 } from '../../ebpf/index.js'
 import { constant, type Lookup, type LookupTable, type Value } from '../../ir/index.js'
 import { type Expression, questionOf } from '../expression.js'
+import { buildRuleTable, type RuleTable } from '../sets/rule-table.js'
 import type { Evaluator } from './evaluate.js'
 import type { RegisterFile } from './registers.js'
-import { buildRuleTable, type RuleTable } from './rule-tables.js'
 
 /** An array of one value, which has the images of all tables one behind the other. */
 const RULE_TABLES = 'rule_tables'

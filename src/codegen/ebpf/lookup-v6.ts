@@ -16,7 +16,18 @@ import {
   type Register,
   store,
 } from '../../ebpf/index.js'
-import { BUCKET_BYTES, BUCKETS_AT, FIRST_NODE, HASH, MOST_STEPS, NODE, NODE_BYTES, SLOTS } from '../sets/v6-table.js'
+import {
+  BUCKET_BYTES,
+  BUCKETS_AT,
+  FIRST_NODE,
+  HASH,
+  KEY_BYTES,
+  KEYS_AT,
+  MOST_STEPS,
+  NODE,
+  NODE_BYTES,
+  SLOTS,
+} from '../sets/v6-table.js'
 import type { LookupExits } from './lookup-v4.js'
 
 /** Registers that the look-up overwrites; the address may come in any two of them. */
@@ -24,8 +35,6 @@ export type LookupV6Registers = readonly [Register, Register, Register, Register
 
 /** Where things lie on the stack that would take a register each. */
 const STACK = { high: -16, low: -24, half: -32, steps: -40 } as const
-const KEYS_AT = 16
-const KEY_BYTES = 16
 const MOST_NODES = 256
 /** Tag of the slot, exclusive or that of the step. */
 const [IS_MARKER, IS_PREFIX] = [0, 1]

@@ -42,7 +42,8 @@ export function setMapsOf({ nodes }: Graph, sets: SetsByName): ReadonlyMap<strin
   return maps
 }
 
-function contentsOf(set: string, sets: SetsByName): SetContents {
+/** Throws UnsupportedError for a set that nobody has described. */
+export function contentsOf(set: string, sets: SetsByName): SetContents {
   const contents = sets.get(set)
   if (contents !== undefined) return contents
   const message = `@${set}: nothing says what this set holds; hand its contents to the compiler`

@@ -26,6 +26,9 @@ export const NODE_BYTES = 32
 export const BUCKETS_AT = 8192
 export const BUCKET_BYTES = 64
 export const SLOTS = 3
+/** Where the keys begin in a bucket, and bytes of one. */
+export const KEYS_AT = 16
+export const KEY_BYTES = 16
 export const FIRST_NODE = 1
 export const MOST_STEPS = 8
 
@@ -36,7 +39,6 @@ export const NODE = { high: 0, low: 8, tag: 16, start: 20, mask: 24, marker: 28,
 export const HASH = { word: 0x9e3779b1, second: 0x85ebca6b, wordShift: 15, secondShift: 9 } as const
 
 const BUCKET_WORDS = BUCKET_BYTES / 4
-const KEYS_AT_WORD = 4
 const FULLEST = 0.7
 /** Moves after which an insertion is taken to go round in circles. */
 const MOST_MOVES = 500
@@ -174,7 +176,7 @@ function writeSlot(table: Uint32Array, place: number, words: Uint32Array, at: nu
   const slot = place % SLOTS
   const bucket = ((place - slot) / SLOTS) * BUCKET_WORDS
   table[bucket + slot] = tag
-  for (let word = 0; word < 4; word++) table[bucket + KEYS_AT_WORD + slot * 4 + word] = words[at + (word ^ 1)]!
+  for (let word = 0; word < 4; word++) table[bucket + KEYS_AT / 4 + slot * 4 + word] = words[at + (word ^ 1)]!
 }
 
 function writeSteps(view: DataView, root: Step | null, mask: number, seed: number): void {

@@ -1,11 +1,10 @@
-import { type Graph, type LookupTable, placeBoundsChecks } from '../../ir/index.js'
+import { type Graph, placeBoundsChecks } from '../../ir/index.js'
 import { DESCRIPTOR_ADDRESS, DESCRIPTOR_BYTES, DESCRIPTOR_CAPTURED } from '../../memory/index.js'
 import {
   access,
   block,
   brIf,
   end,
-  type FunctionImport,
   get,
   type Instruction,
   i32,
@@ -19,8 +18,9 @@ import {
   type WasmModule,
 } from '../../wasm/index.js'
 import { NO_RULE, VERDICT_BYTES } from './bundle.js'
-import { CAPTURED, emitSteps, JUDGED, RULE, tableName } from './emit-steps.js'
+import { CAPTURED, emitSteps, JUDGED, RULE } from './emit-steps.js'
 import { FRAME, NEXT_DESCRIPTOR } from './emit-values.js'
+import { IMAGES, type MatcherImage } from './lookups.js'
 
 /** The memory that a matcher imports; shared memory needs its maximum, in pages of 64 KiB. */
 export interface MatcherOptions {
@@ -28,7 +28,7 @@ export interface MatcherOptions {
 }
 
 /** Names by which a matcher and its host find each other. */
-export const MATCHER = { host: 'sluice', memory: 'memory', sets: 'sets', tables: 'tables', judge: 'judge' } as const
+export const MATCHER = { host: 'sluice', memory: 'memory', judge: 'judge' } as const
 
 const COUNT = 'count'
 const NEXT_VERDICT = 'verdict'
@@ -39,39 +39,29 @@ const NO_FRAMES = 'done'
 /** Compiled rules as a plain value. */
 export interface Matcher {
   readonly module: WasmModule
-  /** What rules of one shape became; table `i` is asked by the imported function `tables.i`. */
-  readonly tables: readonly LookupTable[]
+  /** What it looks into, in the order of the list of addresses that it is handed. */
+  readonly images: readonly MatcherImage[]
 }
 
 /**
  * The module that judges frames in linear memory by the rules of `graph`, a
- * bundle a call: `judge(descriptors, count, verdicts)`, two addresses and how
- * many frames there are, in the layout of `memory/formats.ts`. It allocates nothing
- * and reads no byte of a frame beyond those captured. The memory is imported
- * as `sluice.memory`; for each set asked for, `sets.NAME/FAMILY` is a function
- * from the address, one word or four, to 1 or 0.
+ * bundle a call: `judge(descriptors, count, verdicts, images)`, where `count`
+ * is how many there are, and `images` the address of a list of addresses, one
+ * for each image that look-ups read. It allocates nothing and reads no byte of
+ * a frame beyond those captured. The memory is imported as `sluice.memory`.
  */
 export function emitMatcher(graph: Graph, { memory }: MatcherOptions = {}): Matcher {
-  const { code, locals, sets, tables } = emitSteps(placeBoundsChecks(graph))
+  const { code, locals, images, functions } = emitSteps(placeBoundsChecks(graph))
   const word = (name: string): Local => ({ name, type: 'i32' })
   const judge: WasmFunction = {
     name: MATCHER.judge,
     exported: true,
-    parameters: [NEXT_DESCRIPTOR, COUNT, NEXT_VERDICT].map(word),
+    parameters: [NEXT_DESCRIPTOR, COUNT, NEXT_VERDICT, IMAGES].map(word),
     results: [],
     locals: [DESCRIPTORS_END, FRAME, CAPTURED, RULE, ...locals].map(word),
     body: overBundle(code),
   }
-  const imports = [
-    ...[...sets].map(([name, { words }]) => lookup(MATCHER.sets, name, name, words.length)),
-    ...tables.map(({ width }, index) => lookup(MATCHER.tables, String(index), tableName(index), width)),
-  ]
-  return { module: { memory: memoryImport(memory), imports, functions: [judge] }, tables }
-}
-
-/** A function of the host from so many words to one. */
-function lookup(module: string, field: string, name: string, words: number): FunctionImport {
-  return { module, field, name, parameters: new Array(words).fill('i32'), results: ['i32'] }
+  return { module: { memory: memoryImport(memory), imports: [], functions: [judge, ...functions] }, images }
 }
 
 function memoryImport(memory: MatcherOptions['memory']): MemoryImport {

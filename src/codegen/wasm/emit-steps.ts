@@ -5,18 +5,17 @@ import {
   type Graph,
   type Leaf,
   type Lookup,
-  type LookupTable,
-  type Membership,
   type Node,
   type NodeId,
   valuesOf,
 } from '../../ir/index.js'
-import { br, brIf, call, get, type Instruction, i32, op, set, tee } from '../../wasm/index.js'
+import { br, brIf, get, type Instruction, i32, op, set, tee, type WasmFunction } from '../../wasm/index.js'
 import { type Expression, expressionOf } from '../expression.js'
 import { layOut } from '../layout.js'
 import { nestBlocks } from './blocks.js'
 import { NO_RULE } from './bundle.js'
 import { countUses, createValueEmitter, expressionsOf } from './emit-values.js'
+import { createLookups, type MatcherImage } from './lookups.js'
 
 /** The local with the number of captured bytes. */
 export const CAPTURED = 'captured'
@@ -34,10 +33,10 @@ const MAX_U32 = 0xffff_ffff
 export interface JudgingCode {
   readonly code: readonly Instruction[]
   readonly locals: readonly string[]
-  /** Sets by the names of the functions that look into them. */
-  readonly sets: ReadonlyMap<string, Membership>
-  /** Table `i` is looked into by the function `tableName(i)`. */
-  readonly tables: readonly LookupTable[]
+  /** What its look-ups read; the address of image `i` is word `i` of the list that the local IMAGES holds the address of. */
+  readonly images: readonly MatcherImage[]
+  /** The functions that look into them. */
+  readonly functions: readonly WasmFunction[]
 }
 
 /**
@@ -53,8 +52,7 @@ export function emitSteps(graph: Graph): JudgingCode {
   const uses = countUses(order.flatMap((id) => expressionsIn(nodes[id]!)))
   const locals = new Map<string, string>()
   const scratches: string[] = []
-  const sets = new Map<string, Membership>()
-  const tables: LookupTable[] = []
+  const lookups = createLookups()
   const hasLookups = nodes.some(({ kind }) => kind === 'lookup')
   const arriving = new Map<NodeId, ReadonlySet<string>>([[entry, new Set()]])
   const branchedFrom: number[][] = order.map(() => [])
@@ -101,11 +99,7 @@ export function emitSteps(graph: Graph): JudgingCode {
     },
     scratch,
     failLabel: () => labelOf(fail),
-    lookupOf(membership) {
-      const name = setName(membership)
-      sets.set(name, membership)
-      return name
-    },
+    lookup: lookups.intoSet,
   })
 
   const emitCheck = ({ base, bytes, next, fail }: Check) => {
@@ -139,7 +133,7 @@ export function emitSteps(graph: Graph): JudgingCode {
   const emitLookup = ({ values, table, hit, miss }: Lookup) => {
     const found = scratch()
     for (const word of values) value(expressionOf(word))
-    code.push(call(tableName(tables.push(table) - 1)), tee(found), ...keepFirst(found), set(RULE))
+    code.push(...lookups.intoTable(table), tee(found), ...keepFirst(found), set(RULE))
     code.push(get(found), i32(NO_RULE), op('i32.eq'), brIf(labelOf(miss)))
     goTo(hit)
   }
@@ -156,17 +150,7 @@ export function emitSteps(graph: Graph): JudgingCode {
     else emitDecision(node)
     return { label: `n${id}`, code, branchedFrom: branchedFrom[index]! }
   })
-  return { code: nestBlocks(pieces), locals: [...locals.values(), ...scratches], sets, tables }
-}
-
-/** The name of the function that looks into a set for addresses of one family. */
-function setName({ set, family }: Membership): string {
-  return `${set}/${family}`
-}
-
-/** The name of the function that looks into a table. */
-export function tableName(index: number): string {
-  return `table ${index}`
+  return { code: nestBlocks(pieces), locals: [...locals.values(), ...scratches], ...lookups.found }
 }
 
 /** With the value of the local `found` on the stack: the earlier of it and the verdict so far. */

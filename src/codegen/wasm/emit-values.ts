@@ -1,6 +1,6 @@
 import type { Membership, Test } from '../../ir/index.js'
 import { DESCRIPTOR_WIRE } from '../../memory/index.js'
-import { access, brIf, call, get, type Instruction, i32, type OperationName, op, tee } from '../../wasm/index.js'
+import { access, brIf, get, type Instruction, i32, type OperationName, op, tee } from '../../wasm/index.js'
 import { type Calculation, childrenOf, type Expression, expressionOf, questionOf } from '../expression.js'
 
 /** Locals of the judging function that values are computed from. */
@@ -26,8 +26,8 @@ export interface ValueContext {
   scratch(): string
   /** The label for a division by zero. */
   failLabel(): string
-  /** The function that looks into a set. */
-  lookupOf(membership: Membership): string
+  /** With the words of an address on the stack: 1 where it is in the set, else 0. */
+  lookup(membership: Membership): readonly Instruction[]
 }
 
 export function createValueEmitter(context: ValueContext): ValueEmitter {
@@ -98,7 +98,7 @@ export function createValueEmitter(context: ValueContext): ValueEmitter {
   function answer(test: Test, negated: boolean): void {
     if (test.operator === 'in') {
       for (const word of test.words) value(expressionOf(word))
-      emit(call(context.lookupOf(test)))
+      emitAll(...context.lookup(test))
       if (negated) emit(op('i32.eqz'))
       return
     }

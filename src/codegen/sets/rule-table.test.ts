@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { buildRuleTable, type RuleTable } from './rule-tables.js'
+import { buildRuleTable, type RuleTable } from './rule-table.js'
 
 /** The look-up as the emitted code does it, in BigInt so that no number is cut by accident. */
 function lookUp(table: RuleTable, key: readonly number[]): number | null {
