@@ -1,0 +1,78 @@
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+
+/** A C program at work, which answers a line with a line. */
+export interface CProgram {
+  ask(line: string): Promise<string>
+  close(): void
+}
+
+export interface CProgramOptions {
+  /** Of bench/c/. */
+  readonly source: string
+  readonly compiler: string
+  /** Behind `-O2`, the source and the program. */
+  readonly flags?: readonly string[]
+  /** Files that the source includes, by name. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly args?: readonly string[]
+  /** What its standard input begins with. */
+  readonly input?: Uint8Array
+}
+
+/** The C compilers of this machine, among those that are asked for. */
+export function findCompilers(names: readonly string[]): string[] {
+  return names.filter((name) => runs(name, ['--version']))
+}
+
+/** Builds a program with -O2 and starts it; null where it cannot be built. */
+export function startC({
+  source,
+  compiler,
+  flags = [],
+  headers = {},
+  args = [],
+  input,
+}: CProgramOptions): CProgram | null {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
+  try {
+    for (const [name, text] of Object.entries(headers)) writeFileSync(join(folder, name), text)
+    const program = join(folder, 'program')
+    const path = fileURLToPath(new URL(`../../bench/c/${source}`, import.meta.url))
+    if (!runs(compiler, ['-O2', `-I${folder}`, '-o', program, path, ...flags])) return null
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    child.once('spawn', () => rmSync(folder, { recursive: true }))
+    if (input !== undefined) child.stdin.write(input)
+    return talkTo(child, source)
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+function talkTo(child: ChildProcessByStdio<Writable, Readable, null>, source: string): CProgram {
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return {
+    async ask(line) {
+      child.stdin.write(`${line}\n`)
+      const { value, done } = await lines.next()
+      if (done) throw new Error(`${source} ended before it answered; see what it printed`)
+      return value
+    },
+    close: () => child.stdin.end(),
+  }
+}
+
+function runs(command: string, args: readonly string[]): boolean {
+  try {
+    execFileSync(command, args, { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
