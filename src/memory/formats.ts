@@ -33,6 +33,7 @@ export const DESCRIPTOR_BYTES = 16
  *     3, 4    the transport is TCP; is UDP
  *     5       the network is IPv6
  *     6       TCP segments but the first have CWR cleared (SKB_GSO_TCP_ECN)
+ *     7       all IPv4 segments have the identification of the first, instead of counting on
  *     8-15    bytes before the transport header, halved
  *     16-31   payload bytes of each segment, where the packet is to be cut into several; else 0
  *
@@ -44,6 +45,7 @@ export const FLAG_TCP = 0x8
 export const FLAG_UDP = 0x10
 export const FLAG_IPV6 = 0x20
 export const FLAG_ECN = 0x40
+export const FLAG_FIXED_ID = 0x80
 export const FLAGS_TRANSPORT_SHIFT = 7
 export const FLAGS_TRANSPORT_MASK = 0x1fe
 export const FLAGS_SEGMENT_SHIFT = 16
@@ -105,7 +107,12 @@ export const CACHE_OWNERS = 40
 export const CACHE_FAULTS = 44
 export const CACHE_BYTES = 64
 
-export const FRAME_CLASSES = 3
+/** Classes of frames, in the order of their caches; the last holds what was merged, up to a whole IP packet. */
+export const FRAME_CLASSES = 4
+export const CLASS_2048 = 0
+export const CLASS_512 = 1
+export const CLASS_4096 = 2
+export const CLASS_65536 = 3
 /** Frames that a cache holds at most, and that move between it and the shared pool at once. */
 export const CACHE_ENTRIES = 512
 export const CACHE_BULK = 256

@@ -28,13 +28,14 @@ import type { Region } from './layout.js'
 import type { Space } from './space.js'
 
 /** Bytes of a frame. It is aligned to its size, so that a mask leads from any address in it to the frame. */
-export type FrameClass = 512 | 2048 | 4096
+export type FrameClass = 512 | 2048 | 4096 | 65536
 
-/** How many lines the headroom is staggered by, less 1: what the class has to spare beside a full packet. */
+/** By CLASS_…: how many lines the headroom is staggered by, less 1, which is what the class has to spare beside a full packet. */
 const CLASSES: readonly { readonly frameBytes: FrameClass; readonly stagger: number }[] = [
   { frameBytes: 2048, stagger: 3 },
   { frameBytes: 512, stagger: 1 },
   { frameBytes: 4096, stagger: 7 },
+  { frameBytes: 65536, stagger: 0 },
 ]
 
 /** How many frames of each class there are. */
@@ -62,7 +63,7 @@ export interface ClassBalance {
 
 /** What a worker takes frames from and gives them to; shared only through bulk exchange. */
 export interface WorkerPool {
-  /** Address of its three caches, which compiled stages take as `pool`. */
+  /** Address of its caches, which compiled stages take as `pool`. */
   readonly address: number
   /** Frames of all classes that the whole pool has. */
   readonly frames: number
@@ -105,7 +106,13 @@ export function createPool(space: Space, code: Code, size: PoolSize): Pool {
     const count = size[frameBytes] ?? 0
     const named = (kind: 'frames' | 'stack' | 'owners', length: number, alignment = 64) =>
       space.reserve({ name: `pool ${frameBytes} ${kind}`, kind, bytes: length, alignment })
-    return { frameBytes, stagger, count, frames: named('frames', count * frameBytes, 4096), named }
+    return {
+      frameBytes,
+      stagger,
+      count,
+      frames: named('frames', count * frameBytes, Math.max(4096, frameBytes)),
+      named,
+    }
   }).map(({ named, ...rest }): PooledClass => {
     const stack = named('stack', SHARED_BYTES + rest.count * 4).offset
     return { ...rest, shared: stack, owners: code.checked ? named('owners', rest.count).offset : 0 }
