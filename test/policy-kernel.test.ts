@@ -297,6 +297,16 @@ describe('a set of a policy in force', { skip: skipUnless('root') }, () => {
     assert.equal(loaded.program.info.id, program)
   })
 
+  it('is changed by what comes and goes', () => {
+    const loaded = loadWith('', '10.0.0.0/30')
+    loaded.changeSet('bad', { add: lines('10.0.0.9\n2001:db8::1'), remove: lines('10.0.0.2') })
+    const hosts = [1, 2, 3, 9].map((host) => run(loaded, udp(host)))
+    assert.deepEqual([...hosts, run(loaded, udp6())], [DROP, PASS, DROP, DROP, DROP])
+    loaded.changeSet('bad', { remove: lines('2001:db8::/64') })
+    assert.deepEqual([run(loaded, udp(9)), run(loaded, udp6())], [DROP, PASS])
+    assert.throws(() => loaded.changeSet('ugly', {}), /no set "ugly"/)
+  })
+
   it('grows by a swap that keeps what other sets were changed to', () => {
     const loaded = loadWith('', '10.0.0.2')
     loaded.setEnd('bad', null)

@@ -97,6 +97,7 @@ function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
   const { policy, inFront, prepared } = parts
   return {
     inFront,
+    sets: setContents,
     rules: policy.rules.map((rule) => ({
       name: rule.name,
       identity: identityOf(rule),

@@ -27,6 +27,8 @@ export interface PolicySource {
    * out which rule the kernel refuses.
    */
   compile(slots: readonly number[], capacity: number): PolicyProgram
+  /** What each of the policy's sets holds. */
+  readonly sets: ReadonlyMap<string, SetContents>
   /** This policy where one of its sets holds something else. Throws RangeError for a name that no set of it has. */
   withSet(name: string, contents: SetContents): PolicySource
   /** The maps that the set is looked up in, where a rule asks for it, and what half of each has to hold. */

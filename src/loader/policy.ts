@@ -10,7 +10,7 @@ import {
   STATE,
 } from '../ebpf/index.js'
 import { closeBpf, lookupElement, waitForRunningPrograms } from '../kernel/index.js'
-import type { SetContents } from '../policy/index.js'
+import { changeContents, type PrefixList, type SetChange, type SetContents } from '../policy/index.js'
 import { attachXdp, type XdpLink, type XdpMode } from './attach.js'
 import { fitsInto, type Replacement, replaceAllContents } from './contents.js'
 import { type LoadedMap, type LoadedProgram, loadProgram, makeMap } from './load.js'
@@ -54,6 +54,8 @@ export interface LoadedPolicy {
    * policy has not, and what `replace` throws; the set then stays as it was.
    */
   replaceSet(name: string, contents: SetContents): void
+  /** The same for what comes and goes beside what stays. */
+  changeSet(name: string, change: SetChange): void
   /** What each rule has counted since it is part of the policy, in the order of the rules. */
   counts(): PolicyCount[]
   /** Moves the end of a rule that was loaded with one; null: no end. Throws RangeError for any other rule. */
@@ -117,6 +119,12 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
     release(old, next.kept)
   }
 
+  const replaceSet = (name: string, contents: SetContents) => {
+    const source = version.source.withSet(name, contents)
+    if (writeSet(source, name, version.loaded)) version = { ...version, source }
+    else replace(source)
+  }
+
   return {
     get program() {
       return version.loaded
@@ -134,11 +142,9 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
       }
     },
     replace,
-    replaceSet(name, contents) {
-      const source = version.source.withSet(name, contents)
-      if (writeSet(source, name, version.loaded)) version = { ...version, source }
-      else replace(source)
-    },
+    replaceSet,
+    changeSet: (name, change) =>
+      replaceSet(name, changeContents(version.source.sets.get(name) ?? NO_ADDRESSES, change)),
     counts() {
       const now = countsOf(version)
       return version.source.rules.map(({ identity }) => {
@@ -294,6 +300,9 @@ function countsOf({ source, slots, kept }: Version): Map<string, PolicyCount> {
   const countAt = counters === undefined ? () => NOTHING : policyCountReader(counters)()
   return new Map(source.rules.map(({ identity }) => [identity, countAt(slots.byIdentity.get(identity)!)]))
 }
+
+const NO_PREFIXES: PrefixList = { words: new Uint32Array(0), lengths: new Uint8Array(0) }
+const NO_ADDRESSES: SetContents = { v4: NO_PREFIXES, v6: NO_PREFIXES }
 
 const NOTHING: PolicyCount = { packets: 0, bytes: 0, overPackets: 0, overBytes: 0 }
 

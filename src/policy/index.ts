@@ -1,5 +1,6 @@
 /** Policies: rules, limits, lifetimes and sets as a plain value; builders, files, and what is wrong with them. */
 export { count, divert, drop, forward, limit, mark, type PolicySettings, pass, policy, sample, steer } from './build.js'
+export { changeContents, type SetChange } from './change-set.js'
 export type { PolicyOptions } from './check.js'
 export { describeRule } from './describe-rule.js'
 export { PolicyError, type PolicyFault, type PolicyPath } from './error.js'

@@ -13,10 +13,15 @@ const LENGTHS = 64
 /** The addresses that the prefixes cover, in as few ranges as there can be. */
 export function rangesOf({ words, lengths }: PrefixList): Ranges {
   // One number for both, so that one plain sort of a typed array puts them in order.
-  const sorted = Float64Array.from(words, (word, index) => {
+  const sorted = new Float64Array(words.length)
+  let isSorted = true
+  for (let index = 0; index < words.length; index++) {
     const length = lengths[index]!
-    return ((word & prefixMask(length)) >>> 0) * LENGTHS + length
-  }).sort()
+    sorted[index] = ((words[index]! & prefixMask(length)) >>> 0) * LENGTHS + length
+    if (index > 0 && sorted[index]! < sorted[index - 1]!) isSorted = false
+  }
+  // A list that was read is in order, and sorting a million that are takes most of the time.
+  if (!isSorted) sorted.sort()
   const firsts = new Uint32Array(sorted.length)
   const lasts = new Uint32Array(sorted.length)
   let count = 0
