@@ -12,6 +12,12 @@ export interface DeviceStatistics {
 }
 
 /**
+ * `down`: the interface is down, and the device goes on by itself when it is up
+ * again. `gone`: it was removed, and nothing will come or go any more.
+ */
+export type DeviceState = 'up' | 'down' | 'gone' | 'closed'
+
+/**
  * Where frames enter and leave. A frame that was received belongs to the
  * receiver; one that was sent belongs to the device, which gives it back to
  * the pool. Nothing here throws once the device is open: what has gone, is
@@ -37,6 +43,8 @@ export interface Device {
   /** Resolves when `receive` may give something, after `timeoutMs`, or with `close`; costs nothing meanwhile. */
   wait(timeoutMs: number): Promise<void>
   statistics(): DeviceStatistics
+  /** How it stands with what is behind the device, asked of the kernel at each call; missing where it cannot change. */
+  state?(): DeviceState
   /** Every frame that the device holds goes back to the pool. Closing again does nothing. */
   close(): void
 }

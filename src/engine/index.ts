@@ -1,5 +1,5 @@
 /** Bundles through stages: rings, the graph as one draws it, and the loop of one worker. */
-export type { Device, DeviceStatistics } from './device.js'
+export type { Device, DeviceState, DeviceStatistics } from './device.js'
 export { type Engine, type EngineOptions, type StageStatistics, startEngine } from './engine.js'
 export { draw, type Edge, type Graph, GraphError, type Line, printGraph, receive, type Source, send } from './graph.js'
 export { createRing, type Ring } from './ring.js'

@@ -19,6 +19,8 @@ export interface DeviceSuiteOptions {
   readonly mostBytes?: number
   /** How long a packet may be under way before it counts as lost. */
   readonly underWayMs?: number
+  /** Packets that the other end keeps unread; a network loses more than that, and the sender does not learn of it. */
+  readonly mostUnread?: number
 }
 
 /**
@@ -28,7 +30,13 @@ export interface DeviceSuiteOptions {
 export function testDevice(
   name: string,
   open: (bench: EngineBench) => DeviceRig,
-  { skip = false, leastBytes = 14, mostBytes = 1514, underWayMs = 1000 }: DeviceSuiteOptions = {},
+  {
+    skip = false,
+    leastBytes = 14,
+    mostBytes = 1514,
+    underWayMs = 1000,
+    mostUnread = Number.POSITIVE_INFINITY,
+  }: DeviceSuiteOptions = {},
 ): void {
   const test = (title: string, run: (rig: Rig) => Promise<void> | void) =>
     it(title, async (context) => {
@@ -111,7 +119,8 @@ export function testDevice(
       const sent: Uint8Array[] = []
       const arrived: Uint8Array[] = []
       for (let turn = 0; turn < 40; turn++) {
-        const fresh = packets(random, random.below(60))
+        const unread = sent.length - bench.count(bundle) - arrived.length
+        const fresh = packets(random, Math.min(random.below(60), mostUnread - unread))
         sent.push(...fresh.slice(0, bench.fill(bundle, fresh)))
         const before = bench.count(bundle)
         const taken = device.send(bundle)

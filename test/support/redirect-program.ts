@@ -12,7 +12,7 @@ import {
   R3,
   XDP,
 } from '../../src/ebpf/index.js'
-import { updateElement } from '../../src/kernel/index.js'
+import { deleteElement, updateElement } from '../../src/kernel/index.js'
 import type { LoadedProgram } from '../../src/loader/index.js'
 
 const SOCKETS = 'sockets'
@@ -33,8 +33,10 @@ export const REDIRECT_PROGRAM: Program = {
   ]),
 }
 
-/** Lets the program hand the packets of a queue to a socket. */
-export function redirectTo(program: LoadedProgram, queue: number, fd: number): void {
+/** Lets the program hand the packets of a queue to a socket, or pass them: null. */
+export function redirectTo(program: LoadedProgram, queue: number, fd: number | null): void {
   const bytes = (value: number) => new Uint8Array(new Uint32Array([value]).buffer)
-  updateElement(program.maps.get(SOCKETS)!.fd, bytes(queue), bytes(fd))
+  const sockets = program.maps.get(SOCKETS)!.fd
+  if (fd === null) deleteElement(sockets, bytes(queue))
+  else updateElement(sockets, bytes(queue), bytes(fd))
 }

@@ -1,0 +1,46 @@
+import type { DeviceStatistics } from '../engine/index.js'
+import {
+  type Space,
+  TRAFFIC_BYTES,
+  TRAFFIC_COPIED_PACKETS,
+  TRAFFIC_DROPS,
+  TRAFFIC_RECEIVED_BYTES,
+  TRAFFIC_RECEIVED_PACKETS,
+  TRAFFIC_SENT_BYTES,
+  TRAFFIC_SENT_PACKETS,
+} from '../memory/index.js'
+
+/** The counters of a device in linear memory (TRAFFIC_…), which can still be read when it is closed. */
+export interface Traffic {
+  readonly address: number
+  /** Address of the counter of `reasons[index]`. */
+  drops(index: number): number
+  statistics(): DeviceStatistics
+  close(): void
+}
+
+/** Reserves counters for a device that loses packets for up to three reasons. Throws LayoutError. */
+export function openTraffic({ reserve, free, counters }: Space, title: string, reasons: readonly string[]): Traffic {
+  const { name, offset: address } = reserve({ name: title, kind: 'counters', bytes: TRAFFIC_BYTES })
+  let last: DeviceStatistics | null = null
+  const count = (field: number) => counters[(address + field) / 8]!
+  const drops = (index: number) => address + TRAFFIC_DROPS + index * 8
+  const statistics = (): DeviceStatistics => ({
+    receivedPackets: count(TRAFFIC_RECEIVED_PACKETS),
+    receivedBytes: count(TRAFFIC_RECEIVED_BYTES),
+    sentPackets: count(TRAFFIC_SENT_PACKETS),
+    sentBytes: count(TRAFFIC_SENT_BYTES),
+    copiedPackets: count(TRAFFIC_COPIED_PACKETS),
+    drops: Object.fromEntries(reasons.map((reason, index) => [reason, counters[drops(index) / 8]!])),
+  })
+  return {
+    address,
+    drops,
+    statistics: () => last ?? statistics(),
+    close() {
+      if (last !== null) return
+      last = statistics()
+      free(name)
+    },
+  }
+}

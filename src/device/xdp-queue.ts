@@ -1,0 +1,286 @@
+import type { Device, DeviceState } from '../engine/index.js'
+import {
+  ERRNO,
+  type Opened,
+  openXsk,
+  readXskStatistics,
+  wakeXskReceive,
+  wakeXskTransmit,
+  type XskOptions,
+  type XskRing,
+  type XskRingOffsets,
+  type XskRingPlace,
+  type XskSocket,
+  xskRingBytes,
+} from '../kernel/index.js'
+import { BUNDLE_BYTES, type Code, type Region, type Space, type WorkerPool } from '../memory/index.js'
+import { createSleep } from './sleep.js'
+import { openTraffic, type Traffic } from './traffic.js'
+import {
+  XDP_BACK,
+  XDP_BYTES,
+  XDP_COMPLETION,
+  XDP_COPIES,
+  XDP_FILL,
+  XDP_FRAME_BYTES,
+  XDP_FRESH,
+  XDP_GIVEN,
+  XDP_OWED,
+  XDP_PLACE_MASK,
+  XDP_PLACE_OFFSET,
+  XDP_POOL,
+  XDP_RECEIVE,
+  XDP_RING_CONSUMER,
+  XDP_RING_ENTRIES,
+  XDP_RING_INDEX,
+  XDP_RING_MASK,
+  XDP_RING_PRODUCER,
+  XDP_RING_SEEN,
+  XDP_SEND_BYTES,
+  XDP_SEND_MASK,
+  XDP_TRAFFIC,
+  XDP_TRANSMIT,
+  XDP_UNDER_WAY,
+  XDP_UNIT_SHIFT,
+} from './xdp-formats.js'
+
+/** One queue of a network device as the engine sees it. */
+export interface XdpQueue extends Device {
+  readonly queue: number
+  /** What another queue shares the frames through; plain numbers. */
+  readonly socket: XskSocket
+  state(): DeviceState
+}
+
+/** What a queue is to be, with everything decided. */
+export interface XdpQueueOptions
+  extends Pick<XskOptions, 'interfaceIndex' | 'queue' | 'zeroCopy' | 'needWakeup'>,
+    Partial<Pick<XskOptions, 'namespace'>> {
+  readonly device: string
+  /** Entries of each ring, a power of two, and frames that the kernel has to receive into. */
+  readonly entries: number
+  /** Whether packets begin at addresses that differ by cache lines, from frame to frame (unaligned mode). */
+  readonly isStaggered: boolean
+  /** The socket of another queue of the device; null for the first. */
+  readonly sharesWith: XskSocket | null
+  divert(queue: number, socketFd: number | null): void
+}
+
+/** The kernel's own headroom before each packet (XDP_PACKET_HEADROOM). */
+const KERNEL_HEADROOM = 256
+/**
+ * Added to it. Staggered: a chunk of 2048 bytes begins so far before the place
+ * at which the pool puts the packet that the last of four staggers ends with
+ * the frame; what lies before the frame is headroom, into which copy mode
+ * writes nothing but metadata. Otherwise: 18 behind a line's begin, as the pool.
+ */
+const HEADROOM = { staggered: 82, aligned: 18 } as const
+
+const RINGS = { fill: XDP_FILL, completion: XDP_COMPLETION, receive: XDP_RECEIVE, transmit: XDP_TRANSMIT } as const
+/** In the order in which xdp.as.ts counts them. */
+const REASONS = ['too long', 'too short', 'unfinished'] as const
+/** Packets that the kernel sends a call in copy mode (TX_BATCH_SIZE of net/xdp/xsk.c). */
+const PACKETS_A_WAKE = 32
+const NEED_WAKEUP = 1
+
+/**
+ * Opens a queue: its rings in the memory, its socket in the program's map, its
+ * frames with the kernel. Throws KernelError as `openXsk` does, LayoutError,
+ * and what `divert` throws; nothing stays behind then.
+ */
+export function openXdpQueue(space: Space, code: Code, pool: WorkerPool, options: XdpQueueOptions): XdpQueue {
+  const { device, queue, divert } = options
+  const name = `${device} queue ${queue}`
+  const regions: string[] = []
+  const reserve = (what: string, kind: Region['kind'], bytes: number, alignment = 64) => {
+    const region = space.reserve({ name: `xdp ${name} ${what}`, kind, bytes, alignment })
+    regions.push(region.name)
+    return region.offset
+  }
+  const frames = framesEnd(space)
+  let opened: Opened<XskSocket> | null = null
+  let traffic: Traffic | null = null
+  try {
+    opened = openXsk(socketOptions(space, options, frames, reserve))
+    traffic = openTraffic(space, `xdp ${name}`, REASONS)
+    const units = frames >>> XDP_UNIT_SHIFT
+    const state = reserve('state', 'state', XDP_BYTES)
+    const fields = {
+      [XDP_POOL]: pool.address,
+      [XDP_FRESH]: reserve('fresh', 'bundle', BUNDLE_BYTES),
+      [XDP_GIVEN]: reserve('given', 'owners', units),
+      [XDP_TRAFFIC]: traffic.address,
+    }
+    writeState(space, state, fields, opened.socket, options)
+    divert(queue, opened.socket.fd)
+    return runQueue(space, code, { name, options, opened, traffic, state, units, regions })
+  } catch (error) {
+    opened?.close()
+    traffic?.close()
+    for (const region of regions) space.free(region)
+    throw error
+  }
+}
+
+interface QueueParts {
+  readonly name: string
+  readonly options: XdpQueueOptions
+  readonly opened: Opened<XskSocket>
+  readonly traffic: Traffic
+  readonly state: number
+  readonly units: number
+  readonly regions: readonly string[]
+}
+
+function runQueue(space: Space, code: Code, parts: QueueParts): XdpQueue {
+  const { name, options, opened, traffic, state, units, regions } = parts
+  const { words } = space
+  const { socket } = opened
+  const { fd } = socket
+  const [receive, send, reap] = [code.find('xdpReceive'), code.find('xdpSend'), code.find('xdpReap')]
+  const [provide, reclaim] = [code.find('xdpProvide'), code.find('xdpReclaim')]
+  const sleep = createSleep(fd)
+  const underWay = (state + XDP_UNDER_WAY) / 4
+  const [fillFlags, sendFlags] = [socket.fill.flags / 4, socket.transmit!.flags / 4]
+  const produced = socket.receive!.producer / 4
+  const consumed = (state + XDP_RECEIVE + XDP_RING_INDEX) / 4
+  let isOpen = true
+  let isGone = false
+  let last: ReturnType<typeof statistics> | null = null
+  const statistics = () => {
+    const counted = traffic.statistics()
+    return { ...counted, drops: { ...counted.drops, ...kernelDrops(fd) } }
+  }
+  while ((provide(state) as number) > 0) {}
+  return {
+    name,
+    queue: options.queue,
+    socket,
+    receive(bundle, most) {
+      if (!isOpen) return 0
+      const count = receive(state, bundle, most) as number
+      if (count > 0 && (words[fillFlags]! & NEED_WAKEUP) !== 0) wakeXskReceive(fd)
+      return count
+    },
+    send: (bundle) => (isOpen ? (send(state, bundle) as number) : 0),
+    flush() {
+      if (!isOpen || words[underWay] === 0) return
+      for (let left = words[underWay]!; left > 0 && (words[sendFlags]! & NEED_WAKEUP) !== 0; left -= PACKETS_A_WAKE) {
+        const result = wakeXskTransmit(fd)
+        reap(state)
+        if (result !== -ERRNO.EAGAIN) break
+      }
+      reap(state)
+    },
+    isReady: () => isOpen && Atomics.load(words, produced) !== words[consumed],
+    wait: (timeoutMs) => (isOpen ? sleep.wait(timeoutMs, isGone) : Promise.resolve()),
+    statistics: () => last ?? statistics(),
+    state() {
+      if (!isOpen) return 'closed'
+      const result = isGone ? -ERRNO.ENXIO : wakeXskReceive(fd)
+      isGone = result === -ERRNO.ENXIO
+      if (isGone) return 'gone'
+      return result === -ERRNO.ENETDOWN ? 'down' : 'up'
+    },
+    close() {
+      if (!isOpen) return
+      isOpen = false
+      last = statistics()
+      sleep.close()
+      options.divert(options.queue, null)
+      opened.close()
+      reclaim(state, units)
+      traffic.close()
+      for (const region of regions) space.free(region)
+    },
+  }
+}
+
+/** Where the last frame ends: the UMEM, from 0 on, holds the frames of all classes, so that each of them can be sent. */
+function framesEnd(space: Space): number {
+  const frames = space.layout().regions.filter(({ kind }) => kind === 'frames')
+  const end = Math.max(...frames.map(({ offset, bytes }) => offset + bytes))
+  return Math.ceil(end / PAGE_BYTES) * PAGE_BYTES
+}
+
+/** What the kernel's chunks and rings begin on; it pins whole pages. */
+const PAGE_BYTES = 4096
+
+function socketOptions(
+  space: Space,
+  options: XdpQueueOptions,
+  lengthBytes: number,
+  reserve: (what: string, kind: Region['kind'], bytes: number, alignment: number) => number,
+): XskOptions {
+  const { interfaceIndex, queue, namespace, zeroCopy, needWakeup, sharesWith, entries, isStaggered } = options
+  const place = (ring: XskRing): XskRingPlace => ({
+    at: reserve(ring, 'ring', xskRingBytes(ring, entries), PAGE_BYTES),
+    entries,
+  })
+  return {
+    memory: space.memory,
+    ...(namespace === undefined ? {} : { namespace }),
+    interfaceIndex,
+    queue,
+    umem: sharesWith ?? {
+      at: 0,
+      lengthBytes,
+      chunkBytes: XDP_FRAME_BYTES,
+      headroomBytes: isStaggered ? HEADROOM.staggered : HEADROOM.aligned,
+      isUnaligned: isStaggered,
+    },
+    rings: {
+      fill: place('fill'),
+      completion: place('completion'),
+      receive: place('receive'),
+      transmit: place('transmit'),
+    },
+    ...(zeroCopy === undefined ? {} : { zeroCopy }),
+    ...(needWakeup === undefined ? {} : { needWakeup }),
+  }
+}
+
+function writeState(
+  { words }: Space,
+  state: number,
+  given: Readonly<Record<number, number>>,
+  socket: XskSocket,
+  { isStaggered, entries }: XdpQueueOptions,
+): void {
+  const start = KERNEL_HEADROOM + HEADROOM.aligned
+  const fields = {
+    ...given,
+    [XDP_OWED]: entries,
+    [XDP_PLACE_MASK]: isStaggered ? -1 : -XDP_FRAME_BYTES,
+    [XDP_PLACE_OFFSET]: isStaggered ? 0 : start,
+    [XDP_BACK]: isStaggered ? KERNEL_HEADROOM + HEADROOM.staggered : start,
+    [XDP_SEND_BYTES]: XDP_FRAME_BYTES,
+    [XDP_SEND_MASK]: isStaggered ? 0 : XDP_FRAME_BYTES - 1,
+    [XDP_COPIES]: socket.isZeroCopy ? 0 : 1,
+  }
+  for (const [field, value] of Object.entries(fields)) words[(state + Number(field)) / 4] = value
+  for (const [name, field] of Object.entries(RINGS)) writeRing(words, state + field, socket[name as XskRing]!)
+}
+
+function writeRing(words: Uint32Array, at: number, ring: XskRingOffsets): void {
+  const isOurs = words[ring.producer / 4]!
+  words[(at + XDP_RING_PRODUCER) / 4] = ring.producer
+  words[(at + XDP_RING_CONSUMER) / 4] = ring.consumer
+  words[(at + XDP_RING_ENTRIES) / 4] = ring.descriptors
+  words[(at + XDP_RING_MASK) / 4] = ring.entries - 1
+  words[(at + XDP_RING_INDEX) / 4] = isOurs
+  words[(at + XDP_RING_SEEN) / 4] = isOurs
+}
+
+/** What the kernel lost, by names that say where to look. */
+function kernelDrops(fd: number): Readonly<Record<string, number>> {
+  const counted = readXskStatistics(fd)
+  return {
+    'receive ring full': counted.receiveRingFull,
+    'no frame to receive into': counted.fillRingEmpty,
+    // In copy mode the kernel counts what found no frame here as well.
+    'too long for a frame': Math.max(0, counted.receiveDropped - counted.fillRingEmpty),
+    'bad address received into': counted.receiveInvalid,
+    'bad address sent from': counted.transmitInvalid,
+  }
+}
