@@ -17,6 +17,7 @@ import {
 } from '../src/kernel/index.js'
 import { createMemory } from '../src/wasm/index.js'
 import { eventually } from './support/eventually.js'
+import { heapGrowth } from './support/heap-growth.js'
 import { skipUnless } from './support/require.js'
 import { createVethPair, type VethPair } from './support/veth-pair.js'
 import { watchWire } from './support/watch-wire.js'
@@ -152,6 +153,26 @@ describe('packet sockets with a ring in linear memory', { skip: skipUnless('root
     assert.ok(Math.abs(one - other) <= 4, `${one} and ${other}`)
     for (const { close } of opened) close()
     assert.match(ip('-d', 'link', 'show', 'near'), /promiscuity 0/)
+  })
+
+  it('allocates nothing for a frame', () => {
+    const socket = open({})
+    const sender = createPacketSender(memory, socket.fd, 8)
+    const io = createFrameIo(memory)
+    bytes.set(Buffer.from('02000000000b02000000000a88b5', 'hex'), 2)
+    const calls = 20_000
+    const grown = {
+      write: heapGrowth(calls, () => io.write(socket.fd, 2, 60)),
+      // Nothing is there.
+      read: heapGrowth(calls, () => io.read(socket.fd, 4096, 2048)),
+      many: heapGrowth(calls, (n) => {
+        sender.set(n & 7, 2, 60)
+        if ((n & 7) === 7) sender.send(8)
+      }),
+    }
+    // A number on the heap has 12 bytes; the compiler may be at work the first thousand calls.
+    for (const [name, bytes] of Object.entries(grown))
+      assert.ok(bytes < calls * 4, `${name}: ${bytes} bytes in ${calls} calls`)
   })
 
   it('gives its memory back, and refuses what does not fit', () => {

@@ -20,6 +20,7 @@ import {
 import { attachXdp, type LoadedProgram, loadProgram, type XdpLink } from '../src/loader/index.js'
 import { createMemory } from '../src/wasm/index.js'
 import { eventually } from './support/eventually.js'
+import { heapGrowth } from './support/heap-growth.js'
 import { REDIRECT_PROGRAM, redirectTo } from './support/redirect-program.js'
 import { skipUnless } from './support/require.js'
 import { createVethPair, type VethPair } from './support/veth-pair.js'
@@ -261,7 +262,7 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
     assert.ok([...starts].every((start) => (start - 256 - 64 - 10) % 64 === 0))
   })
 
-  it('says what it got, and what does not fit', () => {
+  it('says what it got, allocates nothing to wake, and refuses what does not fit', () => {
     const { sockets } = openBoth({ zeroCopy: 'try', needWakeup: false })
     // A veth has no zero-copy.
     assert.deepEqual(
@@ -271,7 +272,17 @@ describe('AF_XDP sockets with frames and rings in one linear memory', {
         [false, false],
       ],
     )
-    assert.equal(wakeXskReceive(sockets[0]!.fd), 0)
+    const { fd } = sockets[0]!
+    assert.equal(wakeXskReceive(fd), 0)
+    const waiter = createWaiter([fd])
+    const calls = 20_000
+    const grown = heapGrowth(calls, () => {
+      wakeXskReceive(fd)
+      wakeXskTransmit(fd)
+      waiter.wait(0)
+    })
+    // A number on the heap has 12 bytes.
+    assert.ok(grown < calls * 4, `${grown} bytes in ${calls} calls`)
     closeAll()
     const { namespace, index: interfaceIndex } = pair.near
     const rings = ringsOf(0)

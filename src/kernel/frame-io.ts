@@ -1,5 +1,5 @@
 import { type LinearMemory, memoryAddress } from './linear-memory.js'
-import { ERRNO, trySyscall } from './syscall.js'
+import { addressOf, ERRNO, trySyscall } from './syscall.js'
 
 /**
  * Frames between a descriptor and a linear memory, at byte offsets of it. Each
@@ -12,16 +12,27 @@ export interface FrameIo {
   write(fd: number, at: number, lengthBytes: number): number
 }
 
-/** Reads and writes whole frames of `memory`: read(2), write(2). EFAULT where the place is not inside it. */
+/**
+ * Reads and writes whole frames of `memory`: readv(2) and writev(2) with one
+ * struct iovec, because an address that is handed over as an argument would be
+ * a number on the heap each time. EFAULT where the place is not inside the
+ * memory. Each thread makes its own.
+ */
 export function createFrameIo(memory: LinearMemory): FrameIo {
   const base = memoryAddress(memory)
   // Held, so that the memory stays while this can be called.
   const bytes = new Uint8Array(memory.buffer)
-  const isInside = (at: number, lengthBytes: number) => at >= 0 && lengthBytes >= 0 && at + lengthBytes <= bytes.length
+  const vector = new Uint32Array(4)
+  const vectorAt = Number(addressOf(vector))
+  const point = (at: number, lengthBytes: number) => {
+    if (!(at >= 0 && lengthBytes >= 0 && at + lengthBytes <= bytes.length)) return false
+    vector[0] = base + at
+    vector[1] = (base + at) / 2 ** 32
+    vector[2] = lengthBytes
+    return true
+  }
   return {
-    read: (fd, at, lengthBytes) =>
-      isInside(at, lengthBytes) ? trySyscall('read', fd, base + at, lengthBytes) : -ERRNO.EFAULT,
-    write: (fd, at, lengthBytes) =>
-      isInside(at, lengthBytes) ? trySyscall('write', fd, base + at, lengthBytes) : -ERRNO.EFAULT,
+    read: (fd, at, lengthBytes) => (point(at, lengthBytes) ? trySyscall('readv', fd, vectorAt, 1) : -ERRNO.EFAULT),
+    write: (fd, at, lengthBytes) => (point(at, lengthBytes) ? trySyscall('writev', fd, vectorAt, 1) : -ERRNO.EFAULT),
   }
 }

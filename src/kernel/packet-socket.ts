@@ -15,6 +15,7 @@ import { addressOf, closeDescriptor, ERRNO, syscall, trySyscall } from './syscal
 const AF_PACKET = 17
 const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0x80000
+const SOCK_NONBLOCK = 0x800
 const SOL_PACKET = 263
 const ETH_P_ALL = 3
 const TPACKET_V3 = 2
@@ -69,6 +70,8 @@ export interface PacketOptions {
   readonly ring?: { readonly at: number; readonly blocks: number; readonly blockBytes: number }
   /** The kernel hands a block with a packet over after so long, also when it has room. By default 8. */
   readonly retireMs?: number
+  /** What is sent goes past the device's queueing discipline. By default true. */
+  readonly bypassesQueueing?: boolean
   /** Receives what is sent to other MAC addresses too. */
   readonly isPromiscuous?: boolean
   /** Shares the device's packets among all sockets that name this group (a u16). */
@@ -94,7 +97,7 @@ export interface PacketStatistics {
 
 /**
  * Opens a packet socket at a device: it receives each packet that enters the
- * kernel there (and not what leaves), and sends past the queueing discipline.
+ * kernel there (and not what leaves), and sends.
  * Throws RangeError for a ring that does not fit, and KernelError: EPERM
  * without CAP_NET_RAW, ENODEV.
  */
@@ -103,7 +106,7 @@ export function openPacketSocket(options: PacketOptions): Opened<PacketSocket> {
   const range = ring && { at: ring.at, lengthBytes: ring.blocks * ring.blockBytes }
   if (range) checkRange('the ring of a packet socket', memory, range)
   // Protocol 0 receives nothing until it is bound: otherwise packets of other devices would come first.
-  const open = () => syscall('opening a packet socket', 'socket', AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)
+  const open = () => syscall('opening a packet socket', 'socket', AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
   const fd = namespace ? withNamespace(namespace, open) : open()
   let isMapped = false
   let isOpen = true
@@ -114,7 +117,7 @@ export function openPacketSocket(options: PacketOptions): Opened<PacketSocket> {
     closeDescriptor(fd)
   }
   try {
-    setOption(fd, 'sending past the queueing discipline', OPTION.qdiscBypass, 1)
+    if (options.bypassesQueueing ?? true) setOption(fd, 'sending past the queueing discipline', OPTION.qdiscBypass, 1)
     if (ring && range) {
       makeRing(fd, ring, options.retireMs ?? 8)
       mapOver('mapping the ring of a packet socket into memory', memory, range, fd, 0)

@@ -13,8 +13,8 @@ const rawSyscall = libc.func('syscall', 'long', ['long', ...Array<string>(6).fil
 const NUMBERS = {
   x64: {
     bpf: 321,
-    read: 0,
-    write: 1,
+    readv: 19,
+    writev: 20,
     ppoll: 271,
     mmap: 9,
     munmap: 11,
@@ -49,8 +49,8 @@ const NUMBERS = {
   },
   arm64: {
     bpf: 280,
-    read: 63,
-    write: 64,
+    readv: 65,
+    writev: 66,
     ppoll: 73,
     mmap: 222,
     munmap: 215,
