@@ -5,6 +5,7 @@ import {
   findShadows,
   type Graph,
   lower,
+  testsIn,
   UnsupportedError,
   unreachableRules,
 } from './ir/index.js'
@@ -32,8 +33,9 @@ export interface CompiledPolicy {
   readonly warnings: readonly PolicyWarning[]
 }
 
-/** In longer lists only what single ways of single rules take is found. */
+/** In longer lists only what single ways of single rules take is found, and in those of more tests in all. */
 const MOST_SEARCHED = 100
+const MOST_TESTS = 4000
 /** More rules that take another's packets together are not named. */
 const MOST_NAMED = 3
 
@@ -46,7 +48,16 @@ export function compilePolicy(policy: Policy, options: { readonly linkType?: str
   const { linkType = 'EN10MB' } = options
   const sets = new Set(Object.keys(policy.sets))
   const conditions = policy.rules.map((rule, index) => conditionOf(rule, index, { sets, linkType }))
-  return { policy, segments: cutIntoSegments(policy.rules, conditions), warnings: warningsOf(policy.rules, conditions) }
+  let segments: readonly PolicySegment[] | null = null
+  return {
+    policy,
+    // Many want the warnings only, and the plain graph of ten thousand rules is large.
+    get segments() {
+      segments ??= cutIntoSegments(policy.rules, conditions)
+      return segments
+    },
+    warnings: warningsOf(policy.rules, conditions),
+  }
 }
 
 function conditionOf({ name, match }: Rule, index: number, options: FilterOptions & { linkType: string }): Condition {
@@ -88,7 +99,7 @@ function warningsOf(rules: readonly Rule[], conditions: readonly Condition[]): P
   const shadows = new Map<number, readonly number[] | null>(shadowed.map(({ rule, by }) => [rule, by]))
   for (const [rule, before] of repeatedRules(rules)) if (!shadows.has(rule)) shadows.set(rule, [before])
   // What only many rules together take takes the square of a list's length to find.
-  if (rules.length <= MOST_SEARCHED)
+  if (rules.length <= MOST_SEARCHED && testsIn(listed) <= MOST_TESTS)
     for (const rule of unreachableRules(listed)) if (!shadows.has(rule)) shadows.set(rule, null)
   const warnings = [...shadows]
     .sort(([one], [other]) => one - other)
@@ -120,6 +131,6 @@ function sentence(rules: readonly Rule[], rule: number, by: readonly number[] | 
 
 /** Silence about the rest would say that there is nothing to warn of. */
 function unsearched(rules: readonly Rule[], rule: number): PolicyWarning {
-  const message = `from rule ${rule + 1} "${rules[rule]!.name}" on, rules were not compared with all rules before them, because too many are alike: some may never be reached; put what differs in addresses only into sets`
+  const message = `from rule ${rule + 1} "${rules[rule]!.name}" on, rules were not compared with all rules before them, because they are too many or too long: some may never be reached; put lists of addresses into sets`
   return { rule, message }
 }

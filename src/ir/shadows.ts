@@ -1,6 +1,6 @@
 import { decide, type Facts, learn, maskedQuestion, NO_FACTS } from './facts.js'
 import { type Path, pathsTo } from './passes/paths.js'
-import { type ListedRule, unreachableRules } from './reach.js'
+import { type ListedRule, testsIn, unreachableRules } from './reach.js'
 
 /** A rule that no packet reaches and matches. */
 export interface ShadowedRule {
@@ -19,8 +19,12 @@ export interface ShadowSearch {
 const MOST_COMPARED = 4_000_000
 /** A way is looked up by its rarest equation, which other ways that may share a packet ask as well, unless so many do. */
 const MANY = 64
-/** Pairs of rules that are judged by their graph: where one has too many ways to list, or several may take one together. */
-const MOST_PAIRS = 400
+/**
+ * Tests of pairs of rules that are judged by their graph: where one has too
+ * many ways to list, or several may take one together. About a second, as each
+ * takes longer in longer rules.
+ */
+const MOST_TESTS = 4000
 
 /**
  * Which rules each of whose ways to a match lies inside a way of an earlier
@@ -33,7 +37,7 @@ const MOST_PAIRS = 400
 export function findShadows(rules: readonly ListedRule[]): ShadowSearch {
   const paths = rules.map(({ condition }) => pathsTo(condition, new Set()))
   const index = createIndex(rules.flatMap(({ isFinal }, rule) => (isFinal ? (paths[rule] ?? []) : [])))
-  const budget = { compared: MOST_COMPARED, pairs: MOST_PAIRS }
+  const budget = { compared: MOST_COMPARED, tests: MOST_TESTS }
   /** Final rules so far whose ways are not listed. */
   const unlisted: number[] = []
   const shadowed: ShadowedRule[] = []
@@ -43,7 +47,7 @@ export function findShadows(rules: readonly ListedRule[]): ShadowSearch {
     const { by, maybe } = own === null ? { by: null, maybe: earlierFinals(rules, rule) } : takersOf(own, index, budget)
     const takers = by ?? shadowAmong(rules, rule, own === null ? maybe : [...unlisted, ...maybe], budget)
     if (takers !== null) shadowed.push({ rule, by: takers })
-    else if (budget.compared < 0 || budget.pairs < 0) unsearchedFrom ??= rule
+    else if (budget.compared < 0 || budget.tests < 0) unsearchedFrom ??= rule
     if (!isFinal) return
     if (own === null) unlisted.push(rule)
     else for (const path of own) index.add({ rule, path, ways: own })
@@ -60,11 +64,13 @@ function shadowAmong(
   rules: readonly ListedRule[],
   rule: number,
   candidates: readonly number[],
-  budget: { pairs: number },
+  budget: { tests: number },
 ): number[] | null {
   for (const before of candidates) {
-    if (--budget.pairs < 0) return null
-    if (unreachableRules([rules[before]!, rules[rule]!]).includes(1)) return [before]
+    const pair = [rules[before]!, rules[rule]!]
+    budget.tests -= testsIn(pair)
+    if (budget.tests < 0) return null
+    if (unreachableRules(pair).includes(1)) return [before]
   }
   return null
 }
