@@ -21,7 +21,16 @@ export {
   compileRules,
   type Rule,
 } from './compile.js'
-export { DeviceError, findDevice, type PolicySurroundings, policySource } from './control/index.js'
+export {
+  DeviceError,
+  findDevice,
+  type PolicySurroundings,
+  policySource,
+  type TakenPackets,
+  type TakeOptions,
+  takePackets,
+} from './control/index.js'
+export type { NetworkDevice } from './device/index.js'
 export {
   type Capture,
   type CapturedPacket,
@@ -49,3 +58,4 @@ export {
   type XdpLink,
   type XdpMode,
 } from './loader/index.js'
+export type { PacketBundle } from './stages/index.js'

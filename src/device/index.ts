@@ -2,5 +2,5 @@ export { type Capture, type CapturedPacket, CaptureError, CaptureWriteError } fr
 export { createLink, type LinkOptions } from './link.js'
 export { openCapture } from './open-capture.js'
 export { type CaptureWriter, createCapture, type PcapHeaderFields } from './pcap-writer.js'
-export { type NetworkDevice, openXdp, type XdpDevice, type XdpDeviceOptions } from './xdp.js'
+export { type NetworkDevice, openXdp, receiveQueues, type XdpDevice, type XdpDeviceOptions } from './xdp.js'
 export type { XdpQueue } from './xdp-queue.js'

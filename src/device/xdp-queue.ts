@@ -198,7 +198,7 @@ function runQueue(space: Space, code: Code, parts: QueueParts): XdpQueue {
 
 /** Where the last frame ends: the UMEM, from 0 on, holds the frames of all classes, so that each of them can be sent. */
 function framesEnd(space: Space): number {
-  const frames = space.layout().regions.filter(({ kind }) => kind === 'frames')
+  const frames = space.layout().regions.filter(({ kind, bytes }) => kind === 'frames' && bytes > 0)
   const end = Math.max(...frames.map(({ offset, bytes }) => offset + bytes))
   return Math.ceil(end / PAGE_BYTES) * PAGE_BYTES
 }

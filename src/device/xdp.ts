@@ -73,7 +73,7 @@ export function openXdp(
     for (const queue of queues.toReversed()) queue.close()
   }
   try {
-    for (const queue of options.queues ?? queuesOf(device)) {
+    for (const queue of options.queues ?? receiveQueues(device)) {
       const shared = { device: name, interfaceIndex: device.index, ...(namespace === undefined ? {} : { namespace }) }
       const sharesWith = queues[0]?.socket ?? null
       const settings = { queue, entries, isStaggered, zeroCopy, needWakeup, sharesWith, divert }
@@ -103,8 +103,8 @@ function offersZeroCopy({ index, namespace }: NetworkDevice): boolean {
   }
 }
 
-/** All receive queues of the device; one where the driver does not tell. */
-function queuesOf({ name, namespace }: NetworkDevice): number[] {
+/** All receive queues of the device; the first where the driver does not tell. */
+export function receiveQueues({ name, namespace }: NetworkDevice): number[] {
   try {
     const { rx, combined } = readChannels(name, namespace)
     return Array.from({ length: Math.max(1, rx + combined) }, (_, queue) => queue)

@@ -71,6 +71,8 @@ export interface WorkerPool {
   take(bundle: number, count: number, frameBytes?: FrameClass): number
   /** Gives the frames of `count` descriptors at that address back. */
   give(descriptors: number, count: number): void
+  /** Bytes from an address in a frame to the frame's end; 0 for an address in none. */
+  room(address: number): number
   /** Everything in its caches goes to the shared pool, and the caches' memory is free. */
   close(): void
 }
@@ -204,6 +206,12 @@ function openWorkerPool(
     frames: classes.reduce((sum, { count }) => sum + count, 0),
     take: (bundle, count, frameBytes = 2048) => take(cacheOf(indices.get(frameBytes)!), bundle, count) as number,
     give: (descriptors, count) => give(region.offset, descriptors, count),
+    room(address) {
+      for (const { frameBytes, frames } of classes)
+        if (address >= frames.offset && address < frames.offset + frames.bytes)
+          return frameBytes - (address & (frameBytes - 1))
+      return 0
+    },
     close() {
       for (let index = 0; index < FRAME_CLASSES; index++) drain(cacheOf(index))
       space.free(region.name)

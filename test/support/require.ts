@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 export const CORPUS = fileURLToPath(new URL('../../../../shared/corpus/', import.meta.url))
 
 /** Debian's packages whose names are not those of their commands. */
-const PACKAGES: Readonly<Record<string, string>> = { ip: 'iproute2', ping: 'iputils-ping' }
+const PACKAGES: Readonly<Record<string, string>> = { ip: 'iproute2', ping: 'iputils-ping', kdig: 'knot-dnsutils' }
 
 const CHECKS = {
   root: () => process.getuid?.() === 0 || 'needs root',
@@ -16,6 +16,7 @@ const CHECKS = {
   ip: () => hasCommand('ip'),
   curl: () => hasCommand('curl'),
   ping: () => hasCommand('ping'),
+  kdig: () => hasCommand('kdig'),
   bpftool: () => hasCommand('bpftool'),
   corpus: () => existsSync(CORPUS) || 'needs the test corpus in ../shared/corpus',
 } as const
