@@ -25,7 +25,7 @@ const MAY_IMPORT = {
   'compile-policy': ['filter', 'policy', 'ir'],
   loader: ['policy', 'ebpf', 'kernel'],
   engine: ['memory', 'wasm'],
-  device: ['engine', 'memory', 'kernel'],
+  device: ['engine', 'memory', 'kernel', 'wire'],
   stages: ['engine', 'memory', 'wire'],
   transmit: ['engine', 'memory', 'wire'],
   control: ANY,

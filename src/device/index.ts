@@ -1,6 +1,8 @@
 export { type Capture, type CapturedPacket, CaptureError, CaptureWriteError } from './capture.js'
 export { createLink, type LinkOptions } from './link.js'
 export { openCapture } from './open-capture.js'
+export { openPacketDevice, type PacketDeviceOptions } from './packet.js'
 export { type CaptureWriter, createCapture, type PcapHeaderFields } from './pcap-writer.js'
+export { openTapDevice, type TapDevice, type TapDeviceOptions } from './tap.js'
 export { type NetworkDevice, openXdp, receiveQueues, type XdpDevice, type XdpDeviceOptions } from './xdp.js'
 export type { XdpQueue } from './xdp-queue.js'

@@ -1,16 +1,6 @@
-import { createRing, type Device, type DeviceStatistics, type Ring } from '../engine/index.js'
-import {
-  BUNDLE_BYTES,
-  BUNDLE_DESCRIPTORS,
-  type Code,
-  type Space,
-  TRAFFIC_BYTES,
-  TRAFFIC_RECEIVED_BYTES,
-  TRAFFIC_RECEIVED_PACKETS,
-  TRAFFIC_SENT_BYTES,
-  TRAFFIC_SENT_PACKETS,
-  type WorkerPool,
-} from '../memory/index.js'
+import { createRing, type Device, type Ring } from '../engine/index.js'
+import { BUNDLE_BYTES, BUNDLE_DESCRIPTORS, type Code, type Space, type WorkerPool } from '../memory/index.js'
+import { openTraffic } from './traffic.js'
 
 export interface LinkOptions {
   /** Packets that are under way in each direction at most, rounded up to a power of two; 1024 where it is not said. */
@@ -65,25 +55,15 @@ interface Bell {
 }
 
 function openEnd(space: Space, code: Code, name: string, incoming: Ring, outgoing: Ring, bell: Bell): Device {
-  const region = space.reserve({ name: `link end ${name}`, kind: 'counters', bytes: TRAFFIC_BYTES })
-  const traffic = region.offset
+  const traffic = openTraffic(space, `link end ${name}`, [])
+  const { address } = traffic
   const [linkReceive, linkSend] = [code.find('linkReceive'), code.find('linkSend')]
   let isOpen = true
-  let last: DeviceStatistics | null = null
   let stopWaiting = () => {}
-  const count = (field: number) => space.counters[(traffic + field) / 8]!
-  const statistics = (): DeviceStatistics => ({
-    receivedPackets: count(TRAFFIC_RECEIVED_PACKETS),
-    receivedBytes: count(TRAFFIC_RECEIVED_BYTES),
-    sentPackets: count(TRAFFIC_SENT_PACKETS),
-    sentBytes: count(TRAFFIC_SENT_BYTES),
-    copiedPackets: 0,
-    drops: {},
-  })
   return {
     name,
-    receive: (bundle, most) => (isOpen ? (linkReceive(incoming.address, traffic, bundle, most) as number) : 0),
-    send: (bundle) => (isOpen ? (linkSend(outgoing.address, traffic, bundle) as number) : 0),
+    receive: (bundle, most) => (isOpen ? (linkReceive(incoming.address, address, bundle, most) as number) : 0),
+    send: (bundle) => (isOpen ? (linkSend(outgoing.address, address, bundle) as number) : 0),
     flush: bell.wakePeer,
     isReady: () => isOpen && incoming.count() > 0,
     wait(timeoutMs) {
@@ -99,13 +79,12 @@ function openEnd(space: Space, code: Code, name: string, incoming: Ring, outgoin
         bell.onWait(stopWaiting)
       })
     },
-    statistics: () => last ?? statistics(),
+    statistics: traffic.statistics,
     close() {
       if (!isOpen) return
-      last = statistics()
       isOpen = false
       stopWaiting()
-      space.free(region.name)
+      traffic.close()
       bell.closed()
     },
   }

@@ -24,6 +24,7 @@ const OPTION = {
   receiveRing: 5,
   statistics: 6,
   version: 10,
+  virtioHeader: 15,
   fanout: 18,
   qdiscBypass: 20,
   ignoreOutgoing: 23,
@@ -51,13 +52,14 @@ export const PACKET_HEADER = {
   captured: 12,
   /** Length on the wire, without a VLAN tag that was taken out. */
   length: 16,
-  /** 0x8: the checksum is not filled in yet; 0x10: a VLAN tag was taken out and stands in `vlan`. */
+  /** 0x8: the checksum is not filled in yet; 0x10: a VLAN tag was taken out, and stands in `vlan` and `vlanType`. */
   status: 20,
   /** u16: from this header to the frame, which begins at 2 past a multiple of 8. */
   frame: 24,
   flowHash: 28,
-  /** u16. */
+  /** u16 each; in the machine's byte order. */
   vlan: 32,
+  vlanType: 36,
 } as const
 
 /** What a packet socket is to be. */
@@ -72,6 +74,11 @@ export interface PacketOptions {
   readonly retireMs?: number
   /** What is sent goes past the device's queueing discipline. By default true. */
   readonly bypassesQueueing?: boolean
+  /**
+   * Each frame has a VNET_HEADER before it: those that are received have room
+   * for it, those that are sent begin with it.
+   */
+  readonly hasVirtioHeader?: boolean
   /** Receives what is sent to other MAC addresses too. */
   readonly isPromiscuous?: boolean
   /** Shares the device's packets among all sockets that name this group (a u16). */
@@ -118,6 +125,7 @@ export function openPacketSocket(options: PacketOptions): Opened<PacketSocket> {
   }
   try {
     if (options.bypassesQueueing ?? true) setOption(fd, 'sending past the queueing discipline', OPTION.qdiscBypass, 1)
+    if (options.hasVirtioHeader === true) setOption(fd, 'a header before each frame', OPTION.virtioHeader, 1)
     if (ring && range) {
       makeRing(fd, ring, options.retireMs ?? 8)
       mapOver('mapping the ring of a packet socket into memory', memory, range, fd, 0)

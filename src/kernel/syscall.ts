@@ -89,8 +89,8 @@ export type SystemCall = keyof (typeof NUMBERS)['x64']
 
 const numbers: Record<SystemCall, number> = process.arch === 'arm64' ? NUMBERS.arm64 : NUMBERS.x64
 
-/** Error numbers by name: those of the machine, and the one that the kernel's drivers let out though no header has it. */
-export const ERRNO = { ...constants.errno, ENOTSUPP: 524 } as const
+/** Error numbers by name: those of the machine, one that Node leaves out, and one that drivers let out though no header has it. */
+export const ERRNO = { ...constants.errno, EBADFD: 77, ENOTSUPP: 524 } as const
 
 const ERRNO_NAMES = new Map(Object.entries(ERRNO).map(([name, errno]) => [errno as number, name]))
 
