@@ -24,7 +24,7 @@ const MAY_IMPORT = {
   compile: ['filter', 'policy', 'ir', 'codegen', 'ebpf'],
   'compile-policy': ['filter', 'policy', 'ir'],
   loader: ['policy', 'ebpf', 'kernel'],
-  engine: ['memory', 'wasm'],
+  engine: ['memory', 'wasm', 'kernel'],
   device: ['engine', 'memory', 'kernel', 'wire'],
   stages: ['engine', 'memory', 'wire'],
   transmit: ['engine', 'memory', 'wire'],

@@ -1,9 +1,9 @@
 import { ringPull, ringPush } from '../engine/ring.as'
+import { add, wireBytes } from '../engine/traffic.inline.as'
 import {
   BUNDLE_COUNT,
   BUNDLE_DESCRIPTORS,
   DESCRIPTOR_BYTES,
-  DESCRIPTOR_WIRE,
   TRAFFIC_RECEIVED_BYTES,
   TRAFFIC_RECEIVED_PACKETS,
   TRAFFIC_SENT_BYTES,
@@ -30,16 +30,4 @@ export function linkSend(ring: u32, traffic: u32, bundle: u32): u32 {
   add(traffic + TRAFFIC_SENT_PACKETS, count)
   add(traffic + TRAFFIC_SENT_BYTES, before - left)
   return count
-}
-
-function add(counter: u32, number: u32): void {
-  store<f64>(counter, load<f64>(counter) + <f64>number)
-}
-
-function wireBytes(descriptors: u32, count: u32): u32 {
-  let sum: u32 = 0
-  for (let at: u32 = 0, end = count * DESCRIPTOR_BYTES; at < end; at += DESCRIPTOR_BYTES) {
-    sum += load<u32>(descriptors + at, DESCRIPTOR_WIRE)
-  }
-  return sum
 }

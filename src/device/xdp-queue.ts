@@ -97,7 +97,8 @@ export function openXdpQueue(space: Space, code: Code, pool: WorkerPool, options
     regions.push(region.name)
     return region.offset
   }
-  const frames = framesEnd(space)
+  // The UMEM, from 0 on, holds the frames of all classes, so that each of them can be sent.
+  const frames = Math.ceil(pool.framesEnd / PAGE_BYTES) * PAGE_BYTES
   let opened: Opened<XskSocket> | null = null
   let traffic: Traffic | null = null
   try {
@@ -194,13 +195,6 @@ function runQueue(space: Space, code: Code, parts: QueueParts): XdpQueue {
       for (const region of regions) space.free(region)
     },
   }
-}
-
-/** Where the last frame ends: the UMEM, from 0 on, holds the frames of all classes, so that each of them can be sent. */
-function framesEnd(space: Space): number {
-  const frames = space.layout().regions.filter(({ kind, bytes }) => kind === 'frames' && bytes > 0)
-  const end = Math.max(...frames.map(({ offset, bytes }) => offset + bytes))
-  return Math.ceil(end / PAGE_BYTES) * PAGE_BYTES
 }
 
 /** What the kernel's chunks and rings begin on; it pins whole pages. */

@@ -35,7 +35,14 @@ describe('the engine', () => {
       assert.deepEqual(bench.read(bundle), packets(40))
       assert.deepEqual(passed.read(), { packets: 40, bytes: 2400 })
       const [statistics] = engine.statistics()
-      assert.deepEqual(statistics, { name: 'passed', packets: 40, bundles: 3, drops: {}, nanosecondsPerPacket: null })
+      assert.deepEqual(statistics, {
+        name: 'passed',
+        packets: 40,
+        bundles: 3,
+        drops: {},
+        nanosecondsPerPacket: null,
+        packetsPerBundle: 40 / 3,
+      })
       bench.empty(bundle)
       engine.close()
       near.close()

@@ -1,6 +1,6 @@
 import { BUNDLE_BYTES, type Code, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
 import type { Graph } from './graph.js'
-import { type OpenStage, openStage } from './open-stage.js'
+import { type OpenStage, openStage, readStage, type StagePlace } from './open-stage.js'
 import { isSameStage } from './stage.js'
 
 export interface EngineOptions {
@@ -21,6 +21,7 @@ export interface StageStatistics {
   readonly name: string
   readonly packets: number
   readonly bundles: number
+  readonly packetsPerBundle: number
   readonly drops: Readonly<Record<string, number>>
   /** Of those packets that came while somebody watched. */
   readonly nanosecondsPerPacket: number | null
@@ -30,6 +31,8 @@ export interface StageStatistics {
 export interface Engine {
   /** Receives one bundle from each device and takes it through the graph; gives how many packets there were. */
   round(): number
+  /** Whether a device has something; cheap enough to spin on. */
+  isReady(): boolean
   /** Resolves when a device may have something, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<void>
   /**
@@ -41,6 +44,8 @@ export interface Engine {
   /** Measures time a packet while it is on. */
   watch(isOn: boolean): void
   statistics(): readonly StageStatistics[]
+  /** Where the counters of its stages lie, until the next change. */
+  places(): readonly StagePlace[]
   /** Closes the stages, which give their frames back; devices and pool are the caller's. */
   close(): void
 }
@@ -89,6 +94,11 @@ export function startEngine(
     }
   }
 
+  function isReady(): boolean {
+    for (let index = 0; index < entries.length; index++) if (entries[index]!.device.isReady()) return true
+    return false
+  }
+
   return {
     round() {
       let packets = 0
@@ -103,8 +113,9 @@ export function startEngine(
       for (let index = 0; index < current.length; index++) current[index]!.flush(bundle, isWatched)
       return packets
     },
+    isReady,
     async wait(timeoutMs) {
-      if (entries.some(({ device }) => device.isReady())) return
+      if (isReady()) return
       await Promise.race(entries.map(({ device }) => device.wait(timeoutMs)))
     },
     change(next) {
@@ -116,7 +127,8 @@ export function startEngine(
     watch(isOn) {
       isWatched = isOn
     },
-    statistics: () => current.map((stage) => stage.statistics()),
+    statistics: () => current.map(({ place }) => readStage(space, place)),
+    places: () => current.map(({ place }) => place),
     close() {
       for (const stage of current) stage.close()
       current = []

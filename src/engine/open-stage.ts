@@ -11,8 +11,31 @@ export interface OpenStage {
   take(bundle: number, isWatched: boolean): void
   /** Lets the stage give what it kept, and takes that on. */
   flush(bundle: number, isWatched: boolean): void
-  statistics(): StageStatistics
+  readonly place: StagePlace
   close(): void
+}
+
+/** Where the counters of a stage lie: enough for any thread to read them, without the stage's noticing. */
+export interface StagePlace {
+  readonly name: string
+  readonly drops: readonly string[]
+  /** Address of its counters, f64 each. */
+  readonly counters: number
+}
+
+/** What a stage has done since it was started. */
+export function readStage({ counters }: Space, { name, drops, counters: address }: StagePlace): StageStatistics {
+  const at = address / 8
+  const [packets, bundles] = [counters[at + COUNTERS.packets]!, counters[at + COUNTERS.bundles]!]
+  const watched = counters[at + COUNTERS.watchedPackets]!
+  return {
+    name,
+    packets,
+    bundles,
+    packetsPerBundle: bundles === 0 ? 0 : packets / bundles,
+    drops: Object.fromEntries(drops.map((reason, order) => [reason, counters[at + COUNTERS.drops + order]!])),
+    nanosecondsPerPacket: watched === 0 ? null : (counters[at + COUNTERS.watchedMs]! * 1e6) / watched,
+  }
 }
 
 /** Counters of a stage, f64 each; its drops by reason stand behind them. */
@@ -90,6 +113,7 @@ export function openStage(
   const check = code.checked ? code.find('poolCheck') : null
   return {
     stage,
+    place: { name: stage.name, drops: stage.drops, counters: at * COUNTER_BYTES },
     lead(next) {
       targets = next
     },
@@ -108,16 +132,6 @@ export function openStage(
       running.flush(bundle)
       hand(bundle, isWatched)
       drain(bundle, isWatched)
-    },
-    statistics() {
-      const watched = counters[at + COUNTERS.watchedPackets]!
-      return {
-        name: stage.name,
-        packets: counters[at + COUNTERS.packets]!,
-        bundles: counters[at + COUNTERS.bundles]!,
-        drops: Object.fromEntries(stage.drops.map((reason, order) => [reason, counters[at + COUNTERS.drops + order]!])),
-        nanosecondsPerPacket: watched === 0 ? null : (counters[at + COUNTERS.watchedMs]! * 1e6) / watched,
-      }
     },
     close() {
       running.close?.()

@@ -32,6 +32,13 @@ export function push(ring: u32, from: u32, count: u32): u32 {
 
 /** Takes up to `most` descriptors out of the ring to `to`; gives how many. */
 export function pull(ring: u32, to: u32, most: u32): u32 {
+  const pulled = peek(ring, to, most)
+  if (pulled > 0) consume(ring, pulled)
+  return pulled
+}
+
+/** Copies up to `most` descriptors to `to`, and leaves them in the ring until `consume`; gives how many. */
+export function peek(ring: u32, to: u32, most: u32): u32 {
   const mask = load<u32>(ring, RING_CONSUMER_MASK)
   const consumed = load<u32>(ring, RING_CONSUMED)
   let there = load<u32>(ring, RING_SEEN_PRODUCED) - consumed
@@ -41,14 +48,17 @@ export function pull(ring: u32, to: u32, most: u32): u32 {
     there = produced - consumed
   }
   const pulled: u32 = min<u32>(most, there)
-  if (pulled === 0) return 0
   const place = consumed & mask
   const first: u32 = min<u32>(pulled, mask + 1 - place)
   const slots = ring + RING_SLOTS
   copy(to, slots + place * DESCRIPTOR_BYTES, first)
   copy(to + first * DESCRIPTOR_BYTES, slots, pulled - first)
-  atomic.store<u32>(ring, consumed + pulled, RING_CONSUMED)
   return pulled
+}
+
+/** Gives the producer the slots of what was copied out, with one store. */
+export function consume(ring: u32, count: u32): void {
+  atomic.store<u32>(ring, load<u32>(ring, RING_CONSUMED) + count, RING_CONSUMED)
 }
 
 /** Copies descriptors, one load and one store each. */

@@ -64,7 +64,8 @@ export const BUNDLE_BYTES = 4112
  *     -12  u32  flow hash
  *     -8   u16  packet type
  *     -6   u8   verdict
- *     -5   u8   which of these are valid: bits of METADATA_HAS_…; whoever gives the frame to a driver writes 0
+ *     -5   u8   which of these are valid: bits of METADATA_HAS_…; whoever gives the frame to a driver, or
+ *              writes a packet into it that no driver has seen, writes 0
  *     -4   u32  free for stages
  */
 export const METADATA_BYTES = 16
@@ -105,7 +106,12 @@ export const CACHE_MISSING = 32
 /** One byte a frame, and the counters of faults; used by the checked build. */
 export const CACHE_OWNERS = 40
 export const CACHE_FAULTS = 44
+/** One byte a frame: the worker that holds it, 0 while it lies in the shared pool. */
+export const CACHE_HOLDERS = 48
+/** The number of the worker whose cache this is, 1 to MOST_WORKERS. */
+export const CACHE_WORKER = 52
 export const CACHE_BYTES = 64
+export const MOST_WORKERS = 255
 
 /** Classes of frames, in the order of their caches; the last holds what was merged, up to a whole IP packet. */
 export const FRAME_CLASSES = 4
@@ -117,7 +123,10 @@ export const CLASS_65536 = 3
 export const CACHE_ENTRIES = 512
 export const CACHE_BULK = 256
 
-/** What all workers share of one class: a spin lock, taken once for each bulk, and the stack of free frames. */
+/**
+ * What all workers share of one class: a spin lock, taken once for each bulk and
+ * holding the number of the worker that has it, and the stack of free frames.
+ */
 export const SHARED_LOCK = 0
 export const SHARED_COUNT = 4
 export const SHARED_STACK = 8
@@ -147,6 +156,22 @@ export const RING_CONSUMED = 64
 export const RING_SEEN_PRODUCED = 68
 export const RING_CONSUMER_MASK = 72
 export const RING_SLOTS = 128
+
+/**
+ * What a worker shows and is told, in memory that outlives it. The bell is 1
+ * while the worker sleeps; who makes it 0 wakes it.
+ *
+ *     64  u32  rounds; stands still in a worker that hangs
+ *     68  u32  whether it is at work, and not waiting
+ *     72  u32  a message waits, for which it must leave its rounds
+ *     76  u32  odd while its stages change: their counters have no place then
+ */
+export const WORKER_BELL = 0
+export const WORKER_ROUNDS = 64
+export const WORKER_BUSY = 68
+export const WORKER_ASKED = 72
+export const WORKER_GENERATION = 76
+export const WORKER_BYTES = 128
 
 /** Counters of a device, f64 each. */
 export const TRAFFIC_RECEIVED_PACKETS = 0

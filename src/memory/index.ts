@@ -1,6 +1,7 @@
 /** The one linear memory: what lies where, and the pool of frames in it. */
 export { type Code, loadCode } from './code.js'
 export * from './formats.js'
+export type { FrameClass } from './frame-class.js'
 export {
   FIRST_OFFSET,
   type Layout,
@@ -14,10 +15,9 @@ export {
 export {
   type ClassBalance,
   createPool,
-  type FrameClass,
   type Pool,
   type PoolFaults,
   type PoolSize,
-  type WorkerPool,
 } from './pool.js'
-export { createSpace, type Space } from './space.js'
+export { createSpace, openPart, type Space } from './space.js'
+export { attachWorkerPool, type WorkerPool, type WorkerPoolPlace } from './worker-pool.js'

@@ -1,5 +1,5 @@
 /** What a region of the linear memory holds. */
-export type RegionKind = 'frames' | 'stack' | 'owners' | 'ring' | 'bundle' | 'counters' | 'state' | 'table'
+export type RegionKind = 'frames' | 'stack' | 'owners' | 'worker' | 'ring' | 'bundle' | 'counters' | 'state' | 'table'
 
 /** A named piece of the linear memory. Offsets and sizes are in bytes. */
 export interface Region {
@@ -13,6 +13,9 @@ export interface Region {
 
 /** Which regions there are, by ascending offset: a plain value, which tells what the whole memory is used for. */
 export interface Layout {
+  /** Nothing has a place before it. */
+  readonly first: number
+  /** Where the memory ends, or the part of it that is laid out. */
   readonly bytes: number
   readonly regions: readonly Region[]
 }
@@ -36,9 +39,9 @@ const LINE_BYTES = 64
 /** Address 0 means "none", so the first page belongs to nobody. */
 export const FIRST_OFFSET = 4096
 
-/** A memory of so many bytes in which nothing has a place yet. */
-export function emptyLayout(bytes: number): Layout {
-  return { bytes, regions: [] }
+/** A memory of so many bytes in which nothing has a place yet; `first` where only what lies behind it is free. */
+export function emptyLayout(bytes: number, first = FIRST_OFFSET): Layout {
+  return { first, bytes, regions: [] }
 }
 
 /** The layout with one region more, in the first gap that takes it. Throws LayoutError. */
@@ -48,7 +51,7 @@ export function place(layout: Layout, request: RegionRequest): { readonly layout
     throw new LayoutError(`the memory has a region ${name} already; give the new one another name`)
   }
   let index = 0
-  let offset = alignUp(FIRST_OFFSET, alignment)
+  let offset = alignUp(layout.first, alignment)
   for (const { offset: taken, bytes: length } of layout.regions) {
     if (offset + bytes <= taken) break
     offset = Math.max(offset, alignUp(taken + length, alignment))

@@ -3,15 +3,23 @@ import {
   BUNDLE_DESCRIPTORS,
   CACHE_COUNT,
   CACHE_FRAME_MASK,
+  CACHE_FRAME_SHIFT,
+  CACHE_FRAMES,
+  CACHE_HOLDERS,
   CACHE_MISSING,
+  CACHE_SHARED,
   CACHE_STACK,
   CACHE_STAGGER,
+  CACHE_WORKER,
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_BYTES,
   FAULT_USE_AFTER_FREE,
   HEADROOM_BYTES,
   MOST_IN_BUNDLE,
   OWNER_NOBODY,
+  SHARED_COUNT,
+  SHARED_LOCK,
+  SHARED_STACK,
   STAGGER_LINE_SHIFT,
   STAGGER_PAGE_SHIFT,
 } from './formats'
@@ -22,8 +30,10 @@ import {
   fault,
   foreign,
   isIn,
+  lock,
   own,
   ownerAt,
+  poison,
   refill,
   release,
   releaseTo,
@@ -83,6 +93,25 @@ export function poolGiveFrame(pool: u32, address: u32): void {
 /** Moves everything a worker's cache holds to the shared pool, as when the worker ends. */
 export function poolDrain(cache: u32): void {
   drain(cache)
+}
+
+/**
+ * Takes a frame from a worker that has ended, and puts it into the shared pool;
+ * `cache` is of its class, and of whoever clears up.
+ */
+export function poolReclaim(cache: u32, frame: u32): void {
+  if (CHECKED) {
+    store<u8>(ownerAt(cache, frame), OWNER_NOBODY)
+    poison(cache, frame)
+  }
+  const index = (frame - load<u32>(cache, CACHE_FRAMES)) >> load<u32>(cache, CACHE_FRAME_SHIFT)
+  store<u8>(load<u32>(cache, CACHE_HOLDERS) + index, 0)
+  const shared = load<u32>(cache, CACHE_SHARED)
+  lock(shared, load<u32>(cache, CACHE_WORKER))
+  const count = load<u32>(shared, SHARED_COUNT)
+  store<u32>(load<u32>(shared, SHARED_STACK) + (count << 2), frame)
+  store<u32>(shared, count + 1, SHARED_COUNT)
+  atomic.store<u32>(shared, 0, SHARED_LOCK)
 }
 
 /** In the checked build: counts each frame of the bundle that is free as used after it was freed, and notes its owner. */

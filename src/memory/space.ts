@@ -25,7 +25,14 @@ export function createSpace(bytes: number): Space {
   return openSpace(createMemory(pages, pages, true), emptyLayout(pages * PAGE_BYTES))
 }
 
-/** A memory that has a layout already, as a worker thread is handed it. */
+/**
+ * The part of a memory that one region takes, as a space of its own: what a
+ * worker thread reserves in. The region's owner frees all of it at once.
+ */
+export function openPart(memory: LinearMemory, { offset, bytes }: Pick<Region, 'offset' | 'bytes'>): Space {
+  return openSpace(memory, emptyLayout(offset + bytes, offset))
+}
+
 function openSpace(memory: LinearMemory, initial: Layout): Space {
   let layout = initial
   const all = new Uint8Array(memory.buffer)

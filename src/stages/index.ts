@@ -1,4 +1,5 @@
 /** What can stand in a graph, one stage a file. */
+export { type Budget, budget } from './budget.js'
 export { type Counted, count } from './count.js'
 export { discard } from './discard.js'
 export { divide } from './divide.js'
@@ -7,4 +8,5 @@ export { type GroOptions, gro, type Merged } from './gro.js'
 export { handle, type PacketBundle } from './handle.js'
 export { reflect } from './reflect.js'
 export { type CanDo, segment } from './segment.js'
+export { type SteerOptions, steer } from './steer.js'
 export type { Judge } from './verdicts.js'

@@ -9,6 +9,8 @@ import {
   DESCRIPTOR_CAPTURED,
   DESCRIPTOR_WIRE,
   loadCode,
+  METADATA_BYTES,
+  METADATA_VALID,
   type Pool,
   type PoolSize,
   type Space,
@@ -55,7 +57,9 @@ export function openBench(size: PoolSize = { 2048: 1024 }, checked = true): Engi
       const count = worker.take(bundle, packets.length)
       packets.slice(0, count).forEach((packet, order) => {
         const index = before + order
-        bytes.set(packet, words[wordAt(bundle, index, DESCRIPTOR_ADDRESS)]!)
+        const address = words[wordAt(bundle, index, DESCRIPTOR_ADDRESS)]!
+        bytes.set(packet, address)
+        bytes[address - METADATA_BYTES + METADATA_VALID] = 0
         words[wordAt(bundle, index, DESCRIPTOR_WIRE)] = packet.length
         words[wordAt(bundle, index, DESCRIPTOR_CAPTURED)] = packet.length
       })

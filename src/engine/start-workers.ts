@@ -1,0 +1,180 @@
+import {
+  BUNDLE_BYTES,
+  BUNDLE_DESCRIPTORS,
+  type Code,
+  type Pool,
+  type Space,
+  WORKER_BYTES,
+  type WorkerPool,
+} from '../memory/index.js'
+import { openBell } from './bell.js'
+import type { Device } from './device.js'
+import type { EngineOptions } from './engine.js'
+import { MAIN, type Plan, ringsOf } from './plan.js'
+import { createRing, packetsUnderWay, type Ring } from './ring.js'
+import type { Publish } from './ring-device.js'
+import { type SupervisedWorker, superviseWorker, type WorkerStatistics } from './supervised-worker.js'
+import { openHost } from './worker-host.js'
+import type { PlannedRing } from './worker-thread.js'
+
+/** How one worker runs. */
+export interface WorkerPlacement extends Omit<EngineOptions, 'name'> {
+  /** The CPU that its thread keeps to; any where it is not said. */
+  readonly cpu?: number
+  /**
+   * How long it looks for packets before it waits, in microseconds; 0 where it is
+   * not said. Waking takes some 50 µs or more, and spinning takes the core.
+   */
+  readonly spinUs?: number
+}
+
+export interface WorkersOptions<Settings> {
+  readonly settings: Settings
+  /** By name of the worker. */
+  readonly placement?: Readonly<Record<string, WorkerPlacement>>
+  /** Slots of each ring, rounded up to a power of two; 1024 where it is not said. */
+  readonly slots?: number
+  /** Memory for the stages of each worker, in bytes; 1 MiB where it is not said. */
+  readonly partBytes?: number
+  /** How long a worker may stay in one round before it counts as hanging, and is ended; 5000 where it is not said. */
+  readonly stallMs?: number
+  /** `packet` publishes each packet by itself, for comparison. */
+  readonly publish?: Publish
+  /**
+   * A worker's thread has ended and nobody has told it to; its frames go back to
+   * the pool when this returns. What the kernel still writes into on its behalf
+   * must be closed here.
+   */
+  readonly onEnd?: (name: string, error: Error) => void
+}
+
+/** Workers at work, as the thread that started them sees them. */
+export interface Workers<Settings> {
+  /** That thread's own side of the pool. */
+  readonly pool: WorkerPool
+  /** The plan's rings from and to that thread. */
+  to(worker: string): Device
+  from(worker: string): Device
+  /**
+   * Lets each worker draw its graph for other settings; stages that are the same
+   * keep their state. Rejects with the error of a worker whose graph stayed.
+   */
+  change(settings: Settings): Promise<void>
+  /** Measures time a packet while it is on. */
+  watch(isOn: boolean): void
+  /** Read from the shared memory: the workers do not notice. */
+  statistics(): readonly WorkerStatistics[]
+  /** Ends a worker's thread wherever it is; it is started again. */
+  kill(name: string): void
+  /** Lets all finish their round and end. Every frame is back in the pool then. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts a thread for each worker of the plan, over the memory of `space` and
+ * with rings between them. A thread that throws, is killed or hangs is started
+ * again over the same rings, and its frames go back to the pool; the others go
+ * on. Rejects where a worker cannot start. Throws LayoutError.
+ */
+export async function startWorkers<Settings>(
+  plan: Plan<Settings>,
+  space: Space,
+  code: Code,
+  pool: Pool,
+  options: WorkersOptions<Settings>,
+): Promise<Workers<Settings>> {
+  const { slots = 1024, partBytes = 1 << 20, stallMs = 5000, publish = 'bundle', placement = {} } = options
+  const reserved: string[] = []
+  const reserve = (name: string, kind: 'worker' | 'counters' | 'bundle', bytes: number) => {
+    const region = space.reserve({ name, kind, bytes })
+    reserved.push(region.name)
+    return region
+  }
+  const controls = new Map(
+    [MAIN, ...Object.keys(plan.workers)].map((name) => [
+      name,
+      reserve(`worker ${name} control`, 'counters', WORKER_BYTES).offset,
+    ]),
+  )
+  const opened: Ring[] = []
+  const rings = ringsOf(plan).map(([from, to]): PlannedRing => {
+    const bell = controls.get(to)
+    if (bell === undefined) throw new Error(`worker ${from} sends to ${to}, which the plan does not have`)
+    const ring = createRing(space, code, `ring ${from} to ${to}`, slots)
+    opened.push(ring)
+    return { from, to, bell, publish, address: ring.address, slots: ring.slots }
+  })
+  const mainPool = pool.openWorker(MAIN)
+  const host = openHost({ name: MAIN, rings }, space, code, mainPool, openBell(space, code, controls.get(MAIN)!))
+  const pools: WorkerPool[] = []
+
+  const workers = Object.keys(plan.workers).map((name): SupervisedWorker<Settings> => {
+    const { cpu = null, spinUs = 0, ...engine } = placement[name] ?? {}
+    const part = reserve(`worker ${name}`, 'worker', partBytes)
+    const side = pool.openWorker(name)
+    pools.push(side)
+    const own = rings.filter((ring) => ring.from === name || ring.to === name)
+    return superviseWorker(
+      space,
+      {
+        url: plan.url,
+        name,
+        memory: space.memory,
+        isChecked: code.checked,
+        part: { offset: part.offset, bytes: part.bytes },
+        control: controls.get(name)!,
+        pool: { address: side.address, number: side.number, frames: side.frames, framesEnd: side.framesEnd },
+        rings: own,
+        spinUs,
+        engine: { ...engine, name },
+      },
+      options.settings,
+      {
+        cpu,
+        stallMs,
+        reclaim: () => pool.reclaim(side, underWay(own)),
+        ended: (error) => options.onEnd?.(name, error),
+      },
+    )
+  })
+
+  function* underWay(own: readonly PlannedRing[]): Generator<number> {
+    for (const ring of own) yield* packetsUnderWay(space, ring)
+  }
+
+  async function close(): Promise<void> {
+    await Promise.all(workers.map((worker) => worker.stop()))
+    host.close()
+    const bundle = reserve('workers close', 'bundle', BUNDLE_BYTES).offset
+    for (const ring of opened) {
+      for (let count = ring.pull(bundle, slots); count > 0; count = ring.pull(bundle, slots)) {
+        mainPool.give(bundle + BUNDLE_DESCRIPTORS, count)
+        space.words[bundle / 4] = 0
+      }
+      ring.close()
+    }
+    for (const each of [...pools, mainPool]) each.close()
+    for (const name of reserved) space.free(name)
+  }
+
+  try {
+    await Promise.all(workers.map((worker) => worker.start()))
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return {
+    pool: mainPool,
+    to: host.to,
+    from: host.from,
+    async change(settings) {
+      await Promise.all(workers.map((worker) => worker.change(settings)))
+    },
+    watch(isOn) {
+      for (const worker of workers) worker.watch(isOn)
+    },
+    statistics: () => workers.map((worker) => worker.statistics()),
+    kill: (name) => workers.find((worker) => worker.name === name)?.kill(),
+    close,
+  }
+}

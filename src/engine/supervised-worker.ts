@@ -1,0 +1,187 @@
+import { Worker } from 'node:worker_threads'
+import { withAffinity } from '../kernel/index.js'
+import {
+  type Space,
+  WORKER_ASKED,
+  WORKER_BUSY,
+  WORKER_BYTES,
+  WORKER_GENERATION,
+  WORKER_ROUNDS,
+} from '../memory/index.js'
+import type { StageStatistics } from './engine.js'
+import { readStage, type StagePlace } from './open-stage.js'
+import { type Answer, type Order, START_ID, type WorkerStart } from './worker-thread.js'
+
+/** A worker's thread, seen from the one that started it: started again whenever it ends and was not told to. */
+export interface SupervisedWorker<Settings> {
+  readonly name: string
+  /** Starts the thread; resolves when its graph runs. Rejects where it cannot start, and does not try again. */
+  start(): Promise<void>
+  /** Resolves when the graph is that of the settings; rejects where it stayed as it was. */
+  change(settings: Settings): Promise<void>
+  watch(isOn: boolean): void
+  statistics(): WorkerStatistics
+  /** Ends the thread, at once; it is started again. */
+  kill(): void
+  /** Lets it finish its round and end; resolves when it has. */
+  stop(): Promise<void>
+}
+
+/** What a worker has done. Its stages count since its thread was started. */
+export interface WorkerStatistics {
+  readonly name: string
+  /** False while the thread is being started again. */
+  readonly isRunning: boolean
+  readonly restarts: number
+  /** Frames that were taken from ended threads, with the packets in them. */
+  readonly reclaimedFrames: number
+  readonly stages: readonly StageStatistics[]
+}
+
+/** What the supervisor is lent. */
+export interface Supervision {
+  readonly cpu: number | null
+  /** How long a worker may stay in one round. */
+  readonly stallMs: number
+  /** Clears up after a thread that has ended; gives how many frames it held. */
+  reclaim(): number
+  /** Told of each end that nobody ordered. */
+  ended(error: Error): void
+}
+
+/** Threads that end within this time of their start are started again later and later. */
+const SHORT_LIFE_MS = 1000
+const MOST_DELAY_MS = 1000
+
+/** A worker that is not started yet. `describe` gives what its thread starts with, with the settings of the day. */
+export function superviseWorker<Settings>(
+  space: Space,
+  start: Omit<WorkerStart<Settings>, 'settings'>,
+  settings: Settings,
+  { cpu, stallMs, reclaim, ended }: Supervision,
+): SupervisedWorker<Settings> {
+  const words = new Int32Array(space.memory.buffer, start.control, WORKER_BYTES / 4)
+  const waiting = new Map<number, { resolve(): void; reject(error: Error): void }>()
+  let current = settings
+  let thread: Worker | null = null
+  let places: { readonly generation: number; readonly stages: readonly StagePlace[] } | null = null
+  let seen: readonly StageStatistics[] = []
+  let [restarts, reclaimedFrames, shortLives, nextId] = [0, 0, 0, START_ID]
+  let startedAt = 0
+  let isStopping = false
+  let hasEnded = () => {}
+
+  function launch(): Promise<void> {
+    words.fill(0)
+    nextId = START_ID
+    places = null
+    startedAt = performance.now()
+    const workerData = { sluiceWorker: { ...start, settings: current } }
+    const create = () => new Worker(new URL(start.url), { workerData, name: start.name })
+    const created = cpu === null ? create() : withAffinity([cpu], create)
+    thread = created
+    let cause: Error | null = null
+    created.on('message', hear)
+    created.on('error', (error) => {
+      cause = error instanceof Error ? error : new Error(String(error))
+    })
+    created.on('exit', (status) => clearUp(cause ?? new Error(`worker ${start.name} ended with status ${status}`)))
+    return answer()
+  }
+
+  function hear(message: Answer): void {
+    const waiter = waiting.get(message.id)
+    waiting.delete(message.id)
+    if (message.kind === 'refused') waiter?.reject(new Error(message.message))
+    else {
+      places = message
+      waiter?.resolve()
+    }
+  }
+
+  function answer(): Promise<void> {
+    const id = nextId++
+    return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }))
+  }
+
+  function order(message: Order<Settings>): void {
+    Atomics.add(words, WORKER_ASKED / 4, 1)
+    thread?.postMessage(message)
+  }
+
+  function clearUp(error: Error): void {
+    const hadStarted = places !== null
+    read()
+    thread = null
+    places = null
+    if (!isStopping) ended(error)
+    reclaimedFrames += reclaim()
+    for (const { reject } of waiting.values()) reject(error)
+    waiting.clear()
+    if (isStopping) hasEnded()
+    else if (restarts > 0 || hadStarted) startAgain()
+  }
+
+  function startAgain(): void {
+    shortLives = performance.now() - startedAt < SHORT_LIFE_MS ? shortLives + 1 : 0
+    const delayMs = shortLives < 2 ? 0 : Math.min(MOST_DELAY_MS, 10 * 2 ** shortLives)
+    setTimeout(again, delayMs)
+  }
+
+  function again(): void {
+    if (isStopping) return
+    restarts++
+    // The thread's end says what went wrong, too.
+    launch().catch(() => {})
+  }
+
+  /** The counters, where they have a place: while a graph changes, what was last read. */
+  function read(): readonly StageStatistics[] {
+    const isSettled = () => places !== null && Atomics.load(words, WORKER_GENERATION / 4) === places.generation
+    if (!isSettled()) return seen
+    const fresh = places!.stages.map((place) => readStage(space, place))
+    if (isSettled()) seen = fresh
+    return seen
+  }
+
+  let [lastRounds, standsSince] = [-1, 0]
+  const watchdog = setInterval(() => {
+    const rounds = words[WORKER_ROUNDS / 4]!
+    const now = performance.now()
+    if (words[WORKER_BUSY / 4] === 0 || rounds !== lastRounds) [lastRounds, standsSince] = [rounds, now]
+    else if (now - standsSince > stallMs) void thread?.terminate()
+  }, stallMs / 4).unref()
+
+  return {
+    name: start.name,
+    start: launch,
+    change(settings) {
+      current = settings
+      if (places === null) return Promise.resolve()
+      const changed = answer()
+      order({ kind: 'change', id: nextId - 1, settings })
+      return changed
+    },
+    watch: (isOn) => order({ kind: 'watch', isOn }),
+    statistics: () => ({
+      name: start.name,
+      isRunning: places !== null,
+      restarts,
+      reclaimedFrames,
+      stages: read(),
+    }),
+    kill: () => void thread?.terminate(),
+    async stop() {
+      isStopping = true
+      clearInterval(watchdog)
+      if (thread === null) return
+      const end = new Promise<void>((resolve) => {
+        hasEnded = resolve
+      })
+      order({ kind: 'stop' })
+      const timer = setTimeout(() => void thread?.terminate(), stallMs)
+      await end
+      clearTimeout(timer)
+    },
+  }
+}

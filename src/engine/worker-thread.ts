@@ -1,0 +1,148 @@
+import { parentPort } from 'node:worker_threads'
+import {
+  attachWorkerPool,
+  loadCode,
+  openPart,
+  type Space,
+  WORKER_ASKED,
+  WORKER_BUSY,
+  WORKER_GENERATION,
+  WORKER_ROUNDS,
+  type WorkerPoolPlace,
+} from '../memory/index.js'
+import { openBell } from './bell.js'
+import { type Engine, type EngineOptions, startEngine } from './engine.js'
+import type { StagePlace } from './open-stage.js'
+import type { WorkerDraft } from './plan.js'
+import type { RingPlace } from './ring.js'
+import type { Publish } from './ring-device.js'
+import { openHost } from './worker-host.js'
+
+/** A ring between two workers, and the address of what the receiving one sleeps at. */
+export interface PlannedRing extends RingPlace {
+  readonly from: string
+  readonly to: string
+  readonly bell: number
+  readonly publish: Publish
+}
+
+/** What a worker's thread is started with. */
+export interface WorkerStart<Settings> {
+  readonly url: string
+  readonly name: string
+  readonly memory: Space['memory']
+  readonly isChecked: boolean
+  /** The worker's part of the memory. */
+  readonly part: { readonly offset: number; readonly bytes: number }
+  /** Address of what it shows and is told. */
+  readonly control: number
+  readonly pool: WorkerPoolPlace
+  readonly rings: readonly PlannedRing[]
+  readonly spinUs: number
+  readonly engine: EngineOptions
+  readonly settings: Settings
+}
+
+/** To a worker. */
+export type Order<Settings> =
+  | { readonly kind: 'change'; readonly id: number; readonly settings: Settings }
+  | { readonly kind: 'watch'; readonly isOn: boolean }
+  | { readonly kind: 'stop' }
+
+/** From a worker: what its graph is now, or why it stayed as it was. */
+export type Answer =
+  | {
+      readonly kind: 'running'
+      readonly id: number
+      readonly generation: number
+      readonly stages: readonly StagePlace[]
+    }
+  | { readonly kind: 'refused'; readonly id: number; readonly message: string }
+
+/** The answer to the start. */
+export const START_ID = 0
+
+/** Rounds without a look at the event loop, at most; messages are looked for in each. */
+const ROUNDS_AT_ONCE = 1024
+const WAIT_MS = 1000
+const LOOKS_A_CLOCK = 64
+
+/** A worker's life in its thread. What it throws ends the thread; whoever started it clears up. */
+export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: WorkerStart<Settings>): Promise<void> {
+  const space = openPart(start.memory, start.part)
+  const words = new Int32Array(start.memory.buffer, start.control)
+  const [rounds, busy, asked, generation] = [WORKER_ROUNDS, WORKER_BUSY, WORKER_ASKED, WORKER_GENERATION].map(
+    (offset) => offset / 4,
+  ) as [number, number, number, number]
+  const code = loadCode(space, start.isChecked)
+  const pool = attachWorkerPool(space, code, start.pool)
+  const bell = openBell(space, code, start.control)
+  const host = openHost(start, space, code, pool, bell)
+  const port = parentPort!
+  words[busy] = 1
+  const engine = startEngine(space, code, pool, host.draw(draft, start.settings), start.engine)
+  const tell = (answer: Answer) => port.postMessage(answer)
+  const running = (id: number) => tell({ kind: 'running', id, generation: words[generation]!, stages: engine.places() })
+  let isStopped = false
+
+  function change(id: number, settings: Settings): void {
+    Atomics.add(words, generation, 1)
+    try {
+      host.draw(draft, settings, engine.change)
+    } catch (error) {
+      tell({ kind: 'refused', id, message: error instanceof Error ? error.message : String(error) })
+    } finally {
+      Atomics.add(words, generation, 1)
+    }
+    running(id)
+  }
+
+  port.on('message', (order: Order<Settings>) => {
+    words[busy] = 1
+    Atomics.sub(words, asked, 1)
+    if (order.kind === 'change') change(order.id, order.settings)
+    else if (order.kind === 'watch') engine.watch(order.isOn)
+    else isStopped = true
+    bell.ring()
+  })
+  running(START_ID)
+  while (!isStopped) {
+    words[busy] = 1
+    const goesOn = work()
+    words[busy] = 0
+    if (goesOn) await new Promise(setImmediate)
+    else await rest()
+  }
+  engine.close()
+  host.close()
+  pool.close()
+  port.close()
+
+  /** Rounds, until nothing comes or somebody asks; whether there may be more at once. */
+  function work(): boolean {
+    for (let count = 0; count < ROUNDS_AT_ONCE; count++) {
+      const packets = engine.round()
+      words[rounds]!++
+      if (Atomics.load(words, asked) > 0) return true
+      if (packets === 0 && !spin(engine, start.spinUs, () => Atomics.load(words, asked) > 0)) return false
+    }
+    return true
+  }
+
+  async function rest(): Promise<void> {
+    const isNeeded = () => engine.isReady() || Atomics.load(words, asked) > 0
+    await Promise.race([bell.wait(isNeeded, WAIT_MS), engine.wait(WAIT_MS)])
+    // Those that have not won the race would pile up at a bell that nobody rings.
+    bell.ring()
+  }
+}
+
+/** Looks for packets as long as it was asked to; whether some came. */
+function spin(engine: Engine, spinUs: number, isAsked: () => boolean): boolean {
+  if (spinUs === 0) return false
+  const end = performance.now() + spinUs / 1000
+  do {
+    for (let look = 0; look < LOOKS_A_CLOCK; look++) if (engine.isReady()) return true
+  } while (performance.now() < end && !isAsked())
+  return false
+}
