@@ -21,6 +21,8 @@
 
 static uint8_t *memory;
 static uint32_t ring, pool, table;
+/* What a device counts. */
+static uint64_t received_packets, received_bytes;
 
 #define AT(type, address) (*(type *)(memory + (address)))
 #define U32(address) AT(uint32_t, address)
@@ -40,7 +42,8 @@ static uint32_t pull(uint32_t most, struct descriptor *to)
 	uint32_t count = there < most ? there : most;
 	const struct descriptor *slots = &AT(struct descriptor, ring + RING_SLOTS);
 	for (uint32_t i = 0; i < count; i++)
-		to[i] = slots[(consumed + i) & mask];
+		received_bytes += (to[i] = slots[(consumed + i) & mask]).wire;
+	received_packets += count;
 	__atomic_store_n(&U32(ring + RING_CONSUMED), consumed + count, __ATOMIC_RELEASE);
 	return count;
 }

@@ -2,9 +2,11 @@ import {
   BUNDLE_COUNT,
   BUNDLE_DESCRIPTORS,
   CACHE_COUNT,
+  CACHE_ENTRIES,
   CACHE_FRAME_MASK,
   CACHE_FRAME_SHIFT,
   CACHE_FRAMES,
+  CACHE_FRAMES_BYTES,
   CACHE_HOLDERS,
   CACHE_MISSING,
   CACHE_SHARED,
@@ -26,17 +28,17 @@ import {
 import {
   CHECKED,
   cacheOf,
+  disown,
   drain,
   fault,
   foreign,
-  isIn,
   lock,
   own,
   ownerAt,
   poison,
   refill,
   release,
-  releaseTo,
+  spill,
 } from './pool.inline.as'
 
 /**
@@ -68,21 +70,47 @@ export function poolTake(cache: u32, bundle: u32, count: u32): u32 {
   return taken
 }
 
-/** Gives the frames of `count` descriptors back to the pool. */
+/**
+ * Gives the frames of `count` descriptors back to the pool. What a cache says of
+ * its class is read once for each run of frames of one class.
+ */
 export function poolGive(pool: u32, descriptors: u32, count: u32): void {
-  let cache = pool
-  for (let at = descriptors, end = at + count * DESCRIPTOR_BYTES; at < end; at += DESCRIPTOR_BYTES) {
+  const end = descriptors + count * DESCRIPTOR_BYTES
+  for (let at = descriptors; at < end; ) {
     const address = load<u32>(at, DESCRIPTOR_ADDRESS)
-    if (!isIn(cache, address)) {
-      const other = cacheOf(pool, address)
-      if (other === 0) {
-        foreign(pool, address)
-        continue
-      }
-      cache = other
-    }
-    releaseTo(cache, address)
+    const cache = cacheOf(pool, address)
+    if (cache === 0) {
+      foreign(pool, address)
+      at += DESCRIPTOR_BYTES
+    } else at = giveRun(cache, at, end)
   }
+}
+
+/**
+ * Gives frames of one class back, up to the first of another; the address of
+ * its descriptor. Where the worker is ended in between, frames above the count
+ * are still those that it holds.
+ */
+function giveRun(cache: u32, descriptors: u32, end: u32): u32 {
+  const frames = load<u32>(cache, CACHE_FRAMES)
+  const bytes = load<u32>(cache, CACHE_FRAMES_BYTES)
+  const mask = load<u32>(cache, CACHE_FRAME_MASK)
+  const stack = load<u32>(cache, CACHE_STACK)
+  let held = load<u32>(cache, CACHE_COUNT)
+  let at = descriptors
+  for (; at < end; at += DESCRIPTOR_BYTES) {
+    const address = load<u32>(at, DESCRIPTOR_ADDRESS)
+    if (address - frames >= bytes) break
+    if (CHECKED && !disown(cache, address & mask)) continue
+    if (held === CACHE_ENTRIES) {
+      spill(cache)
+      held = load<u32>(cache, CACHE_COUNT)
+    }
+    store<u32>(stack + (held << 2), address & mask)
+    held++
+  }
+  store<u32>(cache, held, CACHE_COUNT)
+  return at
 }
 
 /** Gives one frame back, by any address in it. */

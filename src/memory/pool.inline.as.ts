@@ -163,7 +163,7 @@ export function fault(cache: u32, kind: u32, frame: u32): void {
 }
 
 /** Marks a frame as free and poisons it; false where it was free already. */
-function disown(cache: u32, frame: u32): bool {
+export function disown(cache: u32, frame: u32): bool {
   if (atomic.xchg<u8>(ownerAt(cache, frame), OWNER_NOBODY) === OWNER_NOBODY) {
     fault(cache, FAULT_DOUBLE_FREE, frame)
     return false
