@@ -20,7 +20,7 @@ const PACKETS_PER_SECOND = 2_000_000
 /** Of what the device took in a trial: what finds its ring full was never offered to the limit. */
 const PACE = 0.8
 /** Where a busy machine loses more on the way, or sends less than twice the limit, single sources lack packets to be let through. */
-const MOST_LOST = 0.05
+const MOST_LOST = 0.2
 /** Room enough that no source is without an entry: 8 MiB. */
 const ENTRIES = 2 ** 19
 /** The flood is about so many times the limit. */
