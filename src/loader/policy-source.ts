@@ -73,6 +73,14 @@ export function writeEnd(map: LoadedMap, slot: number, endsInMs: number | null):
   updateElement(map.fd, u32(slot), new Uint8Array(BigUint64Array.of(end).buffer))
 }
 
+/** Milliseconds from `nowNs`, on the kernel's clock, until a rule ends, 0 where it has; null: never. */
+export function readEnd({ fd }: LoadedMap, slot: number, nowNs: number): number | null {
+  const value = new Uint8Array(8)
+  lookupElement(fd, u32(slot), value)
+  const end = Number(new DataView(value.buffer).getBigUint64(0, true))
+  return end === 0 ? null : Math.max(0, (end - nowNs) / 1e6)
+}
+
 /** The same end in another map. */
 export function copyEnd(from: LoadedMap, to: LoadedMap, slot: number): void {
   const end = new Uint8Array(8)

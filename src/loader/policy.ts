@@ -9,7 +9,7 @@ import {
   SAMPLES,
   STATE,
 } from '../ebpf/index.js'
-import { closeBpf, lookupElement, waitForRunningPrograms } from '../kernel/index.js'
+import { bootTimeNs, closeBpf, lookupElement, waitForRunningPrograms } from '../kernel/index.js'
 import { changeContents, type PrefixList, type SetChange, type SetContents } from '../policy/index.js'
 import { attachXdp, type XdpLink, type XdpMode } from './attach.js'
 import { fitsInto, type Replacement, replaceAllContents } from './contents.js'
@@ -22,6 +22,7 @@ import {
   type PolicyCount,
   type PolicySource,
   policyCountReader,
+  readEnd,
   seedState,
   writeEnd,
   writeEntries,
@@ -58,6 +59,8 @@ export interface LoadedPolicy {
   changeSet(name: string, change: SetChange): void
   /** What each rule has counted since it is part of the policy, in the order of the rules. */
   counts(): PolicyCount[]
+  /** Milliseconds until each rule ends, 0 for one that has; null: it does not end. In the order of the rules. */
+  lifetimesLeft(): (number | null)[]
   /** Moves the end of a rule that was loaded with one; null: no end. Throws RangeError for any other rule. */
   setEnd(name: string, endsInMs: number | null): void
   /**
@@ -151,6 +154,13 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
         const before = earlier.get(identity)
         return before === undefined ? now.get(identity)! : addCounts(before, now.get(identity)!)
       })
+    },
+    lifetimesLeft() {
+      const ends = version.kept.get(RULE_ENDS)
+      const nowNs = bootTimeNs()
+      return version.source.rules.map(({ identity, endsInMs }) =>
+        endsInMs === null || ends === undefined ? null : readEnd(ends, slotOf(identity), nowNs),
+      )
     },
     setEnd(name, endsInMs) {
       const rule = version.source.rules.find((candidate) => candidate.name === name)
