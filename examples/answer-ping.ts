@@ -1,9 +1,10 @@
 /**
- * Answers ICMP echo requests at a device, in front of the kernel, until Ctrl-C. Needs root.
+ * Answers ICMP echo requests at a device, in front of the kernel, until Ctrl-C; `sluice top` shows how it
+ * goes. Needs root.
  *
  *     node answer-ping.js eth0
  */
-import { type PacketBundle, takePackets } from 'sluice'
+import { type PacketBundle, serveEngine, takePackets } from 'sluice'
 
 const ETHERNET_BYTES = 14
 const REPLY = 0
@@ -30,7 +31,9 @@ if (device === undefined) {
 } else {
   const taken = takePackets(device, 'icmp[icmptype] == icmp-echo and ip[6:2] & 0x3fff == 0', answerEcho)
   process.once('SIGINT', taken.close)
+  const control = await serveEngine(taken)
   console.log(`answering pings at ${device}; ${taken.notes.join('; ')}`)
   await taken.done
+  control.close()
   console.log(taken.statistics())
 }

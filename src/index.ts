@@ -22,10 +22,13 @@ export {
   type Rule,
 } from './compile.js'
 export {
+  type ControlSocket,
   DeviceError,
   findDevice,
   type PolicySurroundings,
   policySource,
+  type ServedEngine,
+  serveEngine,
   type TakenPackets,
   type TakeOptions,
   takePackets,

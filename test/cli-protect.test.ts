@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,6 +17,7 @@ import {
   SENDER,
   sendDatagrams,
 } from './support/joined-namespaces.js'
+import { endChildren, type ProtectSummary, startCommand, startProtecting } from './support/protecting.js'
 import { skipUnless } from './support/require.js'
 
 const PORT = 9999
@@ -46,13 +46,7 @@ function write(name: string, text: string): string {
   return join(folder, name)
 }
 
-/** A test that fails leaves no program at the device for the next one. */
-const children = new Set<ChildProcess>()
-
-afterEach(() => {
-  for (const child of children) child.kill('SIGKILL')
-  children.clear()
-})
+afterEach(endChildren)
 
 /** Counts all UDP, lets nothing of @blocked in, and keeps the others to 50 packets at once. */
 const POLICY = `
@@ -64,71 +58,11 @@ rules:
   - { name: rest, action: limit, match: udp dst port ${PORT}, per: source, rate: 1 pps, burst: 50 }
 `
 
-interface Row {
-  readonly name: string
-  readonly packets: number
-  readonly bytes: number
-  readonly overPackets: number
-}
-
-interface Summary {
-  readonly endedBy: string
-  readonly mode: string
-  readonly reloads: { done: number; refused: number }
-  readonly dropped: number
-  readonly rules: readonly Row[]
-  readonly kept: { packets: number }
-  readonly keptPrefixes: readonly string[]
-}
-
-interface Protect {
-  readonly child: ChildProcess
-  readonly stderr: () => string
-  /** Sends SIGHUP and waits for what the command says of it. */
-  reload(said: RegExp): Promise<void>
-  /** Ends it and gives the totals. */
-  end(signal?: NodeJS.Signals): Promise<{ status: number | null; summary: Summary | null }>
-  readonly ended: Promise<{ status: number | null; summary: Summary | null }>
-}
-
-async function startProtect(policy: string, args: readonly string[] = [], environment = {}): Promise<Protect> {
-  const own = [process.execPath, CLI, 'protect', 'far', '--policy', policy, '--json', ...args]
-  const [command, ...rest] = [...inside(network.receiver), ...own]
-  const env = { ...process.env, SSH_CONNECTION: '', ...environment }
-  const child = spawn(command!, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  children.add(child)
-  let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (data) => {
-    stdout += data
-  })
-  child.stderr.on('data', (data) => {
-    stderr += data
-  })
-  const ended = once(child, 'close').then(([status]) => {
-    return { status, summary: stdout === '' ? null : (JSON.parse(stdout) as Summary) }
-  })
-  await eventually(`the policy stands, or says why not: ${stderr}`, () => {
-    if (child.exitCode !== null) throw new Error(`protect ended early: ${stderr}`)
-    return stderr.includes('protecting by')
-  })
-  return {
-    child,
-    stderr: () => stderr,
-    async reload(said) {
-      const before = stderr.length
-      child.kill('SIGHUP')
-      await eventually(`${said} is said`, () => said.test(stderr.slice(before)))
-    },
-    end(signal = 'SIGINT') {
-      child.kill(signal)
-      return ended
-    },
-    ended,
-  }
-}
+const startProtect = (policy: string, args: readonly string[] = [], environment = {}) =>
+  startProtecting(network.receiver, 'far', policy, args, environment)
 
 const send = () => sendDatagrams(network, DATAGRAMS, PORT)
-const packetsOf = ({ rules }: Summary) => Object.fromEntries(rules.map(({ name, packets }) => [name, packets]))
+const packetsOf = ({ rules }: ProtectSummary) => Object.fromEntries(rules.map(({ name, packets }) => [name, packets]))
 
 test('a policy judges real packets, and counts them by rule', { skip }, async () => {
   write('blocked.txt', '203.0.113.0/24\n')
@@ -271,14 +205,12 @@ test('--for ends it, live lines name the busiest rules, and a table is printed',
   write('blocked.txt', `${SENDER}\n`)
   const policy = write('policy.yaml', POLICY)
   const command = [process.execPath, CLI, 'protect', 'far', '--policy', policy, '--for', '3s']
-  const [first, ...rest] = [...inside(network.receiver), ...command]
-  const child = spawn(first!, rest, { env: { ...process.env, SSH_CONNECTION: '' }, stdio: ['ignore', 'pipe', 'pipe'] })
-  children.add(child)
+  const child = startCommand([...inside(network.receiver), ...command], { ...process.env, SSH_CONNECTION: '' })
   let [stdout, stderr] = ['', '']
-  child.stdout.on('data', (data) => {
+  child.stdout!.on('data', (data) => {
     stdout += data
   })
-  child.stderr.on('data', (data) => {
+  child.stderr!.on('data', (data) => {
     stderr += data
   })
   const ended = once(child, 'close')
@@ -301,9 +233,8 @@ test('nothing stays attached, also after SIGKILL', { skip }, async () => {
 test('it ends with its terminal, though SIGHUP else reads the policy again', { skip }, async () => {
   write('blocked.txt', '')
   const own = `${process.execPath} ${CLI} protect far --policy ${write('policy.yaml', POLICY)}`
-  const [command, ...rest] = [...inside(network.receiver), 'script', '--quiet', '--command', own, '/dev/null']
-  const terminal = spawn(command!, rest, { env: { ...process.env, SSH_CONNECTION: '' }, stdio: 'ignore' })
-  children.add(terminal)
+  const command = [...inside(network.receiver), 'script', '--quiet', '--command', own, '/dev/null']
+  const terminal = startCommand(command, { ...process.env, SSH_CONNECTION: '' })
   await eventually('the program stands', () => attachedMode(network) === 'native')
   terminal.kill('SIGKILL')
   await eventually('the program is gone', () => attachedMode(network) === 'none')

@@ -7,6 +7,7 @@ import { takePackets } from '../src/control/index.js'
 import { closeNetlink, deleteLink, openRoute, setLink, withNamespace } from '../src/kernel/index.js'
 import { eventually } from './support/eventually.js'
 import { skipUnless } from './support/require.js'
+import './support/run-directory.js'
 import { createVethPair, type VethPair } from './support/veth-pair.js'
 
 const EXAMPLES = fileURLToPath(new URL('../examples/', import.meta.url))

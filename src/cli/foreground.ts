@@ -1,4 +1,6 @@
 import { Option } from 'commander'
+import type { ControlSocket } from '../control/service/listen.js'
+import type { Service } from '../control/service/service.js'
 import { formatDuration } from './duration.js'
 import { note } from './output.js'
 
@@ -57,6 +59,20 @@ export function listenForEnd(signals: readonly NodeJS.Signals[]): End {
   }
 }
 
+/**
+ * Has the command answer others, once its rules are in force. Without a place
+ * for the socket it does its work all the same.
+ */
+export async function openControl(service: Service): Promise<ControlSocket | null> {
+  const { listen } = await import('../control/service/listen.js')
+  try {
+    return await listen(service)
+  } catch (error) {
+    note(`warning: sluice status, list and top will not see this: ${(error as Error).message}`)
+    return null
+  }
+}
+
 /** Where live counters are shown. */
 export interface Display {
   update(line: string): void
@@ -64,9 +80,9 @@ export interface Display {
 }
 
 /** Lines that are written over on a terminal, and line after line elsewhere. */
-export async function openDisplay(): Promise<Display> {
-  if (!process.stderr.isTTY) return { update: note, close() {} }
+export async function openDisplay(stream: NodeJS.WriteStream = process.stderr): Promise<Display> {
+  if (!stream.isTTY) return { update: (text) => void stream.write(`${text}\n`), close() {} }
   const { createLogUpdate } = await import('log-update')
-  const update = createLogUpdate(process.stderr)
+  const update = createLogUpdate(stream)
   return { update, close: () => update.done() }
 }

@@ -12,6 +12,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import('./explain.js')).explainCommand(),
   drop: async () => (await import('./drop.js')).dropCommand(),
   protect: async () => (await import('./protect.js')).protectCommand(),
+  status: async () => (await import('./status.js')).statusCommand(),
+  list: async () => (await import('./list.js')).listCommand(),
+  top: async () => (await import('./top.js')).topCommand(),
+  add: async () => (await import('./add.js')).addCommand(),
+  remove: async () => (await import('./remove.js')).removeCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
 }
 

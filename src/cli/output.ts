@@ -9,9 +9,6 @@ export const EXPRESSION_HELP = 'pcap-filter expression, as tcpdump takes it; "" 
 /** What `--resolve` does, for every command that takes an expression. */
 export const RESOLVE_HELP = 'look host names of the expression up, once, before anything else'
 
-/** No line between two rules of a table. */
-export const WITHOUT_LINES = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' }
-
 /** What the operator gave cannot be used: one sentence with what to do. Ends the command with status 2. */
 export class InputError extends Error {
   override name = 'InputError'

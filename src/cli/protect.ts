@@ -1,7 +1,6 @@
 import { isatty } from 'node:tty'
-import Table from 'cli-table3'
 import { Command } from 'commander'
-import { type ProtectedRule, type RunningPolicy, startProtect } from '../control/protect.js'
+import { droppedPackets, type ProtectedRule, type RunningPolicy, startProtect } from '../control/protect.js'
 import { formatDuration, parseDuration } from './duration.js'
 import {
   announce,
@@ -10,11 +9,13 @@ import {
   keepOption,
   listenForEnd,
   NO_KEEP_SSH,
+  openControl,
   openDisplay,
   TICK_MS,
 } from './foreground.js'
-import { FAILED, note, noteWarnings, print, printJson, WITHOUT_LINES } from './output.js'
+import { FAILED, note, noteWarnings, print, printJson } from './output.js'
 import { formatQuantity } from './quantity.js'
+import { drawTable } from './table.js'
 
 interface ProtectOptions {
   readonly policy: string
@@ -127,10 +128,13 @@ async function watch(
   noteWarnings(running.warnings)
   const show = await openDisplay()
   reloads.begin(() => readAgain(running, options.policy, show))
+  const { policyService } = await import('../control/service/policy-service.js')
+  const control = await openControl(policyService(running, device, options.policy))
   const lines = liveLines(running, startedAt)
   const timer = setInterval(() => (running.isAttached() ? show.update(lines()) : end.now('detached')), TICK_MS)
   const endedBy = await end.promise
   clearInterval(timer)
+  control?.close()
   show.close()
   summarize(device, running, options, { endedBy, elapsedMs: performance.now() - startedAt, reloads })
   if (endedBy !== 'detached') return
@@ -145,6 +149,7 @@ async function readAgain(running: RunningPolicy, policy: string, show: Display):
   show.close()
   try {
     const reload = running.reload()
+    for (const what of reload.lapsed) note(`warning: ${what}`)
     if (reload.changed === 'nothing') note(`${policy} was read again; nothing has changed`)
     else if (reload.changed === 'sets')
       note(`${policy} was read again; new contents: ${reload.sets.map((name) => `@${name}`).join(', ')}`)
@@ -154,7 +159,7 @@ async function readAgain(running: RunningPolicy, policy: string, show: Display):
     }
     return true
   } catch (error) {
-    const { sentenceOf } = await import('./report-error.js')
+    const { sentenceOf } = await import('../control/sentence.js')
     note(
       `sluice: ${sentenceOf(error)}\nsluice: the policy of before stays in force; correct this and send SIGHUP again`,
     )
@@ -176,21 +181,13 @@ function liveLines(running: RunningPolicy, startedAt: number): () => string {
       .sort((one, other) => other.met - one.met || other.packets - one.packets)
       .slice(0, MOST_SHOWN)
       .map(({ met: since, ...rule }) => `  ${drawCount(rule)} (${formatQuantity(since / seconds)}/s)`)
-    return [`${formatDuration(at - startedAt)}: ${total(rules)} packets dropped`, ...busiest].join('\n')
+    return [`${formatDuration(at - startedAt)}: ${droppedPackets(rules)} packets dropped`, ...busiest].join('\n')
   }
 }
 
 function drawCount({ name, action, mode, packets, overPackets }: ProtectedRule): string {
   const over = action === 'limit' ? `, ${overPackets} of them over the limit` : ''
   return `${name}: ${packets} packets${mode === 'shadow' ? ' (shadow)' : ''}${over}`
-}
-
-/** Packets that the rules in force have dropped. */
-function total(rules: readonly ProtectedRule[]): number {
-  return rules.reduce((sum, { action, mode, packets, overPackets }) => {
-    if (mode === 'shadow') return sum
-    return sum + (action === 'drop' ? packets : action === 'limit' ? overPackets : 0)
-  }, 0)
 }
 
 function summarize(
@@ -204,23 +201,27 @@ function summarize(
     const seconds = Math.round(elapsedMs / 10) / 100
     const { done, refused } = reloads
     const ended = { policy, device, mode: running.mode, seconds, endedBy, reloads: { done, refused } }
-    printJson({ ...ended, dropped: total(rules), rules, kept, keptPrefixes: running.kept, losses: running.losses() })
+    printJson({
+      ...ended,
+      dropped: droppedPackets(rules),
+      rules,
+      kept,
+      keptPrefixes: running.kept,
+      losses: running.losses(),
+    })
     return
   }
-  const table = new Table({
-    head: ['rule', 'action', 'packets', 'bytes', 'over the limit'],
-    colAligns: ['left', 'left', 'right', 'right', 'right'],
-    chars: WITHOUT_LINES,
-    style: { head: [], border: [] },
-  })
-  for (const { name, action, mode, packets, bytes, overPackets } of rules)
-    table.push([
-      name,
-      mode === 'shadow' ? `${action} (shadow)` : action,
-      packets,
-      bytes,
-      action === 'limit' ? overPackets : '',
-    ])
-  print(table.toString())
-  print(`${total(rules)} packets dropped at ${device} in ${formatDuration(elapsedMs)}`)
+  print(
+    drawTable(
+      ['rule', 'action', 'packets', 'bytes', 'over the limit'],
+      rules.map(({ name, action, mode, packets, bytes, overPackets }) => [
+        name,
+        mode === 'shadow' ? `${action} (shadow)` : action,
+        packets,
+        bytes,
+        action === 'limit' ? overPackets : '',
+      ]),
+    ),
+  )
+  print(`${droppedPackets(rules)} packets dropped at ${device} in ${formatDuration(elapsedMs)}`)
 }

@@ -1,7 +1,7 @@
-import Table from 'cli-table3'
 import { Command } from 'commander'
 import { type ReplayReport, replayPolicy } from '../control/replay.js'
-import { DONE, note, noteWarnings, print, printJson, WITHOUT_LINES, WRONG_INPUT } from './output.js'
+import { DONE, note, noteWarnings, print, printJson, WRONG_INPUT } from './output.js'
+import { drawTable } from './table.js'
 
 /** `sluice replay FILE --policy FILE`: what a policy would have done with the packets of a capture. */
 export function replayCommand(): Command {
@@ -30,14 +30,16 @@ would have judged. What no final rule takes passes.`,
 }
 
 function printReport({ rules, packets, undecided }: ReplayReport): void {
-  const table = new Table({
-    head: ['rule', 'action', 'packets', 'bytes'],
-    colAligns: ['left', 'left', 'right', 'right'],
-    chars: WITHOUT_LINES,
-    style: { head: [], border: [] },
-  })
-  for (const { name, action, mode, packets, bytes } of rules)
-    table.push([name, mode === 'shadow' ? `${action} (shadow)` : action, packets, bytes])
-  print(table.toString())
+  print(
+    drawTable(
+      ['rule', 'action', 'packets', 'bytes'],
+      rules.map(({ name, action, mode, packets, bytes }) => [
+        name,
+        mode === 'shadow' ? `${action} (shadow)` : action,
+        packets,
+        bytes,
+      ]),
+    ),
+  )
   print(`${undecided} of ${packets} packets pass because no final rule takes them`)
 }

@@ -23,11 +23,6 @@ export interface PolicySurroundings {
   readonly inFront?: readonly Rule[]
   /** The interface index of a device. Throws where there is none. */
   interfaceIndex(device: string): number
-  /**
-   * Whether diverted packets carry their type, flow hash and rule before the
-   * packet (METADATA_… of `sluice/memory`), for the stage `classify`. By default not.
-   */
-  readonly metadata?: boolean
 }
 
 /** Receive queues that packets can be diverted from; more than any device has today. */
@@ -53,10 +48,9 @@ export interface PreparedPolicy extends PolicySource {
  * `interfaceIndex` throws, and RangeError for a CPU that this machine has not.
  */
 export function policySource(policy: Policy, surroundings: PolicySurroundings): PreparedPolicy {
-  const { inFront = [], sets, metadata = false } = surroundings
+  const { inFront = [], sets } = surroundings
   const whole = { ...policy, rules: [...inFront, ...policy.rules] }
-  const prepared = prepareRules(whole, surroundings)
-  return sourceOf({ policy: whole, inFront: inFront.length, prepared, metadata }, sets)
+  return sourceOf({ policy: whole, inFront: inFront.length, prepared: prepareRules(whole, surroundings) }, sets)
 }
 
 /** What of a policy does not depend on its slots and on what its sets hold. */
@@ -97,11 +91,10 @@ interface Parts {
   readonly policy: Policy
   readonly inFront: number
   readonly prepared: PreparedRules
-  readonly metadata: boolean
 }
 
 function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
-  const { policy, inFront, prepared, metadata } = parts
+  const { policy, inFront, prepared } = parts
   return {
     inFront,
     sets: setContents,
@@ -117,7 +110,7 @@ function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
         graph,
         rules: rules.map((rule) => prepared.codeOf(rule, slots[rule]!)),
       }))
-      return emitPolicy(segments, { layout: layoutOf(policy, capacity), multiBuffer: true, metadata, setContents })
+      return emitPolicy(segments, { layout: layoutOf(policy, capacity), multiBuffer: true, setContents })
     },
     withSet(name, contents) {
       if (!Object.hasOwn(policy.sets, name))

@@ -1,5 +1,4 @@
-import { isDeepStrictEqual } from 'node:util'
-import { compilePolicy, type PolicyWarning } from '../compile-policy.js'
+import type { PolicyWarning } from '../compile-policy.js'
 import {
   GENERIC_WARNING,
   type LoadedPolicy,
@@ -8,12 +7,15 @@ import {
   type RuleCount,
   type XdpMode,
 } from '../loader/index.js'
-import type { ActionKind, Mode, Policy, Rule, SetContents } from '../policy/index.js'
+import type { ActionKind, Mode, Rule, SetContents } from '../policy/index.js'
+import { NO_CHANGES, type PolicyChanges } from './changes.js'
 import { findDevice } from './device.js'
 import { sum } from './drop.js'
 import { findKept, type KeepRequest, type KeepRule } from './keep.js'
 import { type PolicyFile, readPolicyFile } from './policy-file.js'
-import { policySource } from './policy-source.js'
+import { changedSets, type PolicyVersion, prepareVersion } from './policy-version.js'
+import { changesOf, withoutEnded } from './protect-changes.js'
+import type { RuleChanges } from './service/service.js'
 
 /** A policy at one device. */
 export interface ProtectRequest extends KeepRequest {
@@ -31,10 +33,11 @@ export interface ProtectedRule extends PolicyCount {
 }
 
 /** What reading the policy again has changed: nothing, sets of these names, or the program. */
-export type Reload =
+export type Reload = { readonly lapsed: readonly string[] } & (
   | { readonly changed: 'nothing' }
   | { readonly changed: 'sets'; readonly sets: readonly string[] }
   | { readonly changed: 'policy'; readonly rules: number }
+)
 
 /** A policy at work; it ends with `close` or with this process. */
 export interface RunningPolicy {
@@ -45,11 +48,22 @@ export interface RunningPolicy {
   readonly warnings: readonly PolicyWarning[]
   /** What is never dropped, for the operator to read. */
   readonly kept: readonly string[]
+  /** The program that is in force, as the kernel numbers it. */
+  programId(): number
+  /** The policy that is in force, and what commands have changed of its file. */
+  version(): Pick<PolicyVersion, 'policy' | 'sets' | 'changes'>
   read(): { readonly rules: readonly ProtectedRule[]; readonly kept: RuleCount }
+  /** Milliseconds until each rule ends, 0 where it has; null: it does not. */
+  lifetimesLeft(): readonly (number | null)[]
   /** Samples and buckets for which there was no room. */
   losses(): { readonly samples: number; readonly tableFull: number }
-  /** Reads the policy and its lists again and puts them in force in one step; whatever it throws, the old policy stays. */
+  /**
+   * Reads the policy and its lists again and puts them in force in one step,
+   * with what commands have changed; whatever it throws, the old policy stays.
+   */
   reload(): Reload
+  /** Changes what is in force; the file stays. Throws PolicyError, SetError, ChangeError and LoadError. */
+  readonly change: RuleChanges
   /** False once the device has gone, or somebody else has detached the policy. */
   isAttached(): boolean
   close(): void
@@ -64,8 +78,28 @@ export function startProtect(request: ProtectRequest): RunningPolicy {
   const { rules: kept, warnings: notices } = findKept(request)
   const inFront = kept.map(ruleOf)
   const device = findDevice(request.device)
-  let version = prepare(request.policyFile, inFront)
+  let version = prepareVersion(readPolicyFile(request.policyFile), NO_CHANGES, inFront)
   const loaded = loadPolicy(version.source)
+  const lifetimesLeft = () => loaded.lifetimesLeft().slice(inFront.length)
+  const use = (file: PolicyFile, changes: PolicyChanges) => {
+    const next = prepareVersion(file, changes, inFront)
+    const sets = putInForce(loaded, version, next)
+    version = next
+    return sets
+  }
+  const useSet = (name: string, contents: SetContents, changes: PolicyChanges) => {
+    loaded.replaceSet(name, contents)
+    version = { ...version, sets: new Map(version.sets).set(name, contents), changes }
+  }
+  /** Added rules that have ended do nothing any more, and go with the next change. */
+  const withoutEndedRules = () => withoutEnded(version, lifetimesLeft())
+  const read = () => {
+    const counts = loaded.counts()
+    const rules = version.policy.rules.map(({ name, action, mode }, rule) => {
+      return { name, action: action.kind, mode, ...counts[inFront.length + rule]! }
+    })
+    return { rules, kept: sum(counts.slice(0, inFront.length)) }
+  }
   try {
     const link = loaded.attach(device, request.mode ?? undefined)
     return {
@@ -75,26 +109,24 @@ export function startProtect(request: ProtectRequest): RunningPolicy {
         return version.warnings
       },
       kept: kept.map(({ what }) => what),
-      read() {
-        const counts = loaded.counts()
-        const { rules } = version.policy
-        return {
-          rules: rules.map(({ name, action, mode }, rule) => {
-            return { name, action: action.kind, mode, ...counts[inFront.length + rule]! }
-          }),
-          kept: sum(counts.slice(0, inFront.length)),
-        }
-      },
+      programId: () => loaded.program.info.id,
+      version: () => version,
+      read,
+      lifetimesLeft,
       losses: loaded.losses,
       reload() {
-        const next = prepare(request.policyFile, inFront)
-        const sets = changedSets(version, next)
-        if (sets === null) loaded.replace(next.source)
-        else replaceSets(loaded, sets, version.sets, next.sets)
-        version = next
-        if (sets === null) return { changed: 'policy', rules: next.policy.rules.length }
-        return sets.length === 0 ? { changed: 'nothing' } : { changed: 'sets', sets }
+        const sets = use(readPolicyFile(request.policyFile), withoutEndedRules().changes)
+        const { lapsed, policy } = version
+        if (sets === null) return { lapsed, changed: 'policy', rules: policy.rules.length }
+        return sets.length === 0 ? { lapsed, changed: 'nothing' } : { lapsed, changed: 'sets', sets }
       },
+      change: changesOf({
+        version: () => version,
+        use: (changes) => use(version.file, changes),
+        useSet,
+        withoutEnded: withoutEndedRules,
+        setEnd: loaded.setEnd,
+      }),
       isAttached: link.isAttached,
       close: loaded.close,
     }
@@ -102,6 +134,22 @@ export function startProtect(request: ProtectRequest): RunningPolicy {
     loaded.close()
     throw error
   }
+}
+
+/** Packets that rules in force have dropped. */
+export function droppedPackets(rules: readonly ProtectedRule[]): number {
+  return rules.reduce((total, { action, mode, packets, overPackets }) => {
+    if (mode === 'shadow') return total
+    return total + (action === 'drop' ? packets : action === 'limit' ? overPackets : 0)
+  }, 0)
+}
+
+/** Writes sets where nothing else has changed, and gives their names; otherwise replaces the policy, and gives null. */
+function putInForce(loaded: LoadedPolicy, before: PolicyFile, next: PolicyVersion): string[] | null {
+  const sets = changedSets(before, next)
+  if (sets === null) loaded.replace(next.source)
+  else replaceSets(loaded, sets, before.sets, next.sets)
+  return sets
 }
 
 /** All of them, or none where one throws. */
@@ -123,50 +171,7 @@ function replaceSets(
   }
 }
 
-interface Version extends PolicyFile {
-  readonly warnings: readonly PolicyWarning[]
-  readonly source: ReturnType<typeof policySource>
-}
-
-function prepare(file: string, inFront: readonly Rule[]): Version {
-  const { policy, sets } = readPolicyFile(file)
-  const warnings = [...compilePolicy(policy).warnings, ...withoutReader(policy)]
-  const interfaceIndex = (device: string) => findDevice(device).index
-  return { policy, sets, warnings, source: policySource(policy, { sets, inFront, interfaceIndex }) }
-}
-
-/** Rules whose packets somebody would have to take, and nobody does. */
-function withoutReader({ rules }: Policy): PolicyWarning[] {
-  const missing: Partial<Record<ActionKind, string>> = {
-    divert: 'diverts to an AF_XDP socket, and this command has none: its packets pass',
-    sample: 'takes samples, and this command shows none: it only counts',
-  }
-  return rules.flatMap(({ name, action, mode }, rule) => {
-    const what = mode === 'enforce' ? missing[action.kind] : undefined
-    return what === undefined ? [] : [{ rule, message: `rule ${rule + 1} "${name}" ${what}` }]
-  })
-}
-
 /** The name is for messages of the kernel's refusals only, in which it never stands first. */
 function ruleOf({ expression, what }: KeepRule): Rule {
   return { name: `kept: ${what}`, match: expression, action: { kind: 'pass' }, mode: 'enforce', lifetime: null }
-}
-
-/** The sets that hold something else, where nothing but what they hold has changed; otherwise null. */
-function changedSets(before: PolicyFile, after: PolicyFile): string[] | null {
-  const frame = ({ rules, tables, sets }: Policy) => ({ rules, tables, sets: Object.keys(sets).sort() })
-  if (!isDeepStrictEqual(frame(before.policy), frame(after.policy))) return null
-  return [...after.sets].flatMap(([name, contents]) => (isSame(before.sets.get(name)!, contents) ? [] : [name]))
-}
-
-function isSame(one: SetContents, other: SetContents): boolean {
-  return (['v4', 'v6'] as const).every((family) => {
-    const [before, after] = [one[family], other[family]]
-    return equals(before.words, after.words) && equals(before.lengths, after.lengths)
-  })
-}
-
-function equals(one: ArrayBufferView, other: ArrayBufferView): boolean {
-  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength)
-  return bytes(one).equals(bytes(other))
 }

@@ -8,6 +8,7 @@ import { divert, policy } from '../policy/index.js'
 import { handle, type PacketBundle, reflect } from '../stages/index.js'
 import { DeviceError, findDevice } from './device.js'
 import { policySource } from './policy-source.js'
+import type { ServedEngine } from './service/engine-service.js'
 
 export interface TakeOptions extends Pick<XdpDeviceOptions, 'queues' | 'entries' | 'zeroCopy' | 'needWakeup'> {
   /** Looks for packets without sleeping: the first one of a pause is answered sooner, and a core is always busy. */
@@ -16,8 +17,9 @@ export interface TakeOptions extends Pick<XdpDeviceOptions, 'queues' | 'entries'
   readonly bundle?: number
 }
 
-/** Packets that are being taken from a device. */
-export interface TakenPackets {
+/** Packets that are being taken from a device; `serveEngine` shows them to `sluice top`. */
+export interface TakenPackets extends ServedEngine {
+  readonly device: string
   /** `generic` where the driver has no native XDP: then the kernel has allocated a socket buffer for each packet. */
   readonly mode: XdpMode
   /** Whether the driver puts packets into our memory itself; where not, the kernel copies each once. */
@@ -90,6 +92,11 @@ export function takePackets(
     }
   }
   return {
+    name: 'packets',
+    device: from.name,
+    programId: opened.programId,
+    layout: opened.layout,
+    engine,
     mode: link.mode,
     isZeroCopy: xdp.isZeroCopy,
     notes: xdp.notes,
@@ -127,7 +134,7 @@ function open(device: NetworkDevice, filter: string, handler: (packets: PacketBu
     })
     const engine = later(startEngine(space, code, pool, draw(...lines), { bundle, name: 'taker' }))
     const link = later(inNamespace(() => loaded.attach(device)))
-    return { link, xdp, engine, close }
+    return { link, xdp, engine, programId: loaded.program.info.id, layout: space.layout, close }
   } catch (error) {
     close()
     throw error

@@ -4,6 +4,8 @@ export { changeContents, type SetChange } from './change-set.js'
 export type { PolicyOptions } from './check.js'
 export { describeRule } from './describe-rule.js'
 export { PolicyError, type PolicyFault, type PolicyPath } from './error.js'
+export { nearest } from './nearest.js'
+export { faultOfPrefix } from './parse-prefix.js'
 export {
   type Action,
   type ActionKind,
@@ -25,6 +27,7 @@ export {
 export { isInSet, type PrefixList, type SetContents } from './prefix-set.js'
 export { printPolicy } from './print-policy.js'
 export { readPolicy } from './read-policy.js'
+export { readRule } from './read-rule.js'
 export { loadSets, readSet, SetError } from './read-set.js'
 export { policyJsonSchema } from './schema.js'
 export type {

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import './run-directory.js'
 
 /** The command line as it was built with the tests. */
 export const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))

@@ -1,0 +1,54 @@
+import { isDeepStrictEqual } from 'node:util'
+import { compilePolicy, type PolicyWarning } from '../compile-policy.js'
+import type { ActionKind, Policy, Rule, SetContents } from '../policy/index.js'
+import { applyChanges, type ChangedPolicy, type PolicyChanges } from './changes.js'
+import { findDevice } from './device.js'
+import type { PolicyFile } from './policy-file.js'
+import { type PreparedPolicy, policySource } from './policy-source.js'
+
+/** What a device is to be protected by: a file, what commands have changed of it, and all of it made ready for the loader. */
+export interface PolicyVersion extends ChangedPolicy {
+  readonly file: PolicyFile
+  readonly warnings: readonly PolicyWarning[]
+  readonly source: PreparedPolicy
+}
+
+/** Throws PolicyError, and what `policySource` throws. */
+export function prepareVersion(file: PolicyFile, changes: PolicyChanges, inFront: readonly Rule[]): PolicyVersion {
+  const changed = applyChanges(file, changes)
+  const { policy, sets } = changed
+  const warnings = [...compilePolicy(policy).warnings, ...withoutReader(policy)]
+  const interfaceIndex = (device: string) => findDevice(device).index
+  return { ...changed, file, warnings, source: policySource(policy, { sets, inFront, interfaceIndex }) }
+}
+
+/** Rules whose packets somebody would have to take, and nobody does. */
+function withoutReader({ rules }: Policy): PolicyWarning[] {
+  const missing: Partial<Record<ActionKind, string>> = {
+    divert: 'diverts to an AF_XDP socket, and this command has none: its packets pass',
+    sample: 'takes samples, and this command shows none: it only counts',
+  }
+  return rules.flatMap(({ name, action, mode }, rule) => {
+    const what = mode === 'enforce' ? missing[action.kind] : undefined
+    return what === undefined ? [] : [{ rule, message: `rule ${rule + 1} "${name}" ${what}` }]
+  })
+}
+
+/** The sets that hold something else, where nothing but what they hold has changed; otherwise null. */
+export function changedSets(before: PolicyFile, after: PolicyFile): string[] | null {
+  const frame = ({ rules, tables, sets }: Policy) => ({ rules, tables, sets: Object.keys(sets).sort() })
+  if (!isDeepStrictEqual(frame(before.policy), frame(after.policy))) return null
+  return [...after.sets].flatMap(([name, contents]) => (isSame(before.sets.get(name)!, contents) ? [] : [name]))
+}
+
+function isSame(one: SetContents, other: SetContents): boolean {
+  return (['v4', 'v6'] as const).every((family) => {
+    const [before, after] = [one[family], other[family]]
+    return equals(before.words, after.words) && equals(before.lengths, after.lengths)
+  })
+}
+
+function equals(one: ArrayBufferView, other: ArrayBufferView): boolean {
+  const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength)
+  return bytes(one).equals(bytes(other))
+}

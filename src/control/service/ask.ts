@@ -1,0 +1,130 @@
+import { createConnection } from 'node:net'
+import { readLines } from './lines.js'
+import {
+  MOST_ANSWER_BYTES,
+  type Request,
+  type Results,
+  readAnswer,
+  type ServiceStatus,
+  writeRequest,
+} from './protocol.js'
+import { liveSockets, runDirectory, type SocketPlace } from './run-directory.js'
+
+/** A service has not done what it was asked for, or there is none to ask: one sentence. */
+export class AskError extends Error {
+  override name = 'AskError'
+
+  constructor(
+    message: string,
+    /** Whether what was asked for was wrong. */
+    readonly isInput: boolean,
+  ) {
+    super(message)
+  }
+}
+
+/** A connection to a service; requests are asked one after the other. */
+export interface ServiceConnection {
+  /** Throws AskError, ProtocolError and LongLineError. */
+  ask<Asked extends Request>(request: Asked): Promise<Results[Asked['do']]>
+  close(): void
+}
+
+/** A service that is busy with a policy of ten thousand rules answers after seconds. */
+const PATIENCE_MS = 30_000
+
+/** Throws AskError where the service has ended meanwhile, or does not answer. */
+export function connectTo({ id, path }: SocketPlace): ServiceConnection {
+  const socket = createConnection(path)
+  const silent = () =>
+    socket.destroy(new AskError(`the service ${id} does not answer; look what process ${id} does`, false))
+  socket.setTimeout(PATIENCE_MS, silent)
+  // What it says comes to whoever reads.
+  socket.on('error', () => {})
+  const lines = readLines(socket, MOST_ANSWER_BYTES)
+  return {
+    async ask(request) {
+      socket.write(writeRequest(request))
+      const line = await nextLine()
+      const answer = readAnswer(line)
+      if ('error' in answer) throw new AskError(answer.error, answer.isInput)
+      return answer.result as Results[(typeof request)['do']]
+    },
+    close: () => socket.destroy(),
+  }
+
+  async function nextLine(): Promise<string> {
+    const { value, done } = await lines.next().catch((error: unknown) => {
+      if (error instanceof AskError) throw error
+      throw new AskError(`the service ${id} has gone (${(error as Error).message})`, false)
+    })
+    if (done === true) throw new AskError(`the service ${id} has ended`, false)
+    return value
+  }
+}
+
+/** A service that was found, with what it says of itself. */
+export interface FoundService {
+  readonly place: SocketPlace
+  readonly status: ServiceStatus
+}
+
+/** Which of several services is meant. */
+export interface ServiceChoice {
+  readonly device?: string | undefined
+  /** A process id, or that with the number of the engine in it: `4711.2`. */
+  readonly process?: string | undefined
+}
+
+/** All services of the run directory that answer, and a sentence for each that does not. Throws RunDirectoryError. */
+export async function findServices({ device, process }: ServiceChoice = {}): Promise<{
+  readonly found: readonly FoundService[]
+  readonly silent: readonly string[]
+}> {
+  const places = (await liveSockets(runDirectory())).filter(
+    ({ id }) => process === undefined || id === process || id.split('.')[0] === process,
+  )
+  const silent: string[] = []
+  const found = await Promise.all(
+    places.map(async (place): Promise<FoundService[]> => {
+      const connection = connectTo(place)
+      try {
+        return [{ place, status: await connection.ask({ do: 'status' }) }]
+      } catch (error) {
+        silent.push((error as Error).message)
+        return []
+      } finally {
+        connection.close()
+      }
+    }),
+  )
+  return { found: found.flat().filter(({ status }) => device === undefined || status.device === device), silent }
+}
+
+/** The one service that is meant; of several, the only one for which `fits`. Throws AskError and RunDirectoryError. */
+export async function chooseService(
+  choice: ServiceChoice,
+  fits: (status: ServiceStatus) => boolean = () => true,
+): Promise<FoundService> {
+  const { found, silent } = await findServices(choice)
+  const fitting = found.filter(({ status }) => fits(status))
+  const candidates = fitting.length > 0 ? fitting : found
+  if (candidates.length === 1) return candidates[0]!
+  if (candidates.length === 0) throw none(choice, silent)
+  const list = candidates.map(({ place, status }) => `${place.id} (${status.name}, ${status.device ?? 'no device'})`)
+  throw new AskError(
+    `${candidates.length} services run: ${list.join(', ')}; choose one with --device DEVICE or --process ID`,
+    true,
+  )
+}
+
+/** What to say where no service is found. */
+export function none({ device, process }: ServiceChoice, silent: readonly string[] = []): AskError {
+  if (silent.length > 0) return new AskError(silent.join('; '), false)
+  if (process !== undefined) return new AskError(`no service runs as ${process}; sluice status lists them`, true)
+  const at = device === undefined ? '' : ` at ${device}`
+  return new AskError(
+    `no Sluice service runs${at} here; start one with: sluice protect ${device ?? 'DEVICE'} --policy FILE`,
+    false,
+  )
+}

@@ -1,0 +1,54 @@
+import type { Engine, StageStatistics } from '../../engine/index.js'
+import type { XdpMode } from '../../loader/index.js'
+import type { Layout } from '../../memory/index.js'
+import { type ControlSocket, listen } from './listen.js'
+import type { EngineStages } from './protocol.js'
+
+/** An engine of this process, for commands to look at. */
+export interface ServedEngine {
+  /** What `sluice status` calls it. */
+  readonly name: string
+  /** Where its packets come from, if that is one device. */
+  readonly device?: string | undefined
+  readonly mode?: XdpMode | undefined
+  /** Of the program that hands it its packets. */
+  readonly programId?: number | undefined
+  /** What its linear memory is used for: `space.layout`. */
+  layout(): Layout
+  readonly engine: Pick<Engine, 'watch'> & { statistics(): readonly StageStatistics[] | readonly EngineStages[] }
+}
+
+/**
+ * Lets `sluice status`, `sluice status --memory` and `sluice top` look at an
+ * engine of this process, until the socket is closed or the process ends. Time
+ * a packet is measured only while somebody looks. Throws RunDirectoryError.
+ */
+export function serveEngine({ name, device, mode, programId, layout, engine }: ServedEngine): Promise<ControlSocket> {
+  const since = new Date().toISOString()
+  const stages = (): readonly EngineStages[] => {
+    const statistics = engine.statistics()
+    return statistics.every((each) => 'stages' in each)
+      ? statistics
+      : [{ name, stages: statistics as readonly StageStatistics[] }]
+  }
+  return listen({
+    status: () => ({
+      name,
+      kind: 'engine',
+      device: device ?? null,
+      mode: mode ?? null,
+      programId: programId ?? null,
+      since,
+      dropped: stages()
+        .flatMap(dropsOf)
+        .reduce((sum, count) => sum + count, 0),
+      losses: {},
+      policy: null,
+    }),
+    engine: { layout, stages, watch: engine.watch },
+  })
+}
+
+function dropsOf({ stages }: EngineStages): number[] {
+  return stages.flatMap(({ drops }) => Object.values(drops))
+}

@@ -1,0 +1,181 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { isWrongInput, sentenceOf } from '../sentence.js'
+import { LongLineError, readLines } from './lines.js'
+import {
+  type Answer,
+  MOST_REQUEST_BYTES,
+  PROTOCOL,
+  ProtocolError,
+  type Request,
+  type Results,
+  readRequest,
+} from './protocol.js'
+import { liveSockets, makeRunDirectory, newSocket, removeQuietly, runDirectory } from './run-directory.js'
+import type { Service, ServiceEngine, ServiceRules } from './service.js'
+
+/** A control socket that is listened to; it does not keep its process alive. */
+export interface ControlSocket {
+  /** What commands call this service: `4711`. */
+  readonly id: string
+  readonly path: string
+  close(): void
+}
+
+/** More at once are closed without an answer. */
+const MOST_CONNECTIONS = 32
+/** A connection on which nothing is asked, or whose answers nobody reads, ends after so long. */
+const IDLE_MS = 60_000
+/** How long somebody who sends too long a line may go on with it, to be told so. */
+const LINGER_MS = 1000
+
+/**
+ * Listens for commands (`status`, `list`, `top`, …) in the run directory, and
+ * removes there what dead processes have left. Of this process nothing is left
+ * but, when it is killed, a file that the next one removes. Throws
+ * RunDirectoryError where there is no place for the socket.
+ */
+export async function listen(service: Service): Promise<ControlSocket> {
+  const directory = runDirectory()
+  makeRunDirectory(directory)
+  await liveSockets(directory)
+  const unnamed = newSocket(directory)
+  const connections = new Set<Socket>()
+  const watchers = countWatchers(service.engine)
+  // Half open: who sends a request and ends its side is answered all the same.
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    connections.add(socket)
+    socket.on('close', () => connections.delete(socket))
+    void converse(socket, service, watchers)
+  })
+  server.maxConnections = MOST_CONNECTIONS
+  await bind(server, unnamed.path)
+  const { id, path } = unnamed.publish()
+  server.unref()
+  return {
+    id,
+    path,
+    close() {
+      removeQuietly(path)
+      server.close()
+      for (const socket of connections) socket.destroy()
+    },
+  }
+}
+
+function bind(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(path, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+interface Watchers {
+  begin(): void
+  end(): void
+}
+
+/** Time is measured while at least one connection wants it. */
+function countWatchers(engine: ServiceEngine | undefined): Watchers {
+  let count = 0
+  return {
+    begin() {
+      if (count++ === 0) engine?.watch(true)
+    },
+    end() {
+      if (--count === 0) engine?.watch(false)
+    },
+  }
+}
+
+/** Answers line by line until the other side ends, sends a line that is too long, or is silent for too long. */
+async function converse(socket: Socket, service: Service, watchers: Watchers): Promise<void> {
+  socket.unref()
+  socket.setTimeout(IDLE_MS, () => socket.destroy())
+  // A client that goes in the middle of a request, or of our answer, is no fault of this process.
+  socket.on('error', () => {})
+  let isWatching = false
+  const watch = () => {
+    if (isWatching) return
+    isWatching = true
+    watchers.begin()
+    socket.on('close', watchers.end)
+  }
+  try {
+    for await (const line of readLines(socket, MOST_REQUEST_BYTES)) await send(socket, answerLine(line, service, watch))
+    socket.end()
+  } catch (error) {
+    if (!(error instanceof LongLineError)) {
+      socket.destroy()
+      return
+    }
+    await send(socket, refusal(error.message, true))
+    socket.end()
+    // Closing with something unread would take the answer back (unix(7), ECONNRESET).
+    socket.resume()
+    setTimeout(() => socket.destroy(), LINGER_MS).unref()
+  }
+}
+
+async function send(socket: Socket, answer: Answer): Promise<void> {
+  if (socket.destroyed) return
+  const isRoom = socket.write(`${JSON.stringify(answer)}\n`)
+  if (!isRoom)
+    await new Promise<void>((resolve) => {
+      socket.once('drain', resolve)
+      socket.once('close', resolve)
+    })
+}
+
+function answerLine(line: string, service: Service, watch: () => void): Answer {
+  try {
+    return { v: PROTOCOL, result: perform(readRequest(line), service, watch) }
+  } catch (error) {
+    return refusal(sentenceOf(error), isWrongInput(error))
+  }
+}
+
+function refusal(error: string, isInput: boolean): Answer {
+  return { v: PROTOCOL, error, isInput }
+}
+
+function perform(request: Request, service: Service, watch: () => void): Results[Request['do']] {
+  switch (request.do) {
+    case 'status':
+      return { pid: process.pid, ...service.status() }
+    case 'list':
+      return rulesOf(service).list()
+    case 'memory':
+      return engineOf(service).layout()
+    case 'stages':
+      return engineOf(service).stages()
+    case 'watch':
+      engineOf(service)
+      watch()
+      return null
+    case 'add':
+      return changesOf(service).add(request.rule, request.place)
+    case 'remove':
+      return changesOf(service).remove(request.name)
+    case 'change set':
+      return changesOf(service).changeSet(request.set, request)
+  }
+}
+
+function rulesOf({ rules }: Service): ServiceRules {
+  if (rules !== undefined) return rules
+  throw new ProtocolError('this service has no rules: choose one that protects a device')
+}
+
+function changesOf(service: Service): NonNullable<ServiceRules['change']> {
+  const { change } = rulesOf(service)
+  if (change !== undefined) return change
+  throw new ProtocolError('the rules of this service cannot be changed: it is no sluice protect')
+}
+
+function engineOf({ engine }: Service): ServiceEngine {
+  if (engine !== undefined) return engine
+  throw new ProtocolError('this service has no engine: its packets are judged in the driver alone')
+}

@@ -1,0 +1,182 @@
+import { z } from 'zod'
+import type { StageStatistics } from '../../engine/index.js'
+import type { PolicyCount, RuleCount, XdpMode } from '../../loader/index.js'
+import type { Layout } from '../../memory/index.js'
+import type { ActionKind, Mode } from '../../policy/index.js'
+
+/**
+ * What a service is asked over its control socket: a JSON document a line, and
+ * one line as the answer to each, in order. Requests of another version are
+ * refused by a sentence, so that commands and services of two installations
+ * never misunderstand each other.
+ */
+export const PROTOCOL = 1
+
+/** A rule with many addresses, or many addresses for a set, are to fit. */
+export const MOST_REQUEST_BYTES = 4 << 20
+/** What lists a hundred thousand rules. */
+export const MOST_ANSWER_BYTES = 64 << 20
+
+/** Where a rule goes among those that are in force. */
+const PLACE = z.union([
+  z.enum(['first', 'last']),
+  z.strictObject({ before: z.string() }),
+  z.strictObject({ after: z.string() }),
+])
+export type RulePlace = z.infer<typeof PLACE>
+
+const ADDRESSES = z.array(z.string()).max(100_000)
+
+const REQUEST = z.discriminatedUnion('do', [
+  z.strictObject({ do: z.literal('status') }),
+  z.strictObject({ do: z.literal('list') }),
+  z.strictObject({ do: z.literal('memory') }),
+  z.strictObject({ do: z.literal('stages') }),
+  // Time a packet is measured until the connection ends.
+  z.strictObject({ do: z.literal('watch') }),
+  // The rule is as a policy has it; the policy's own schema judges it.
+  z.strictObject({ do: z.literal('add'), rule: z.unknown(), place: PLACE }),
+  z.strictObject({ do: z.literal('remove'), name: z.string() }),
+  z.strictObject({ do: z.literal('change set'), set: z.string(), add: ADDRESSES, remove: ADDRESSES }),
+])
+export type Request = z.infer<typeof REQUEST>
+
+/** What each request is answered with where it succeeds. */
+export interface Results {
+  readonly status: ServiceStatus
+  readonly list: RuleList
+  readonly memory: Layout
+  readonly stages: readonly EngineStages[]
+  readonly watch: null
+  readonly add: ChangeReport
+  readonly remove: ChangeReport
+  readonly 'change set': SetReport
+}
+
+/** What runs, where, and since when. */
+export interface ServiceStatus {
+  readonly pid: number
+  /** The command, or what a program calls its engine. */
+  readonly name: string
+  readonly kind: 'policy' | 'engine'
+  readonly device: string | null
+  readonly mode: XdpMode | null
+  /** As the kernel numbers it, and bpftool shows it. */
+  readonly programId: number | null
+  /** ISO 8601. */
+  readonly since: string
+  readonly dropped: number
+  /** By reason: what could not be handed on, counted or sampled. */
+  readonly losses: Readonly<Record<string, number>>
+  readonly policy: PolicyStatus | null
+}
+
+export interface PolicyStatus {
+  readonly file: string | null
+  readonly rules: number
+  readonly sets: number
+  /** How many changes of commands stand beside the file. */
+  readonly changes: { readonly added: number; readonly removed: number; readonly sets: number }
+}
+
+export interface ListedRule extends PolicyCount {
+  readonly name: string
+  readonly match: string
+  readonly action: ActionKind
+  readonly mode: Mode
+  /** Seconds until it ends, 0 when it has; null: it does not end. */
+  readonly secondsLeft: number | null
+  /** By a command, and not by the policy's file. */
+  readonly isAdded: boolean
+}
+
+export interface ListedSet {
+  readonly name: string
+  /** Prefixes; a single address is one. */
+  readonly ipv4: number
+  readonly ipv6: number
+}
+
+export interface RuleList {
+  readonly rules: readonly ListedRule[]
+  readonly sets: readonly ListedSet[]
+  readonly kept: RuleCount
+  readonly keptPrefixes: readonly string[]
+}
+
+/** The stages of one engine, or of one worker. */
+export interface EngineStages {
+  readonly name: string
+  readonly stages: readonly StageStatistics[]
+}
+
+export interface ChangeReport {
+  readonly name: string
+  readonly rules: number
+  readonly warnings: readonly string[]
+}
+
+export interface SetReport extends ListedSet {
+  readonly before: Omit<ListedSet, 'name'>
+}
+
+const ANSWER = z.union([
+  z.strictObject({ v: z.literal(PROTOCOL), result: z.unknown() }),
+  z.strictObject({ v: z.literal(PROTOCOL), error: z.string(), isInput: z.boolean() }),
+])
+export type Answer = z.infer<typeof ANSWER>
+
+/** A line that is no request, or no answer: one sentence. */
+export class ProtocolError extends Error {
+  override name = 'ProtocolError'
+}
+
+export function writeRequest(request: Request): string {
+  return `${JSON.stringify({ v: PROTOCOL, ...request })}\n`
+}
+
+/** Throws ProtocolError. */
+export function readRequest(line: string): Request {
+  const { v, ...rest } = readObject(line)
+  if (v !== PROTOCOL)
+    throw new ProtocolError(
+      `this service speaks version ${PROTOCOL} of the protocol and not ${shown(v)}; use the sluice that it was started with`,
+    )
+  const request = REQUEST.safeParse(rest)
+  if (request.success) return request.data
+  const [issue] = request.error.issues
+  if (issue!.path[0] === 'do')
+    throw new ProtocolError(`this service has no request ${shown(rest['do'])}; its requests are ${requestNames()}`)
+  throw new ProtocolError(
+    `the request ${shown(rest['do'])} is not as it has to be at "${issue!.path.join('.')}": ${issue!.message}`,
+  )
+}
+
+/** Throws ProtocolError. */
+export function readAnswer(line: string): Answer {
+  const answer = ANSWER.safeParse(readObject(line))
+  if (answer.success) return answer.data
+  throw new ProtocolError(
+    `the service answers in another version of the protocol than ${PROTOCOL}; use the sluice that it was started with`,
+  )
+}
+
+function readObject(line: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    throw new ProtocolError(`a line is not JSON: ${shown(line)}; send one document a line`)
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new ProtocolError(`a line is no JSON object: ${shown(line)}; send one a line`)
+}
+
+const requestNames = () => REQUEST.options.map(({ shape }) => `"${shape.do.value}"`).join(', ')
+
+const MOST_SHOWN = 60
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'none'
+  return text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text
+}

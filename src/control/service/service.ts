@@ -1,0 +1,31 @@
+import type { Layout } from '../../memory/index.js'
+import type { ChangeReport, EngineStages, RuleList, RulePlace, ServiceStatus, SetReport } from './protocol.js'
+
+/** What can be asked of a running process; each function may throw, and its sentence is then the answer. */
+export interface Service {
+  status(): Omit<ServiceStatus, 'pid'>
+  readonly rules?: ServiceRules
+  readonly engine?: ServiceEngine
+}
+
+export interface ServiceRules {
+  list(): RuleList
+  /** Missing where the rules are not to be changed. */
+  readonly change?: RuleChanges
+}
+
+/** Each changes all it says or, where it throws, nothing. */
+export interface RuleChanges {
+  /** `rule` is as a policy has it, and has not been looked at. */
+  add(rule: unknown, place: RulePlace): ChangeReport
+  remove(name: string): ChangeReport
+  /** First what is removed goes, then what is added comes. */
+  changeSet(name: string, change: { readonly add: readonly string[]; readonly remove: readonly string[] }): SetReport
+}
+
+export interface ServiceEngine {
+  layout(): Layout
+  stages(): readonly EngineStages[]
+  /** Time a packet is measured while it is on. */
+  watch(isOn: boolean): void
+}

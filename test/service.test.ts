@@ -1,0 +1,444 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createConnection, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { after, afterEach, before, test } from 'node:test'
+import type { ListedRule, RuleList } from '../src/control/service/protocol.js'
+import type { RuleRate } from '../src/control/service/rates.js'
+import { CLI, type CliResult, runCli } from './support/cli.js'
+import { eventually } from './support/eventually.js'
+import {
+  attachedMode,
+  attachedProgram,
+  inside,
+  type JoinedNamespaces,
+  joinNamespaces,
+  SENDER,
+  sendDatagrams,
+} from './support/joined-namespaces.js'
+import { endChildren, type Protecting, startCommand, startProtecting } from './support/protecting.js'
+import { skipUnless } from './support/require.js'
+import { RUN_DIRECTORY } from './support/run-directory.js'
+
+const PORT = 9999
+const DATAGRAMS = 100
+
+let network: JoinedNamespaces
+let folder = ''
+
+const skip = skipUnless('root', 'ip')
+
+before(() => {
+  if (skip) return
+  network = joinNamespaces()
+  folder = mkdtempSync(join(RUN_DIRECTORY, 'policies-'))
+})
+
+after(() => network?.close())
+
+afterEach(endChildren)
+
+const POLICY = `
+sets:
+  blocked: [203.0.113.0/24]
+  other: ['2001:db8::/32', 192.0.2.1]
+rules:
+  - { name: seen, action: count, match: udp }
+  - { name: blocked, action: drop, match: src net @blocked and udp }
+  - { name: rest, action: limit, match: udp dst port ${PORT}, per: source, rate: 1 pps, burst: 50 }
+`
+
+function write(text = POLICY): string {
+  const path = join(folder, 'policy.yaml')
+  writeFileSync(path, text)
+  return path
+}
+
+const send = (count = DATAGRAMS) => sendDatagrams(network, count, PORT)
+const sockets = () => readdirSync(RUN_DIRECTORY).filter((name) => !name.startsWith('policies-'))
+
+const serve = (args: readonly string[] = [], policy = write()) => startProtecting(network.receiver, 'far', policy, args)
+
+function run(...args: string[]): string {
+  const { status, stdout, stderr } = runCli(args)
+  assert.equal(status, 0, stderr)
+  return stdout
+}
+
+function refused(...args: string[]): CliResult {
+  const result = runCli(args)
+  assert.equal(result.stdout, '')
+  assert.match(result.stderr, /^sluice: [^\n]+\n( {2}[^\n]*\n)*$/, 'one sentence, perhaps with a place')
+  return result
+}
+
+const list = (): RuleList => JSON.parse(run('list', '--json'))
+const rule = (name: string): ListedRule => list().rules.find((each) => each.name === name)!
+
+test('status and list say what runs and what it has counted', { skip }, async () => {
+  assert.equal(runCli(['status']).status, 1)
+  assert.match(runCli(['status']).stderr, /^sluice: no Sluice service runs here; start one with: sluice protect /)
+  const { child, end } = await serve(['--keep', '192.0.2.9'])
+  send()
+  const [service] = JSON.parse(run('status', '--json')).services
+  assert.deepEqual(
+    [service.pid, service.name, service.device, service.mode, service.programId, service.policy.rules],
+    [child.pid, 'protect', 'far', 'native', attachedProgram(network).programId, 3],
+  )
+  const { rules, sets, keptPrefixes } = list()
+  assert.deepEqual(
+    rules.map(({ name, packets, secondsLeft, isAdded }) => [name, packets, secondsLeft, isAdded]),
+    [
+      ['seen', DATAGRAMS, null, false],
+      ['blocked', 0, null, false],
+      ['rest', DATAGRAMS, null, false],
+    ],
+  )
+  assert.equal(service.dropped, rules[2]!.overPackets)
+  assert.deepEqual(sets, [
+    { name: 'blocked', ipv4: 1, ipv6: 0 },
+    { name: 'other', ipv4: 1, ipv6: 1 },
+  ])
+  assert.deepEqual(keptPrefixes, ['192.0.2.9'])
+  assert.match(run('status'), /│ protect +│ far +│ native/)
+  assert.match(run('list'), /│ rest +│ udp dst port 9999 +│ limit +│ +100 │ 14200 │ +\d+ │/)
+  assert.match(run('status', '--memory'), /protect \d+ has no engine/)
+  await end()
+  assert.deepEqual(sockets(), [])
+})
+
+test('only its owner can reach the socket', { skip }, async () => {
+  const { child } = await serve()
+  const path = join(RUN_DIRECTORY, `${child.pid}.sock`)
+  assert.equal(statSync(path).mode & 0o777, 0o600)
+  assert.equal(statSync(RUN_DIRECTORY).mode & 0o777, 0o700)
+  const other = spawnSync(
+    'setpriv',
+    ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, CLI, 'status'],
+    { encoding: 'utf8', env: process.env },
+  )
+  assert.equal(other.status, 1)
+  assert.match(other.stderr, /^sluice: the control sockets in .* cannot be listed \(EACCES\); try with sudo/)
+})
+
+test('in a directory that is open to others it protects, and says that it cannot be asked', { skip }, async () => {
+  chmodSync(RUN_DIRECTORY, 0o755)
+  try {
+    const protecting = await startProtecting(network.receiver, 'far', write())
+    assert.match(protecting.stderr(), /warning: .* is open to other users; close it/)
+    assert.equal(attachedMode(network), 'native')
+    assert.equal(sockets().includes(`${protecting.child.pid}.sock`), false)
+    assert.equal((await protecting.end()).status, 0)
+  } finally {
+    chmodSync(RUN_DIRECTORY, 0o700)
+  }
+})
+
+test('a rule is added at its place, drops real packets, and goes again', { skip }, async () => {
+  const { end } = await serve()
+  const added = JSON.parse(run('add', 'udp dst port', `${PORT}`, '--before', 'blocked', '--name', 'now', '--json'))
+  assert.deepEqual(added, { device: 'far', name: 'now', rules: 4, warnings: [] })
+  send()
+  assert.deepEqual(
+    list().rules.map(({ name, packets }) => [name, packets]),
+    [
+      ['seen', DATAGRAMS],
+      ['now', DATAGRAMS],
+      ['blocked', 0],
+      ['rest', 0],
+    ],
+  )
+  assert.match(run('remove', 'now'), /^rule "now" is not in force at far any more; 3 are\n$/)
+  send()
+  assert.deepEqual(
+    list().rules.map(({ name, packets }) => [name, packets]),
+    [
+      ['seen', 2 * DATAGRAMS],
+      ['blocked', 0],
+      ['rest', DATAGRAMS],
+    ],
+  )
+  // Behind a rule that takes all of its packets it would do nothing.
+  const behind = runCli(['add', 'udp dst port', `${PORT}`, 'and greater 100'])
+  assert.equal(behind.status, 0)
+  assert.match(behind.stderr, /^sluice: warning: rule 4 "drop udp .*" is never reached, because rule 3 "rest"/)
+  await end()
+})
+
+test('what a rule has beside its match is as in a policy', { skip }, async () => {
+  await serve()
+  const prefixes = ['--per', 'source-prefix', '--prefix', '24,56', '--rate', '10 Mbit/s', '--burst', '64 kB']
+  run('add', 'tcp', '--action', 'limit', ...prefixes)
+  run('add', 'icmp', '--action', 'sample', '--one-in', '10', '--bytes', '64', '--first')
+  run('add', 'arp', '--action', 'mark', '--value', '0x10', '--shadow', '--until', '2100-01-01T00:00:00Z')
+  run('add', 'igmp', '--action', 'pass', '--after', 'sample icmp', '--for', '1h')
+  const { rules } = list()
+  assert.deepEqual(
+    rules.map(({ name, action, mode }) => [name, action, mode]),
+    [
+      ['sample icmp', 'sample', 'enforce'],
+      ['pass igmp', 'pass', 'enforce'],
+      ['seen', 'count', 'enforce'],
+      ['blocked', 'drop', 'enforce'],
+      ['rest', 'limit', 'enforce'],
+      ['limit tcp', 'limit', 'enforce'],
+      ['mark arp', 'mark', 'shadow'],
+    ],
+  )
+  assert.ok(rules[1]!.secondsLeft! > 3500 && rules[1]!.secondsLeft! <= 3600)
+  assert.ok(rules[6]!.secondsLeft! > 365 * 86_400)
+})
+
+test('addresses come into a set and leave it, without another program', { skip }, async () => {
+  await serve()
+  const { programId } = attachedProgram(network)
+  assert.equal(
+    run('add', '--set', '@blocked', SENDER, '2001:db8::1'),
+    '@blocked has 3 prefixes at far now, and had 1\n',
+  )
+  send()
+  assert.equal(rule('blocked').packets, DATAGRAMS)
+  // The half of a prefix goes; what is left of it stays.
+  run('add', '--set', 'blocked', '198.51.100.0/31')
+  assert.deepEqual(list().sets[0], { name: 'blocked', ipv4: 2, ipv6: 1 })
+  run('remove', '--set', 'blocked', SENDER)
+  assert.deepEqual(list().sets[0], { name: 'blocked', ipv4: 2, ipv6: 1 })
+  send()
+  assert.equal(rule('blocked').packets, DATAGRAMS)
+  assert.equal(attachedProgram(network).programId, programId, 'only the map was written')
+})
+
+test('what was changed stays when the policy is read again, until the file says it', { skip }, async () => {
+  const protecting = await serve()
+  run('add', 'udp dst port 1', '--name', 'one', '--before', 'rest')
+  run('add', 'udp dst port 2', '--name', 'two', '--after', 'one')
+  run('remove', 'seen')
+  run('add', '--set', 'blocked', SENDER)
+  run('remove', '--set', 'blocked', '203.0.113.0/25')
+  const names = () => list().rules.map(({ name }) => name)
+  assert.deepEqual(names(), ['blocked', 'one', 'two', 'rest'])
+  write(`${POLICY}  - { name: more, action: count, match: arp }\n`)
+  await protecting.reload(/5 rules are in force/)
+  assert.deepEqual(names(), ['blocked', 'one', 'two', 'rest', 'more'])
+  assert.deepEqual(list().sets[0], { name: 'blocked', ipv4: 2, ipv6: 0 })
+  assert.match(run('status'), /policy\.yaml: 5 rules, 2 added, 1 removed, 1 set changed │/)
+  // The rule beside which another stood is removed; the other keeps its place.
+  run('remove', 'one')
+  assert.deepEqual(names(), ['blocked', 'two', 'rest', 'more'])
+  // The file has the rule now, and a faulty one changes nothing.
+  write(`${POLICY}  - { name: two, action: count, match: arp }\n`)
+  await protecting.reload(/warning: the file has a rule "two" now, which takes the place of the added one/)
+  assert.deepEqual(names(), ['blocked', 'rest', 'two'])
+  run('add', 'src net @other', '--name', 'others')
+  write(POLICY.replace(/ {2}other:.*\n/, ''))
+  await protecting.reload(/sluice: rule "others": there is no set "@other"[\s\S]*the policy of before stays in force/)
+  assert.deepEqual(names(), ['blocked', 'rest', 'two', 'others'])
+  send()
+  assert.equal(rule('blocked').packets, DATAGRAMS)
+})
+
+test('an added rule ends by the kernel’s clock, leaves with the next change, and can begin anew', {
+  skip,
+}, async () => {
+  await serve()
+  const add = () => run('add', 'udp', '--name', 'short', '--for', '1s', '--first')
+  add()
+  assert.equal(rule('short').secondsLeft, 1)
+  send()
+  assert.equal(rule('short').packets, DATAGRAMS)
+  await eventually('it has ended', () => rule('short').secondsLeft === 0)
+  send()
+  assert.equal(rule('short').packets, DATAGRAMS)
+  add()
+  assert.equal(rule('short').secondsLeft, 1)
+  await eventually('it has ended again', () => rule('short').secondsLeft === 0)
+  run('add', 'arp', '--name', 'other')
+  assert.equal(rule('short'), undefined)
+})
+
+test('what cannot be done is one sentence and status 2, and nothing is changed', { skip }, async () => {
+  await serve()
+  const before = list()
+  const { programId } = attachedProgram(network)
+  const faults: [args: string[], said: RegExp][] = [
+    [['add', 'udp prt 5'], /^sluice: rule "drop udp prt 5": .*\n {2}udp prt 5\n {6}\^\^\^\n$/],
+    [['add', 'src net @blokced'], /there is no set "@blokced"; did you mean "@blocked"\?/],
+    [['add', 'udp', '--rate', '5 pps'], /a rule with action drop has no "rate"/],
+    [['add', 'udp', '--action', 'dorp'], /"action" is "dorp"; did you mean "drop"\?/],
+    [['add', 'udp', '--action', 'limit', '--per', 'source', '--rate', '5'], /write a rate such as 1000 pps/],
+    [['add', 'udp', '--for', 'ever'], /"for" is "ever"; write a time such as/],
+    [['add', 'udp', '--name', 'seen'], /a rule called "seen" is in force already/],
+    [['add', 'udp', '--before', 'sen'], /no rule "sen" is in force; did you mean "seen"\?/],
+    [['add', 'udp', '--action', 'forward', '--to', 'nowhere0'], /there is no network device "nowhere0"/],
+    [['add', 'udp', '--first', '--after', 'seen'], /cannot be used with/],
+    [['add', 'udp', '--action', 'limit', '--prefix', '24'], /"24" is no pair of prefix lengths/],
+    [['add', '--set', 'blocked', '192.0.2.1', '192.0.2.300'], /"192\.0\.2\.300" is no address or prefix/],
+    [['add', '--set', 'blocked', '192.0.2.1\n192.0.2.2'], /is no address or prefix/],
+    [['add', '--set', 'block', '192.0.2.1'], /the policy has no set @block; its sets are @blocked, @other/],
+    [['remove', 'nothing'], /no rule "nothing" is in force; sluice list shows/],
+    [['remove', 'seen', 'rest'], /there are 2 names/],
+    [['list', '--process', '1'], /no service runs as 1/],
+  ]
+  for (const [args, said] of faults) {
+    const { status, stderr } = refused(...args)
+    assert.equal(status, 2, stderr)
+    assert.match(stderr, said)
+  }
+  assert.deepEqual(list(), before)
+  assert.equal(attachedProgram(network).programId, programId)
+})
+
+test('of two services the one that is meant is asked', { skip }, async () => {
+  const first = await serve()
+  const other = await startProtecting(network.sender, 'near', write(POLICY.replace('name: seen', 'name: out')))
+  const { status, stderr } = refused('list')
+  assert.equal(status, 2)
+  assert.match(
+    stderr,
+    /2 services run: \d+ \(protect, (far|near)\), \d+ \(protect, (far|near)\); choose one with --device/,
+  )
+  const names = (...args: string[]) =>
+    (JSON.parse(run('list', '--json', ...args)) as RuleList).rules.map(({ name }) => name)
+  assert.equal(names('--device', 'far')[0], 'seen')
+  assert.equal(names('--process', `${other.child.pid}`)[0], 'out')
+  run('remove', 'out', '--device', 'near')
+  assert.deepEqual([names('--device', 'far').length, names('--device', 'near').length], [3, 2])
+  assert.equal(JSON.parse(run('status', '--json')).services.length, 2)
+  assert.equal(JSON.parse(run('status', '--json', '--device', 'near')).services[0].pid, other.child.pid)
+  await first.end()
+  assert.equal(names().length, 2)
+})
+
+test('after SIGKILL only a file is left, which whoever comes next removes', { skip }, async () => {
+  for (const next of [() => void runCli(['status']), async () => void (await (await serve()).end())]) {
+    const { end, child } = await serve()
+    await end('SIGKILL')
+    assert.deepEqual(sockets(), [`${child.pid}.sock`])
+    await eventually('the program is gone', () => attachedMode(network) === 'none')
+    await next()
+    assert.deepEqual(sockets(), [])
+  }
+})
+
+test('nothing that a client sends harms the service', { skip }, async () => {
+  const { child, end } = await serve()
+  const path = join(RUN_DIRECTORY, `${child.pid}.sock`)
+  const answers: [sent: string, said: RegExp][] = [
+    ['garbage\n', /^a line is not JSON: "garbage"; send one document a line$/],
+    ['\n', /^a line is not JSON/],
+    ['[1]\n', /^a line is no JSON object/],
+    [`${'['.repeat(100_000)}\n`, /^a line is not JSON/],
+    ['{"do":"status"}\n', /^this service speaks version 1 of the protocol and not none/],
+    ['{"v":2,"do":"status"}\n', /^this service speaks version 1 of the protocol and not 2/],
+    ['{"v":1,"do":"reboot"}\n', /^this service has no request "reboot"; its requests are "status", /],
+    ['{"v":1,"do":"remove"}\n', /^the request "remove" is not as it has to be at "name"/],
+    ['{"v":1,"do":"status","more":1}\n', /^the request "status" is not as it has to be/],
+    ['{"v":1,"do":"stages"}\n', /^this service has no engine/],
+    ['{"v":1,"do":"add","place":"last","rule":{"__proto__":{"action":"drop"}}}\n', /^rule\.action|^rule: /],
+    [`{"v":1,"do":"add","place":"last","rule":{"action":"drop","match":"${'('.repeat(1_000_000)}"}}\n`, /./],
+    [`${'x'.repeat(5 << 20)}\n`, /^a line is longer than 4194304 bytes; send less at once$/],
+  ]
+  for (const [sent, said] of answers) {
+    const { error, isInput } = JSON.parse((await exchange(path, sent))[0]!)
+    assert.match(error, said)
+    assert.ok(isInput, error)
+  }
+  // Several at once are answered in order; what is not finished is not answered.
+  const several = await exchange(path, '{"v":1,"do":"list"}\nno\n{"v":1,"do":"status"}\n{"v":1,"do":"sta')
+  assert.deepEqual(
+    several.map((line) => Object.keys(JSON.parse(line))[1]),
+    ['result', 'error', 'result'],
+  )
+  // Clients that go in the middle, that read nothing, and that are too many.
+  const idle: Socket[] = []
+  for (let n = 0; n < 100; n++) {
+    const socket = createConnection(path).on('error', () => {})
+    socket.write('{"v":1,"do":"list"}\n'.repeat(200))
+    if (n % 2 === 0) socket.on('connect', () => socket.destroy())
+    else idle.push(socket.pause())
+  }
+  await eventually('they are there', () => idle.every(({ connecting }) => !connecting))
+  for (const socket of idle) socket.destroy()
+  send()
+  await eventually('it answers again', () => runCli(['list', '--json']).status === 0)
+  assert.equal(rule('seen').packets, DATAGRAMS)
+  assert.equal(rule('blocked').packets, 0)
+  assert.equal((await end()).status, 0)
+})
+
+/** Sends text and gives the lines that come until the other side ends. */
+async function exchange(path: string, text: string): Promise<string[]> {
+  const socket = createConnection(path)
+  let received = ''
+  socket.on('data', (data) => {
+    received += data
+  })
+  socket.on('error', () => {})
+  socket.end(text)
+  await once(socket, 'close')
+  return received.split('\n').slice(0, -1)
+}
+
+test('top gives rates by rule', { skip }, async () => {
+  const protecting = await serve()
+  const child = startCommand([process.execPath, CLI, 'top', '--json', '--interval', '2s'])
+  await eventually('it looks', () => connectionsTo(protecting) > 0)
+  send()
+  const { device, rules, seconds } = await documentOf(child)
+  assert.equal(device, 'far')
+  assert.ok(seconds >= 1.9)
+  const seen = (rules as RuleRate[]).find(({ name }) => name === 'seen')!
+  assert.ok(Math.abs(seen.packetsPerSecond * seconds - DATAGRAMS) < 1e-6)
+  assert.ok(Math.abs(seen.bytesPerSecond * seconds - DATAGRAMS * 142) < 1e-6)
+  assert.match(run('top', '--once'), /^protect \d+ at far\n.*\n│ rule +│ action +│ packets\/s/)
+})
+
+/** Connections from this network namespace, by the name under which the service made its socket. */
+function connectionsTo({ child }: Protecting): number {
+  return readFileSync('/proc/net/unix', 'utf8').split(`${RUN_DIRECTORY}/${child.pid}.`).length - 1
+}
+
+async function documentOf(child: ChildProcess) {
+  let text = ''
+  child.stdout!.on('data', (data) => {
+    text += data
+  })
+  await once(child, 'close')
+  return JSON.parse(text)
+}
+
+test('an engine of a program is seen by its stages, and measured while somebody looks', { skip }, async () => {
+  const example = new URL('../examples/answer-ping.js', import.meta.url).pathname
+  const engine = startCommand([...inside(network.receiver), process.execPath, example, 'far'])
+  await eventually('its socket is there', () => sockets().includes(`${engine.pid}.sock`))
+  const stop = pinging()
+  try {
+    const { stages, device } = JSON.parse(run('top', '--json'))
+    assert.equal(device, 'far')
+    const reflect = stages.find(({ stage }: { stage: string }) => stage.startsWith('reflect'))
+    assert.ok(reflect.packetsPerSecond > 0 && reflect.packetsPerBundle >= 1 && reflect.nanosecondsPerPacket > 0)
+    assert.match(run('top', '--once'), /│ handler of queue 0 +│/)
+  } finally {
+    stop()
+  }
+  assert.match(run('status', '--memory'), /packets \d+: \d+ bytes\n(0x[0-9a-f]{8} .*\n)+.* frames +pool 2048 frames\n/)
+  assert.match(run('status'), /│ packets +│ far +│ native/)
+  const { status, stderr } = refused('add', 'udp')
+  assert.equal(status, 2)
+  assert.match(stderr, /this service has no rules/)
+  engine.kill('SIGINT')
+  await once(engine, 'close')
+  assert.deepEqual(sockets(), [])
+})
+
+/** A ping every 10 ms from the sender, until it is stopped. */
+function pinging(): () => void {
+  const child = startCommand([...inside(network.sender), 'ping', '-q', '-i', '0.01', '-W', '1', '198.51.100.2'])
+  return () => child.kill('SIGINT')
+}
+
+after(() => {
+  if (folder !== '') rmSync(folder, { recursive: true })
+})
