@@ -15,6 +15,7 @@ import {
   IPV6_HOPS,
   TCP_ACKNOWLEDGED,
   TCP_BYTES,
+  TCP_CWR,
   TCP_FIN,
   TCP_FLAGS,
   TCP_FLAGS_WORD,
@@ -46,7 +47,8 @@ export function canFollow(entry: u32, incoming: u32): bool {
   const other = load<u32>(incoming, DESCRIPTOR_ADDRESS) + transportOf(offload)
   if (bswap<u32>(load<u32>(other, TCP_SEQUENCE)) !== load<u32>(entry, ENTRY_NEXT_SEQUENCE)) return false
   const flags = load<u32>(one, TCP_FLAGS_WORD) ^ load<u32>(other, TCP_FLAGS_WORD)
-  let difference = flags & ~((TCP_FIN | TCP_PSH) << 8)
+  // A segment that says "congestion window reduced" says it once, and not for others.
+  let difference = (flags & ~((TCP_FIN | TCP_PSH) << 8)) | (load<u32>(other, TCP_FLAGS_WORD) & (TCP_CWR << 8))
   difference |= load<u32>(one, TCP_ACKNOWLEDGED) ^ load<u32>(other, TCP_ACKNOWLEDGED)
   // The lengths are equal where nothing differs so far.
   if (difference !== 0) return false

@@ -104,6 +104,7 @@ function follows(entry: Waiting, packet: Uint8Array): boolean {
       return false
     if (one.getUint32(transport + 8) !== other.getUint32(transport + 8)) return false
     if ((one.getUint32(transport + 12) ^ other.getUint32(transport + 12)) & ~0x0009_0000) return false
+    if (packet[mine.transport + TCP.flags]! & 0x80) return false
     for (let at = transport + 20; at < payload; at++) if (first[at] !== packet[at]) return false
   }
   return entry.length + bytes <= Math.min(MOST_BYTES, network + 65_535)

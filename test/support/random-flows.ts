@@ -8,6 +8,8 @@ interface Course {
   readonly vlans: readonly number[]
   readonly segment: number
   readonly countsOn: boolean
+  readonly flags: number
+  readonly fragment: number
   sequence: number
   identification: number
 }
@@ -28,6 +30,8 @@ export function randomFlows(random: Random, flows: number, count: number): FlowP
       vlans: random.pick([[], [], [5], [5, 6]]),
       segment: random.pick([1, 7, 100, 536, 1400, 1448]),
       countsOn: random.below(2) === 0,
+      flags: random.pick([0x10, 0x10, 0x10, 0x90, 0x50]),
+      fragment: random.pick([0x4000, 0x4000, 0]),
       sequence: random.pick([1, 0xffff_f000, random.word()]),
       identification: random.pick([0, 0xfffe, random.below(65_536)]),
     }),
@@ -36,15 +40,15 @@ export function randomFlows(random: Random, flows: number, count: number): FlowP
 }
 
 function next(random: Random, course: Course): FlowPacket {
-  const { family, protocol, flow, vlans, segment, countsOn } = course
+  const { segment, countsOn, ...shared } = course
   const isOdd = random.below(8) === 0
   const bytes = isOdd ? random.below(segment + 20) : segment
   const payload = Uint8Array.from({ length: bytes }, () => random.below(256))
-  const { sequence, identification } = course
+  const { sequence, identification, flow } = course
   course.sequence = (sequence + bytes) >>> 0
   if (countsOn) course.identification = (identification + 1) & 0xffff
   const options = flow % 2 === 0 ? TIMESTAMP : []
-  const plain = { family, protocol, flow, vlans, sequence, identification, payload, options }
+  const plain = { ...shared, sequence, identification, payload, options }
   return random.below(8) === 0 ? { ...plain, ...oddity(random, plain) } : plain
 }
 
