@@ -128,7 +128,7 @@ describe('packets taken from a device', { skip: skipUnless('root', 'ping', 'ip')
     })
     deleteLink(route, pair.near.name)
     closeNetlink(route)
-    await assert.rejects(taken.done, { name: 'DeviceError', message: /near has been removed/ })
+    await assert.rejects(taken.done, { name: 'DeviceError', message: /near queue \d has been removed/ })
   })
 
   function sendUdp(port: number, count: number): void {

@@ -1,4 +1,4 @@
-import { type NetworkDevice, openXdp, receiveQueues, type XdpDevice, type XdpDeviceOptions } from '../device/index.js'
+import { type NetworkDevice, openXdp, receiveQueues, type XdpDeviceOptions } from '../device/index.js'
 import { type Device, type DeviceStatistics, draw, type Engine, receive, send, startEngine } from '../engine/index.js'
 import { parseFilter } from '../filter/index.js'
 import { withNamespace } from '../kernel/index.js'
@@ -101,7 +101,7 @@ export function takePackets(
     isZeroCopy: xdp.isZeroCopy,
     notes: xdp.notes,
     statistics: () => last ?? sum(xdp.queues, engine),
-    done: run(from, { engine, xdp, round, spin: options.spin ?? false, isOpen: () => isOpen }).finally(close),
+    done: run({ engine, round, spin: options.spin ?? false, isOpen: () => isOpen }).finally(close),
     close,
   }
 }
@@ -143,7 +143,6 @@ function open(device: NetworkDevice, filter: string, handler: (packets: PacketBu
 
 interface Run {
   readonly engine: Engine
-  readonly xdp: XdpDevice
   readonly spin: boolean
   round(): number
   isOpen(): boolean
@@ -155,7 +154,7 @@ const WAIT_MS = 1000
 /** How often the kernel is asked whether the device is still there. */
 const LOOK_MS = 250
 
-async function run({ name }: NetworkDevice, { engine, xdp, spin, round, isOpen }: Run): Promise<void> {
+async function run({ engine, spin, round, isOpen }: Run): Promise<void> {
   let looked = performance.now()
   // What is wrong at the first packet is to be told by `done`, not thrown at whoever begins.
   await nextTurn()
@@ -168,8 +167,8 @@ async function run({ name }: NetworkDevice, { engine, xdp, spin, round, isOpen }
     const now = performance.now()
     if (now - looked < LOOK_MS || !isOpen()) continue
     looked = now
-    if (xdp.queues.some((queue) => queue.state() === 'gone'))
-      throw new DeviceError(`the device ${name} has been removed: no packets come from it any more`)
+    const [loss] = engine.lost()
+    if (loss !== undefined) throw new DeviceError(loss)
   }
 }
 

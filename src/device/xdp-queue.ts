@@ -152,6 +152,7 @@ function runQueue(space: Space, code: Code, parts: QueueParts): XdpQueue {
     const counted = traffic.statistics()
     return { ...counted, drops: { ...counted.drops, ...kernelDrops(fd) } }
   }
+  const wantsWake = () => !socket.needsWakeup || (words[sendFlags]! & NEED_WAKEUP) !== 0
   while ((provide(state) as number) > 0) {}
   return {
     name,
@@ -166,7 +167,7 @@ function runQueue(space: Space, code: Code, parts: QueueParts): XdpQueue {
     send: (bundle) => (isOpen ? (send(state, bundle) as number) : 0),
     flush() {
       if (!isOpen || words[underWay] === 0) return
-      for (let left = words[underWay]!; left > 0 && (words[sendFlags]! & NEED_WAKEUP) !== 0; left -= PACKETS_A_WAKE) {
+      for (let left = words[underWay]!; left > 0 && wantsWake(); left -= PACKETS_A_WAKE) {
         const result = wakeXskTransmit(fd)
         reap(state)
         if (result !== -ERRNO.EAGAIN) break

@@ -16,6 +16,8 @@ export interface XdpDeviceOptions {
    * nobody (null): `LoadedPolicy.divertTo`.
    */
   divert(queue: number, socketFd: number | null): void
+  /** What its queues are called in front of their number; the device's name where nothing is said, which another namespace may have too. */
+  readonly title?: string
   /** Receive queues to open; all of the device where nothing is said. */
   readonly queues?: readonly number[]
   /**
@@ -74,7 +76,11 @@ export function openXdp(
   }
   try {
     for (const queue of options.queues ?? receiveQueues(device)) {
-      const shared = { device: name, interfaceIndex: device.index, ...(namespace === undefined ? {} : { namespace }) }
+      const shared = {
+        device: options.title ?? name,
+        interfaceIndex: device.index,
+        ...(namespace === undefined ? {} : { namespace }),
+      }
       const sharesWith = queues[0]?.socket ?? null
       const settings = { queue, entries, isStaggered, zeroCopy, needWakeup, sharesWith, divert }
       queues.push(openXdpQueue(space, code, pool, { ...shared, ...settings }))

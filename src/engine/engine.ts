@@ -44,6 +44,8 @@ export interface Engine {
   /** Measures time a packet while it is on. */
   watch(isOn: boolean): void
   statistics(): readonly StageStatistics[]
+  /** One sentence for each device that it receives from and that has been removed; asks the kernel, so not for each round. */
+  lost(): readonly string[]
   /** Where the counters of its stages lie, until the next change. */
   places(): readonly StagePlace[]
   /** Closes the stages, which give their frames back; devices and pool are the caller's. */
@@ -128,6 +130,10 @@ export function startEngine(
       isWatched = isOn
     },
     statistics: () => current.map(({ place }) => readStage(space, place)),
+    lost: () =>
+      entries
+        .filter(({ device }) => device.state?.() === 'gone')
+        .map(({ device }) => `the device ${device.name} has been removed: no packets come from it any more`),
     places: () => current.map(({ place }) => place),
     close() {
       for (const stage of current) stage.close()
