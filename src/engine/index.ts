@@ -4,6 +4,7 @@ export { type Engine, type EngineOptions, type StageStatistics, startEngine } fr
 export { draw, type Edge, type Graph, GraphError, type Line, printGraph, receive, type Source, send } from './graph.js'
 export { type Plan, planWorkers, type WorkerDraft, type WorkerHost } from './plan.js'
 export { createRing, type Ring } from './ring.js'
+export type { Publish } from './ring-device.js'
 export { isSameStage, type RunningStage, type Stage, type StageHost } from './stage.js'
 export { startWorkers, type WorkerPlacement, type Workers, type WorkersOptions } from './start-workers.js'
 export type { WorkerStatistics } from './supervised-worker.js'
