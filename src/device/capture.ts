@@ -12,6 +12,8 @@ export interface CapturedPacket {
 /** An open capture file, read once from front to back. */
 export interface Capture {
   readonly format: 'pcap' | 'pcapng'
+  /** As it was given; `-` is standard input. */
+  readonly path: string
   /** As `tcpdump -y` names it: `EN10MB`, `RAW`, `LINUX_SLL`; a number where it has no name. */
   readonly linkType: string
   /** The LINKTYPE_ number that the file holds. */
@@ -19,9 +21,15 @@ export interface Capture {
   /** Bytes of a packet that the capture kept at most. */
   readonly snapLength: number
   readonly resolution: 'microseconds' | 'nanoseconds'
+  /** The 24 bytes that a pcap file begins with, for who writes the like; null for pcapng and Kuznetsov's format. */
+  readonly fileHeader: Uint8Array | null
+  /** The next packet, or null: at the end, at a break, and where a file that grows has no whole one yet. */
+  next(): CapturedPacket | null
+  /** Whether somebody may still write to the file. */
+  readonly isGrowing: boolean
   /** The packets, ending early where the file is broken: then `error` says how. Closes the file at the end. */
   packets(): IterableIterator<CapturedPacket>
-  /** Null until `packets` has met the break. */
+  /** Null until the break has been met. */
   readonly error: CaptureError | null
   close(): void
 }

@@ -3,6 +3,14 @@ import { type Capture, CaptureError } from './capture.js'
 import { openPcap } from './pcap.js'
 import { openPcapng } from './pcapng.js'
 
+export interface CaptureReadOptions {
+  /**
+   * Somebody still writes to the file: at its end more is waited for, by asking
+   * `next` again. Its header must be there; a packed file cannot be followed.
+   */
+  readonly grows?: boolean
+}
+
 /**
  * Opens a pcap or pcapng file of either byte order, packed with gzip or not;
  * `-` is standard input. Throws CaptureError where it cannot be read or is not
@@ -10,8 +18,8 @@ import { openPcapng } from './pcapng.js'
  *
  *     for (const { data } of openCapture('flood.pcap').packets()) …
  */
-export function openCapture(path: string): Capture {
-  const source = opened(path)
+export function openCapture(path: string, { grows = false }: CaptureReadOptions = {}): Capture {
+  const source = opened(path, grows)
   try {
     const capture = openPcap(source, path) ?? openPcapng(source, path)
     if (capture === null) {
@@ -26,9 +34,9 @@ export function openCapture(path: string): Capture {
   }
 }
 
-function opened(path: string) {
+function opened(path: string, grows: boolean) {
   try {
-    return openByteSource(path)
+    return openByteSource(path, grows)
   } catch (error) {
     throw unreadable(path, error)
   }

@@ -28,14 +28,15 @@ export interface OutputFile {
 /**
  * Opens `path` for writing, `-` for standard output. What stands there and is
  * no regular file (a device, a pipe) is written to as it is: it must never be
- * replaced. Throws CaptureError.
+ * replaced. `isInPlace` does the same with a file. Throws CaptureError.
  */
-export function openOutput(path: string): OutputFile {
+export function openOutput(path: string, isInPlace = false): OutputFile {
   if (path === '-') return { write: (bytes) => writeAll(1, bytes), finish() {}, discard() {} }
   try {
     const target = followLinks(path)
     const there = statSync(target, { throwIfNoEntry: false })
-    return there === undefined || there.isFile() ? openNew(target, there) : openExisting(target)
+    const isNew = !isInPlace && (there === undefined || there.isFile())
+    return isNew ? openNew(target, there) : openExisting(target)
   } catch (error) {
     const { code = String(error) } = error as NodeJS.ErrnoException
     throw new CaptureError(`cannot write ${path}: ${REASONS[code] ?? `${code}; check the path and what is there`}`, {

@@ -1,6 +1,7 @@
 import type { ByteSource } from './byte-source.js'
 import { type Capture, type CapturedPacket, CaptureError } from './capture.js'
 import { effectiveSnapLength, largestSnapLength, linkTypeName } from './link-type.js'
+import { readingOf } from './reading.js'
 
 /**
  * The pcap format (draft-ietf-opsawg-pcap; libpcap's older variants):
@@ -33,34 +34,30 @@ interface PcapHeader {
   readonly linkTypeNumber: number
   readonly linkType: string
   readonly snapLength: number
+  readonly largestSnapLength: number
 }
 
 /** Null where the file does not begin with a pcap magic. Throws CaptureError where its header is broken. */
 export function openPcap(source: ByteSource, path: string): Capture | null {
   const header = readHeader(source, path)
   if (header === null) return null
-  let error: CaptureError | null = null
-  return {
+  const { bytes, at } = source
+  const fileHeader = header.recordHeaderBytes === 16 ? bytes.slice(at - FILE_HEADER_BYTES, at) : null
+  let number = 0
+  const reading = readingOf(source, () => {
+    const packet = readRecord(source, header, path, number + 1)
+    if (packet !== null) number++
+    return packet
+  })
+  return Object.assign(reading, {
     format: 'pcap',
+    path,
     linkType: header.linkType,
     linkTypeNumber: header.linkTypeNumber,
     snapLength: header.snapLength,
     resolution: header.nanosecondsPerUnit === 1 ? 'nanoseconds' : 'microseconds',
-    *packets() {
-      try {
-        yield* readRecords(source, header, path)
-      } catch (thrown) {
-        if (!(thrown instanceof CaptureError)) throw thrown
-        error = thrown
-      } finally {
-        source.close()
-      }
-    },
-    get error() {
-      return error
-    },
-    close: source.close,
-  }
+    fileHeader,
+  } as const)
 }
 
 function readHeader(source: ByteSource, path: string): PcapHeader | null {
@@ -91,41 +88,41 @@ function readHeader(source: ByteSource, path: string): PcapHeader | null {
     nanosecondsPerUnit: magic === MAGIC_NANOSECONDS ? 1 : 1000,
     linkTypeNumber,
     linkType,
+    largestSnapLength: largestSnapLength(linkType),
     // The patched libpcap put an Ethernet header in front of cooked packets after cutting them.
     snapLength: modified && linkType === 'EN10MB' ? snapLength + ETHERNET_HEADER_BYTES : snapLength,
   }
 }
 
-function* readRecords(source: ByteSource, header: PcapHeader, path: string): Generator<CapturedPacket> {
-  const { littleEndian, recordHeaderBytes, nanosecondsPerUnit, snapLength } = header
-  const largest = largestSnapLength(header.linkType)
-  for (let number = 1; ; number++) {
-    const there = source.fill(recordHeaderBytes)
-    if (there < recordHeaderBytes) {
-      if (there > 0 || source.damage !== null) throw cutOff(source, path, number, recordHeaderBytes, there)
-      return
-    }
-    const { view, at } = source
-    const seconds = view.getUint32(at, littleEndian)
-    const nanoseconds = view.getUint32(at + 4, littleEndian) * nanosecondsPerUnit
-    const first = view.getUint32(at + 8, littleEndian)
-    const second = view.getUint32(at + 12, littleEndian)
-    const swap = header.lengthOrder === 'wire-first' || (header.lengthOrder === 'smaller-is-captured' && first > second)
-    const stored = swap ? second : first
-    const wireLength = swap ? first : second
-    if (stored > largest) {
-      throw new CaptureError(
-        `${path} is broken at packet ${number}, byte ${source.base + at}: it claims ${stored} captured bytes, more than the ${largest} that ${header.linkType} allows; the packets before it were read`,
-      )
-    }
-    source.at += recordHeaderBytes
-    const body = source.fill(stored)
-    if (body < stored) throw cutOff(source, path, number, stored, body)
-    const start = source.at
-    source.at += stored
-    const data = source.bytes.subarray(start, start + Math.min(stored, snapLength))
-    yield { data, wireLength, seconds, nanoseconds }
+/** The packet of that number, from 1 on; null at the end, and where a growing file has no more than a part of it. */
+function readRecord(source: ByteSource, header: PcapHeader, path: string, number: number): CapturedPacket | null {
+  const { littleEndian, recordHeaderBytes, nanosecondsPerUnit, snapLength, largestSnapLength: largest } = header
+  const there = source.fill(recordHeaderBytes)
+  if (there < recordHeaderBytes) {
+    if (source.isGrowing || (there === 0 && source.damage === null)) return null
+    throw cutOff(source, path, number, recordHeaderBytes, there)
   }
+  const { view, at } = source
+  const seconds = view.getUint32(at, littleEndian)
+  const nanoseconds = view.getUint32(at + 4, littleEndian) * nanosecondsPerUnit
+  const first = view.getUint32(at + 8, littleEndian)
+  const second = view.getUint32(at + 12, littleEndian)
+  const swap = header.lengthOrder === 'wire-first' || (header.lengthOrder === 'smaller-is-captured' && first > second)
+  const stored = swap ? second : first
+  const wireLength = swap ? first : second
+  if (stored > largest) {
+    throw new CaptureError(
+      `${path} is broken at packet ${number}, byte ${source.base + at}: it claims ${stored} captured bytes, more than the ${largest} that ${header.linkType} allows; the packets before it were read`,
+    )
+  }
+  if (source.isGrowing && source.fill(recordHeaderBytes + stored) < recordHeaderBytes + stored) return null
+  source.at += recordHeaderBytes
+  const body = source.fill(stored)
+  if (body < stored) throw cutOff(source, path, number, stored, body)
+  const start = source.at
+  source.at += stored
+  const data = source.bytes.subarray(start, start + Math.min(stored, snapLength))
+  return { data, wireLength, seconds, nanoseconds }
 }
 
 function cutOff(source: ByteSource, path: string, number: number, wanted: number, there: number): CaptureError {

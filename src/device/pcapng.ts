@@ -2,6 +2,7 @@ import type { ByteSource } from './byte-source.js'
 import { type Capture, type CapturedPacket, CaptureError } from './capture.js'
 import { effectiveSnapLength, largestSnapLength, linkTypeName } from './link-type.js'
 import { MICROSECONDS, readTimestampOptions, type TimestampRule, timestampOf } from './pcapng-time.js'
+import { readingOf } from './reading.js'
 
 /**
  * The pcapng format (draft-ietf-opsawg-pcapng): blocks of
@@ -64,26 +65,8 @@ export function openPcapng(source: ByteSource, path: string): Capture | null {
   const first = readFirstInterface(reader)
   const resolution = reader.interfaces[0]!.unitsPerSecond > MICROSECONDS.unitsPerSecond ? 'nanoseconds' : 'microseconds'
   reader.largestBlockBytes = Math.max(LARGEST_BLOCK_BYTES, largestSnapLength(first.linkType) + PACKET_BLOCK_SLACK_BYTES)
-  let error: CaptureError | null = null
-  return {
-    format: 'pcapng',
-    ...first,
-    resolution,
-    *packets() {
-      try {
-        yield* readPackets(reader, first)
-      } catch (thrown) {
-        if (!(thrown instanceof CaptureError)) throw thrown
-        error = thrown
-      } finally {
-        source.close()
-      }
-    },
-    get error() {
-      return error
-    },
-    close: source.close,
-  }
+  const reading = readingOf(source, () => nextPacket(reader, first))
+  return Object.assign(reading, { format: 'pcapng', path, ...first, resolution, fileHeader: null } as const)
 }
 
 /** Whether the section is little-endian; null where this is no section header. */
@@ -104,7 +87,7 @@ function readFirstInterface(reader: Reader): FirstInterface {
   throw broken(reader, 'it ends without an interface description')
 }
 
-function* readPackets(reader: Reader, first: FirstInterface): Generator<CapturedPacket> {
+function nextPacket(reader: Reader, first: FirstInterface): CapturedPacket | null {
   for (let block = nextBlock(reader); block !== null; block = nextBlock(reader)) {
     switch (block.type) {
       case SECTION_HEADER:
@@ -117,16 +100,17 @@ function* readPackets(reader: Reader, first: FirstInterface): Generator<Captured
       case PACKET:
       case SIMPLE_PACKET:
       case ENHANCED_PACKET:
-        yield readPacket(reader, first, block)
+        return readPacket(reader, first, block)
     }
   }
+  return null
 }
 
-/** The next whole block, its frame checked, with `source.at` behind it; null at the end of the file. */
+/** The next whole block, its frame checked, with `source.at` behind it; null at the end of what there is. */
 function nextBlock(reader: Reader): Block | null {
   const { source, littleEndian } = reader
   const there = source.fill(8)
-  if (there === 0 && source.damage === null) return null
+  if (source.isGrowing ? there < 8 : there === 0 && source.damage === null) return null
   if (there < 8) throw broken(reader, source.damage === null ? 'it ends inside a block header' : `it ${source.damage}`)
   const type = source.view.getUint32(source.at, littleEndian)
   const total = source.view.getUint32(source.at + 4, littleEndian)
@@ -135,6 +119,7 @@ function nextBlock(reader: Reader): Block | null {
     throw broken(reader, `a block claims to be ${total} bytes long`)
   }
   const body = source.fill(total)
+  if (body < total && source.isGrowing) return null
   if (body < total) throw broken(reader, `it ends inside a block, ${body} of ${total} bytes are there`)
   if (source.view.getUint32(source.at + total - 4, littleEndian) !== total) {
     throw broken(reader, 'the two lengths of a block differ')

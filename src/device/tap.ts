@@ -59,7 +59,7 @@ export function openTapDevice(space: Space, code: Code, pool: WorkerPool, option
     if (left === 0) return false
     const descriptor = stock.bundle + BUNDLE_DESCRIPTORS + (left - 1) * DESCRIPTOR_BYTES
     const at = words[(descriptor + DESCRIPTOR_ADDRESS) >>> 2]!
-    const room = (at | (frameBytes - 1)) + 1 - at
+    const room = pool.room(at)
     const result = io.read(fd, at - VNET_HEADER.bytes, room + VNET_HEADER.bytes)
     if (result <= VNET_HEADER.bytes) {
       isGone = result === -ERRNO.EBADFD

@@ -78,6 +78,16 @@ export const METADATA_FREE = 12
 export const METADATA_HAS_MARK = 1
 export const METADATA_HAS_FLOW = 2
 export const METADATA_HAS_VERDICT = 4
+/** What lies before the metadata is valid: when the packet was captured. */
+export const METADATA_HAS_TIME = 8
+
+/**
+ * So many bytes before the packet's first: seconds since 1970, and nanoseconds,
+ * f64 each, so that what a capture file says comes back also where it is
+ * nonsense. Whoever copies a packet copies from here on.
+ */
+export const TIME_SECONDS_BEFORE = 32
+export const TIME_NANOSECONDS_BEFORE = 24
 
 /**
  * Where the packet begins in a frame that the pool has just given: 18 behind a

@@ -32,6 +32,8 @@ export interface WorkerPoolPlace {
 
 /** What a worker takes frames from and gives them to; shared only through bulk exchange. */
 export interface WorkerPool extends WorkerPoolPlace {
+  /** The classes that it has frames of, smallest first. */
+  readonly classes: readonly FrameClass[]
   /** Appends up to `count` empty frames to the bundle at that address; gives how many. */
   take(bundle: number, count: number, frameBytes?: FrameClass): number
   /** Gives the frames of `count` descriptors at that address back. */
@@ -98,8 +100,11 @@ export function attachWorkerPool({ words }: Space, code: Code, place: WorkerPool
   const { address } = place
   const [take, give, drain] = [code.find('poolTake'), code.find('poolGive'), code.find('poolDrain')]
   const caches = new Map(CLASSES.map(({ frameBytes }, index) => [frameBytes, address + index * CACHE_BYTES]))
+  const has = ([, cache]: [FrameClass, number]) => words[(cache + CACHE_FRAMES_BYTES) / 4]! > 0
+  const classes = [...caches].filter(has).map(([frameBytes]) => frameBytes)
   return {
     ...place,
+    classes: classes.sort((one, other) => one - other),
     take: (bundle, count, frameBytes: FrameClass = 2048) => take(caches.get(frameBytes)!, bundle, count) as number,
     give: (descriptors, count) => give(address, descriptors, count),
     room(inFrame) {
