@@ -1,6 +1,7 @@
 export { type Capture, type CapturedPacket, CaptureError, CaptureWriteError } from './capture.js'
 export { type CaptureDevice, type CaptureDeviceOptions, openCaptureDevice } from './capture-device.js'
 export type { CaptureWriteOptions } from './capture-output.js'
+export { type FaultCounts, type FaultDevice, type Faults, openFault } from './fault.js'
 export { createLink, type LinkOptions } from './link.js'
 export { type CaptureReadOptions, openCapture } from './open-capture.js'
 export { openPacketDevice, type PacketDeviceOptions } from './packet.js'

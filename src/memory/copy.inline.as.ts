@@ -32,7 +32,7 @@ export function copyPacket(pool: u32, descriptor: u32, most: u32, bundle: u32): 
 }
 
 function copyInto(cache: u32, pool: u32, descriptor: u32, length: u32, bundle: u32): bool {
-  const frameBytes = 0 - load<u32>(cache, CACHE_FRAME_MASK)
+  const frameBytes: u32 = 0 - load<u32>(cache, CACHE_FRAME_MASK)
   if (length >= frameBytes || poolTake(cache, bundle, 1) === 0) return false
   const count = load<u32>(bundle, BUNDLE_COUNT) - 1
   const place = bundle + BUNDLE_DESCRIPTORS + count * DESCRIPTOR_BYTES

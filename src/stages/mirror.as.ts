@@ -1,5 +1,5 @@
-import { BUNDLE_COUNT, BUNDLE_DESCRIPTORS, DESCRIPTOR_BYTES } from '../memory/formats'
 import { copyPacket } from '../memory/copy.inline.as'
+import { BUNDLE_COUNT, BUNDLE_DESCRIPTORS, DESCRIPTOR_BYTES } from '../memory/formats'
 
 const WHOLE: u32 = 0xffffffff
 

@@ -4,12 +4,27 @@ import { type EngineBench, openBench } from '../../test/support/engine.js'
 import { type Random, seededRandom } from '../../test/support/random.js'
 import { randomPacket } from '../../test/support/random-packet.js'
 import { assertLikeTwin, once } from '../../test/support/stage-suite.js'
-import { countTwin, discardTwin, divideTwin, earlyDropTwin, reflectTwin } from '../../test/support/stage-twins.js'
+import {
+  countTwin,
+  discardTwin,
+  divideTwin,
+  earlyDropTwin,
+  mirrorTwin,
+  reflectTwin,
+  sampleTwin,
+} from '../../test/support/stage-twins.js'
 import { placeMatcher } from '../codegen/index.js'
 import { compileFilter } from '../compile.js'
 import { draw, receive, startEngine } from '../engine/index.js'
 import { interpret } from '../ir/index.js'
-import { count, discard, divide, earlyDrop, reflect } from './index.js'
+import {
+  BUNDLE_DESCRIPTORS,
+  DESCRIPTOR_FLAGS,
+  DESCRIPTOR_WIRE,
+  FLAG_CHECKSUM_GOOD,
+  TIME_SECONDS_BEFORE,
+} from '../memory/index.js'
+import { count, discard, divide, earlyDrop, mirror, observe, reflect, sample } from './index.js'
 
 /** From nothing to more than a header, of which the first bytes are few and the rest anything. */
 function anyPacket(random: Random): Uint8Array {
@@ -61,6 +76,51 @@ describe('stages do what their plain twins do, on random bundles', () => {
       anyPacket,
     )
   })
+
+  it('mirror', (context) => {
+    assertLikeTwin(seededRandom(context, 'stages'), () => ({ stage: mirror('mirror'), twin: mirrorTwin }), anyPacket)
+  })
+
+  it('sample', (context) => {
+    const random = seededRandom(context, 'stages')
+    const [oneIn, bytes, seed] = [1 + random.below(5), random.below(200), 1 + random.below(2 ** 32 - 1)]
+    const open = () => ({ stage: sample('sample', { oneIn, bytes, seed }), twin: sampleTwin(oneIn, bytes, seed) })
+    assertLikeTwin(random, open, anyPacket)
+  })
+
+  it('observe', (context) => {
+    const open = () => ({ stage: observe('look', () => {}), twin: countTwin })
+    assertLikeTwin(seededRandom(context, 'stages'), open, anyPacket)
+  })
+})
+
+it('copies have the length on the wire, flags and time of the packet, and are counted, also those that no frame was for', () => {
+  const bench = openBench({ 512: 4, 2048: 4 })
+  const { words, bytes } = bench.space
+  const bundle = bench.bundle('sent')
+  const copying = mirror('copying')
+  const seen: number[][] = []
+  const note = (address: number) => {
+    const at = words[(address + BUNDLE_DESCRIPTORS) / 4]!
+    seen.push([...words.slice(address / 4 + 5, address / 4 + 8), ...bytes.slice(at - TIME_SECONDS_BEFORE, at + 200)])
+  }
+  const graph = draw(
+    [receive(once(bench, bundle)), copying, observe('one', note), discard('end')],
+    ['copying.copies', observe('other', note), discard('copies')],
+  )
+  const engine = startEngine(bench.space, bench.code, bench.worker, graph)
+  bench.fill(bundle, [new Uint8Array(200).fill(9), new Uint8Array(200), new Uint8Array(1400), new Uint8Array(1400)])
+  words[(bundle + BUNDLE_DESCRIPTORS + DESCRIPTOR_WIRE) / 4] = 9000
+  words[(bundle + BUNDLE_DESCRIPTORS + DESCRIPTOR_FLAGS) / 4] = FLAG_CHECKSUM_GOOD
+  const at = words[(bundle + BUNDLE_DESCRIPTORS) / 4]!
+  bytes.fill(5, at - TIME_SECONDS_BEFORE, at)
+  engine.round()
+  assert.deepEqual(seen[0], seen[1])
+  assert.equal(copying.read(), 2, 'what is longer has no frame left')
+  assert.deepEqual(engine.statistics().find(({ name }) => name === 'copying')!.drops, { 'no frame': 2 })
+  engine.close()
+  assert.equal(copying.read(), 2)
+  assert.equal(bench.inUse(), 0)
 })
 
 it('count tells packets and bytes while it runs and when it is closed', () => {

@@ -33,3 +33,20 @@ export const divideTwin =
     outputs: [packets.filter((packet) => !matches(packet)), packets.filter(matches)],
     drops: {},
   })
+
+export const mirrorTwin: StageTwin = (packets) => ({ outputs: [packets, packets], drops: { 'no frame': 0 } })
+
+/** Takes the same packets as the stage does with this seed: xorshift of 32 bits (Marsaglia, 2003). */
+export const sampleTwin = (oneIn: number, bytes: number, seed: number): StageTwin => {
+  let number = seed
+  const isChosen = () => {
+    number ^= number << 13
+    number ^= number >>> 17
+    number ^= number << 5
+    return number >>> 0 < 2 ** 32 / oneIn
+  }
+  return (packets) => ({
+    outputs: [packets, packets.filter(isChosen).map((packet) => packet.slice(0, bytes))],
+    drops: { 'no frame': 0 },
+  })
+}
