@@ -23,6 +23,11 @@ export interface PolicySurroundings {
   readonly inFront?: readonly Rule[]
   /** The interface index of a device. Throws where there is none. */
   interfaceIndex(device: string): number
+  /**
+   * Whether diverted packets carry their type, flow hash and rule before the
+   * packet (METADATA_… of `sluice/memory`), for the stage `classify`. By default not.
+   */
+  readonly metadata?: boolean
 }
 
 /** Receive queues that packets can be diverted from; more than any device has today. */
@@ -48,9 +53,10 @@ export interface PreparedPolicy extends PolicySource {
  * `interfaceIndex` throws, and RangeError for a CPU that this machine has not.
  */
 export function policySource(policy: Policy, surroundings: PolicySurroundings): PreparedPolicy {
-  const { inFront = [], sets } = surroundings
+  const { inFront = [], sets, metadata = false } = surroundings
   const whole = { ...policy, rules: [...inFront, ...policy.rules] }
-  return sourceOf({ policy: whole, inFront: inFront.length, prepared: prepareRules(whole, surroundings) }, sets)
+  const prepared = prepareRules(whole, surroundings)
+  return sourceOf({ policy: whole, inFront: inFront.length, prepared, metadata }, sets)
 }
 
 /** What of a policy does not depend on its slots and on what its sets hold. */
@@ -91,10 +97,11 @@ interface Parts {
   readonly policy: Policy
   readonly inFront: number
   readonly prepared: PreparedRules
+  readonly metadata: boolean
 }
 
 function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
-  const { policy, inFront, prepared } = parts
+  const { policy, inFront, prepared, metadata } = parts
   return {
     inFront,
     sets: setContents,
@@ -110,7 +117,7 @@ function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
         graph,
         rules: rules.map((rule) => prepared.codeOf(rule, slots[rule]!)),
       }))
-      return emitPolicy(segments, { layout: layoutOf(policy, capacity), multiBuffer: true, setContents })
+      return emitPolicy(segments, { layout: layoutOf(policy, capacity), multiBuffer: true, metadata, setContents })
     },
     withSet(name, contents) {
       if (!Object.hasOwn(policy.sets, name))

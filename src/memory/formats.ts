@@ -76,7 +76,9 @@ export const METADATA_VERDICT = 10
 export const METADATA_VALID = 11
 export const METADATA_FREE = 12
 export const METADATA_HAS_MARK = 1
+/** Type, and the flow hash of wire/flow-hash.ts. */
 export const METADATA_HAS_FLOW = 2
+/** The slot of the rule that diverted the packet; 255 for slots from there on. */
 export const METADATA_HAS_VERDICT = 4
 /** What lies before the metadata is valid: when the packet was captured. */
 export const METADATA_HAS_TIME = 8
@@ -88,6 +90,30 @@ export const METADATA_HAS_TIME = 8
  */
 export const TIME_SECONDS_BEFORE = 32
 export const TIME_NANOSECONDS_BEFORE = 24
+
+/**
+ * Packet type of an Ethernet frame: network, transport, and what makes a
+ * header's place not the usual one. 0 where the network is another one or its
+ * header is not whole. Extension headers of IPv6 are not walked: behind one
+ * the transport is 0.
+ *
+ *     0-3    TYPE_IPV4, TYPE_IPV6 or TYPE_ARP
+ *     4-7    TYPE_TCP, TYPE_UDP or TYPE_ICMP, by the header's protocol alone; in each fragment too
+ *     8, 9   a fragment; with IPv4 options, or an IPv6 extension header
+ *     12-13  VLAN tags (802.1Q, 802.1ad) before the network header: 0 to 2
+ */
+export const TYPE_IPV4 = 1
+export const TYPE_IPV6 = 2
+export const TYPE_ARP = 3
+export const TYPE_TCP = 0x10
+export const TYPE_UDP = 0x20
+export const TYPE_ICMP = 0x30
+export const TYPE_TRANSPORT_SHIFT = 4
+export const TYPE_TRANSPORT_MASK = 0xf
+export const TYPE_FRAGMENT = 0x100
+export const TYPE_EXTENDED = 0x200
+export const TYPE_TAG = 0x1000
+export const TYPE_MOST_TAGS = 2
 
 /**
  * Where the packet begins in a frame that the pool has just given: 18 behind a

@@ -35,16 +35,16 @@ export function flowHashOf(packet: u32, captured: u32): u32 {
   return 0
 }
 
-function portsAt(protocol: u32, at: u32, end: u32): u32 {
+export function portsAt(protocol: u32, at: u32, end: u32): u32 {
   if (at + 4 > end) return 0
   return protocol === 6 || protocol === 17 || protocol === 132 ? load<u32>(at) : 0
 }
 
-function address6(at: u32): u32 {
+export function address6(at: u32): u32 {
   return ((load<u32>(at) * GOLDEN + load<u32>(at, 4)) * GOLDEN + load<u32>(at, 8)) * GOLDEN + load<u32>(at, 12)
 }
 
-function mix(source: u32, destination: u32, ports: u32, protocol: u32): u32 {
+export function mix(source: u32, destination: u32, ports: u32, protocol: u32): u32 {
   const from = stir(source + (ports & 0xffff) * GOLDEN, 0x85ebca6b)
   const to = stir(destination + (ports >> 16) * GOLDEN, 0x85ebca6b)
   return stir(from + to + protocol * 0x27d4eb2f, 0xc2b2ae35)

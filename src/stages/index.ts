@@ -1,5 +1,6 @@
 /** What can stand in a graph, one stage a file. */
 export { type Budget, budget } from './budget.js'
+export { type Classified, type ClassifyFrom, classify } from './classify.js'
 export type { Copies } from './copies.js'
 export { type Counted, count } from './count.js'
 export { discard } from './discard.js'

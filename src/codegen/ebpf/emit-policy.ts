@@ -67,6 +67,8 @@ export interface PolicyOptions {
   readonly name?: string
   /** Accept frames of several buffers; a rule sees the first, and lengths count all. False where nothing is said. */
   readonly multiBuffer?: boolean
+  /** Writes type, flow hash and rule of what is diverted before the packet (METADATA_… of memory/formats.ts). False where nothing is said. */
+  readonly metadata?: boolean
   /** What the sets hold that the rules name. */
   readonly setContents?: SetsByName
 }
@@ -107,9 +109,14 @@ export function cutIntoSegments<Rule>(rules: readonly Rule[], codeOf: (rule: Rul
  * set whose contents are not given.
  */
 export function emitPolicy(segments: readonly Segment[], options: PolicyOptions): PolicyProgram {
-  const { layout, name = 'sluice_policy', multiBuffer = false, setContents = new Map() } = options
+  const { layout, name = 'sluice_policy', multiBuffer = false, metadata = false, setContents = new Map() } = options
   const hasLength = segments.some(({ graph }) => graph.nodes.some(asksLength))
-  const { parts, maps, functions, endings } = createParts({ layout, multiBuffer, hasLength })
+  const { parts, maps, functions, endings } = createParts({
+    layout,
+    multiBuffer,
+    writesMetadata: metadata,
+    hasLength,
+  })
   const devices = devicesOf(segments)
   const setMaps = new Map<string, MapSpec>()
   const items: Item[] = [mov64(CONTEXT, R1), ...(hasLength ? askWireLength(multiBuffer) : []), ...reloadPacket()]

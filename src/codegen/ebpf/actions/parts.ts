@@ -66,6 +66,8 @@ export const STATE_MAP: MapSpec = {
 /** A program under construction: what the actions of its rules add beside their own code. */
 export interface Parts {
   readonly layout: PolicyLayout
+  /** Whether what is diverted carries frame metadata. */
+  readonly writesMetadata: boolean
   /** The map of this name is among the program's. */
   useMap(spec: MapSpec): void
   /** The name of a function that is emitted once, behind the program; it ends with `exit`. */
@@ -81,12 +83,13 @@ export interface Parts {
 export interface PartsNeeds {
   readonly layout: PolicyLayout
   readonly multiBuffer: boolean
+  readonly writesMetadata: boolean
   /** Whether WIRE_LENGTH holds the length already. */
   readonly hasLength: boolean
 }
 
 /** Parts, and what was collected in them. */
-export function createParts({ layout, multiBuffer, hasLength }: PartsNeeds) {
+export function createParts({ layout, multiBuffer, writesMetadata, hasLength }: PartsNeeds) {
   const maps = new Map<string, MapSpec>()
   const functions = new Map<string, readonly Item[]>()
   const endings = new Map<string, readonly Item[]>()
@@ -97,6 +100,7 @@ export function createParts({ layout, multiBuffer, hasLength }: PartsNeeds) {
   }
   const parts: Parts = {
     layout,
+    writesMetadata,
     useMap: (spec) => void maps.set(spec.name, spec),
     useFunction: (name, body) => once(functions, name, () => scoped(body(), name)),
     useEnding: (name, body) => once(endings, name, body),

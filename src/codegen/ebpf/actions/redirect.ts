@@ -17,6 +17,7 @@ import {
 } from '../../../ebpf/index.js'
 import type { RuleAction } from './action.js'
 import { countAtEnd } from './count.js'
+import { writeMetadata } from './metadata.js'
 import { CONTEXT, type Parts, type PolicyLayout, XDP_MD, XDP_PASS } from './parts.js'
 
 /** CPUMAP: key u32 CPU, value u32 length of its queue. */
@@ -45,6 +46,7 @@ export function redirect(parts: Parts, action: Redirect, devices: readonly numbe
     case 'divert':
       parts.useMap(socketMap(parts.layout))
       return [
+        ...(parts.writesMetadata ? writeMetadata(parts) : []),
         load('u32', R1, CONTEXT, XDP_MD.receiveQueue),
         store('u64', R10, TARGET, R1),
         jump(endingFor(parts, DIVERT_SOCKETS)),
