@@ -5,11 +5,15 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { type NetworkNamespace, withNamespace } from '../src/kernel/index.js'
 
 /** A C program at work, which answers a line with a line. */
 export interface CProgram {
   ask(line: string): Promise<string>
+  /** Lets it end. */
   close(): void
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>
 }
 
 export interface CProgramOptions {
@@ -23,6 +27,8 @@ export interface CProgramOptions {
   readonly args?: readonly string[]
   /** What its standard input begins with. */
   readonly input?: Uint8Array
+  /** Where it is started; by default in this thread's namespace. */
+  readonly namespace?: NetworkNamespace
 }
 
 /** The C compilers of this machine, among those that are asked for. */
@@ -38,6 +44,7 @@ export function startC({
   headers = {},
   args = [],
   input,
+  namespace,
 }: CProgramOptions): CProgram | null {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
   try {
@@ -45,7 +52,8 @@ export function startC({
     const program = join(folder, 'program')
     const path = fileURLToPath(new URL(`../../bench/c/${source}`, import.meta.url))
     if (!runs(compiler, ['-O2', `-I${folder}`, '-o', program, path, ...flags])) return null
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    const start = () => spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    const child = namespace ? withNamespace(namespace, start) : start()
     child.once('spawn', () => rmSync(folder, { recursive: true }))
     if (input !== undefined) child.stdin.write(input)
     return talkTo(child, source)
@@ -55,7 +63,8 @@ export function startC({
   }
 }
 
-function talkTo(child: ChildProcessByStdio<Writable, Readable, null>, source: string): CProgram {
+/** A child process that answers each line with a line. */
+export function talkTo(child: ChildProcessByStdio<Writable, Readable, null>, source: string): CProgram {
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {
     async ask(line) {
@@ -65,6 +74,7 @@ function talkTo(child: ChildProcessByStdio<Writable, Readable, null>, source: st
       return value
     },
     close: () => child.stdin.end(),
+    ended: new Promise((resolve) => child.once('close', () => resolve())),
   }
 }
 

@@ -9,7 +9,7 @@ import {
   tryTestRun,
   withNamespace,
 } from '../src/kernel/index.js'
-import { createNetwork } from '../src/lab/network.js'
+import { createNetwork, type LabHost, type LabRouter } from '../src/lab/network.js'
 import { attachXdp, type LoadedProgram, loadProgram, type XdpLink } from '../src/loader/index.js'
 import { type Sources, sourceFloodProgram, sourceFrame } from './source-flood.js'
 
@@ -19,6 +19,9 @@ import { type Sources, sourceFloodProgram, sourceFrame } from './source-flood.js
  * 1, in namespaces that end with this process.
  */
 export interface ReceiveRig {
+  /** The device, for whoever receives there, and what sends to it. */
+  readonly victim: LabHost
+  readonly router: LabRouter
   readonly notes: readonly string[]
   /** Attaches the program, or swaps it for the one before. */
   use(program: LoadedProgram): void
@@ -48,14 +51,20 @@ export function loadGenerator(sources: Sources): SourceGenerator {
   return { program: loadProgram(sourceFloodProgram(sources)), frame: sourceFrame(sources.family) }
 }
 
-/** Builds the rig; it needs root and two cores. */
-export function openReceiveRig(): ReceiveRig {
+/**
+ * Builds the rig; it needs root and two cores. Where a reader is to have core 1
+ * for itself, packets are received on the core that sends them.
+ */
+export function openReceiveRig(receivesOn: 'own core' | 'sending core' = 'own core'): ReceiveRig {
   const network = createNetwork()
   const { victim, router } = network
-  const placement = placeNapi(victim.namespace, victim.device.name, {
-    cpus: [Math.min(1, availableParallelism() - 1)],
-    scheduling: { policy: 'fifo', priority: NAPI_PRIORITY },
-  })
+  const placement =
+    receivesOn === 'sending core'
+      ? { threads: [], problems: [] }
+      : placeNapi(victim.namespace, victim.device.name, {
+          cpus: [Math.min(1, availableParallelism() - 1)],
+          scheduling: { policy: 'fifo', priority: NAPI_PRIORITY },
+        })
   const unpin = pinProcess(0)
   // A generator that waits for the core lets the receive thread sleep, and waking is charged to the packets.
   setPolicy(0, { policy: 'other', nice: -20 })
@@ -63,6 +72,8 @@ export function openReceiveRig(): ReceiveRig {
   const busyNs = () => placement.threads.reduce((sum, thread) => sum + cpuTimeNs(thread), 0)
   let link: XdpLink | null = null
   return {
+    victim,
+    router,
     notes: placement.problems,
     use(program) {
       if (link !== null) return link.replace(program)

@@ -75,7 +75,7 @@ export interface LabHost {
   readonly device: LabDevice
 }
 
-interface LabRouter {
+export interface LabRouter {
   readonly namespace: NetworkNamespace
   readonly towardsAttacker: LabDevice
   readonly towardsClient: LabDevice

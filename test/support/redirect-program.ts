@@ -15,7 +15,8 @@ import {
 import { deleteElement, updateElement } from '../../src/kernel/index.js'
 import type { LoadedProgram } from '../../src/loader/index.js'
 
-const SOCKETS = 'sockets'
+/** The program's XSKMAP. */
+export const SOCKETS = 'sockets'
 
 /** Hands every packet to the AF_XDP socket of its receive queue, and passes it where the queue has none. */
 export const REDIRECT_PROGRAM: Program = {

@@ -1,0 +1,52 @@
+import { createInterface } from 'node:readline'
+import { openXdp } from '../src/device/index.js'
+import { draw, receive, startEngine } from '../src/engine/index.js'
+import { closeDescriptor, openMap, pinProcess, updateElement } from '../src/kernel/index.js'
+import { createPool, createSpace, loadCode } from '../src/memory/index.js'
+import { discard } from '../src/stages/index.js'
+
+/**
+ * The engine's side of `npm run bench -- af-xdp`: receives on one queue and
+ * drops, in a process of its own, with the arguments and answers of
+ * bench/c/af-xdp-drop.c, but for the interface's index before its name, and
+ * how frames are to lie at the end.
+ */
+
+const [index, name, queue, map, entries, mode, cpu, stagger] = process.argv.slice(2)
+/** Rounds after which the event loop has its turn. */
+const ROUNDS_A_TURN = 64
+
+pinProcess(Number(cpu))
+const space = createSpace(64 << 20)
+const code = loadCode(space)
+const pool = createPool(space, code, { 2048: Number(entries) * 2 }).openWorker('reader')
+const device = { name: name!, index: Number(index) }
+const { queues } = openXdp(space, code, pool, device, {
+  queues: [Number(queue)],
+  entries: Number(entries),
+  stagger: stagger === 'staggered',
+  divert(at, socketFd) {
+    const bytes = (value: number) => new Uint8Array(Uint32Array.of(value).buffer)
+    const fd = openMap(Number(map))
+    if (socketFd !== null) updateElement(fd, bytes(at), bytes(socketFd))
+    closeDescriptor(fd)
+  },
+})
+const engine = startEngine(space, code, pool, draw([receive(queues[0]!), discard('dropped')]))
+
+function answer(): void {
+  const { receivedPackets, drops } = queues[0]!.statistics()
+  const { user, system } = process.cpuUsage()
+  const lost = Object.values(drops).reduce((sum, count) => sum + count, 0)
+  process.stdout.write(`${receivedPackets} ${(user + system) * 1000} ${lost}\n`)
+}
+
+createInterface({ input: process.stdin })
+  .on('line', answer)
+  .on('close', () => process.exit())
+for (;;) {
+  let idle = 0
+  for (let turn = 0; turn < ROUNDS_A_TURN && (mode === 'spin' || idle === 0); turn++) if (engine.round() === 0) idle++
+  if (mode === 'spin' || idle === 0) await new Promise((resolve) => setImmediate(resolve))
+  else await engine.wait(1000)
+}

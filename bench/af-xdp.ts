@@ -1,0 +1,207 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import type { Readable, Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { mapId, updateElement, withNamespace } from '../src/kernel/index.js'
+import { floodTemplate } from '../src/lab/flood-frame.js'
+import { FLOOD_MAP, FLOOD_STATE, floodProgram, TIME_SHIFT } from '../src/lab/flood-program.js'
+import { loadProgram } from '../src/loader/index.js'
+import { REDIRECT_PROGRAM, SOCKETS } from '../test/support/redirect-program.js'
+import { skipUnless } from '../test/support/require.js'
+import { type CProgram, findCompilers, startC, talkTo } from './c-program.js'
+import { loadGenerator, openReceiveRig, type ReceiveRig, type SourceGenerator } from './receive-rig.js'
+import { printReport } from './report.js'
+import { spreadOf } from './statistics.js'
+
+/**
+ * AF_XDP receive and drop on a veth: the engine against a minimal C program
+ * with libxdp, on the same queue in turn, behind the same XDP program. The
+ * generator and the kernel's receive processing share core 0, the reader has
+ * core 1. Both spin, or both sleep until the kernel wakes them; then what is
+ * lost of a steady million packets a second.
+ */
+
+const ROUNDS = 5
+const PACKETS = 1_000_000
+const WARM_UP_PACKETS = 200_000
+const STEADY_ROUNDS = 3
+const STEADY_PACKETS = 2_000_000
+const STEADY_RATE = 1_000_000
+/** What the generator may make up for when it was held up. */
+const SLACK_PACKETS = 64
+/** 4 ms of two million packets a second: what a woken reader may be late. */
+const ENTRIES = 8192
+/** The kernel lets go of a queue about 45 ms after its socket is closed. */
+const QUEUE_FREE_MS = 100
+const READER_CORE = '1'
+
+const ENGINE = 'engine'
+const LIBXDP = 'libxdp'
+
+type Mode = 'spin' | 'woken'
+
+interface Reader {
+  readonly name: string
+  readonly mode: Mode
+  start(): CProgram | null
+}
+
+interface Sample {
+  readonly mpps: number
+  readonly cpuNs: number
+  readonly lost: number
+}
+
+function readers(rig: ReceiveRig, map: number, compiler: string): Reader[] {
+  const { namespace, device } = rig.victim
+  const reader = fileURLToPath(new URL('./af-xdp.reader.js', import.meta.url))
+  const ours = (mode: Mode, stagger: string) => (): CProgram => {
+    const args = [device.index, device.name, 0, map, ENTRIES, mode, READER_CORE, stagger].map(String)
+    const child = withNamespace(namespace, () =>
+      spawn(process.execPath, [reader, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }),
+    )
+    return talkTo(child as ChildProcessByStdio<Writable, Readable, null>, 'af-xdp.reader')
+  }
+  const theirs = (mode: Mode) => () => {
+    const args = [device.name, 0, map, ENTRIES, mode, READER_CORE].map(String)
+    const flags = ['-lxdp', '-lbpf', '-lpthread']
+    return startC({ source: 'af-xdp-drop.c', compiler, flags, args, namespace })
+  }
+  return (['spin', 'woken'] as const).flatMap((mode) => [
+    { name: ENGINE, mode, start: ours(mode, 'staggered') },
+    { name: 'engine, frames aligned', mode, start: ours(mode, 'aligned') },
+    { name: LIBXDP, mode, start: theirs(mode) },
+  ])
+}
+
+/** Starts the reader, sends to it, and ends it; null where it cannot be built. */
+async function sample(reader: Reader, rig: ReceiveRig, generator: SourceGenerator, packets: number) {
+  const program = reader.start()
+  if (program === null) return null
+  const ask = async (line: string) => (await program.ask(line)).split(' ').map(Number)
+  await ask('')
+  rig.flood(generator, WARM_UP_PACKETS)
+  const [before, cpuBefore] = await settled(ask)
+  const { packets: sent, packetsPerSecond } = rig.flood(generator, packets)
+  const [received, cpu] = await settled(ask)
+  program.close()
+  await program.ended
+  await sleep(QUEUE_FREE_MS)
+  const arrived = received! - before!
+  const seconds = sent / packetsPerSecond
+  return { mpps: arrived / seconds / 1e6, cpuNs: (cpu! - cpuBefore!) / arrived, lost: sent - arrived } satisfies Sample
+}
+
+/** What the reader says once it has taken what was in its ring. */
+async function settled(ask: (line: string) => Promise<number[]>): Promise<number[]> {
+  let last = await ask('')
+  for (;;) {
+    await sleep(5)
+    const next = await ask('')
+    if (next[0] === last[0]) return next
+    last = next
+  }
+}
+
+/** A generator that sends a packet a microsecond, evenly. */
+function loadSteady({ victim, router }: ReceiveRig): SourceGenerator {
+  const spec = {
+    kind: 'udp',
+    sourceMac: router.towardsVictim.mac,
+    destinationMac: victim.device.mac,
+    destination: victim.device.ipv4,
+    port: 9,
+    sources: { address: '198.51.100.0', length: 24 },
+    bytes: { least: 60, most: 60 },
+  } as const
+  const program = loadProgram(floodProgram(spec))
+  const state = new DataView(new ArrayBuffer(FLOOD_STATE.size))
+  const interval = (1e9 * 2 ** TIME_SHIFT) / STEADY_RATE
+  state.setBigUint64(FLOOD_STATE.interval, BigInt(Math.round(interval)), true)
+  state.setBigUint64(FLOOD_STATE.slack, BigInt(Math.round(interval * SLACK_PACKETS)), true)
+  updateElement(program.maps.get(FLOOD_MAP)!.fd, new Uint8Array(4), new Uint8Array(state.buffer))
+  return { program, frame: floodTemplate(spec) }
+}
+
+function row({ name, mode }: Reader, load: string, samples: readonly Sample[]) {
+  const of = (value: (sample: Sample) => number) => spreadOf(samples.map(value))
+  const rate = of(({ mpps }) => mpps)
+  const lost = of(({ lost }) => lost)
+  return {
+    reader: name,
+    mode,
+    load,
+    Mpps: rate.median,
+    'Mpps range': `${rate.least.toFixed(2)}-${rate.most.toFixed(2)}`,
+    'reader CPU ns a packet': of(({ cpuNs }) => cpuNs).median,
+    lost: lost.median,
+    'lost range': `${lost.least}-${lost.most}`,
+  }
+}
+
+/** All readers in turn, so often; null where the C program cannot be built. */
+async function measure(
+  all: readonly Reader[],
+  rig: ReceiveRig,
+  generator: SourceGenerator,
+  rounds: number,
+  packets: number,
+) {
+  const samples = new Map<Reader, Sample[]>(all.map((reader) => [reader, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (const reader of all) {
+      const taken = await sample(reader, rig, generator, packets)
+      if (taken === null) return null
+      samples.get(reader)!.push(taken)
+    }
+  }
+  return samples
+}
+
+async function compare(rig: ReceiveRig, compiler: string): Promise<void> {
+  const program = loadProgram(REDIRECT_PROGRAM)
+  rig.use(program)
+  const all = readers(rig, mapId(program.maps.get(SOCKETS)!.fd), compiler)
+  const flood = loadGenerator({ kind: 'scattered', family: 4, count: 10_000 })
+  const flooded = await measure(all, rig, flood, ROUNDS, PACKETS)
+  if (flooded === null) {
+    console.error('skipped: af-xdp-drop.c cannot be built; install libxdp (Debian: apt-get install libxdp-dev)')
+    return
+  }
+  const plain = all.filter(({ name }) => name === ENGINE || name === LIBXDP)
+  const steady = (await measure(plain, rig, loadSteady(rig), STEADY_ROUNDS, STEADY_PACKETS))!
+  const median = (mode: Mode, name: string) =>
+    spreadOf(flooded.get(all.find((reader) => reader.mode === mode && reader.name === name)!)!.map(({ mpps }) => mpps))
+      .median
+  const ratioOf = (mode: Mode) => median(mode, ENGINE) / median(mode, LIBXDP)
+  const [spinning, woken] = [ratioOf('spin'), ratioOf('woken')]
+  const ourLosses = plain.filter(({ name }) => name === ENGINE).flatMap((reader) => steady.get(reader)!)
+  printReport({
+    name: 'af-xdp',
+    rows: [
+      ...all.map((reader) => row(reader, 'as fast as can be', flooded.get(reader)!)),
+      ...plain.map((reader) => row(reader, '1 Mpps, steady', steady.get(reader)!)),
+    ],
+    ratios: {
+      vsLibxdp: Math.min(spinning, woken),
+      vsLibxdpSpinning: spinning,
+      vsLibxdpWoken: woken,
+      steadyLoss: Math.max(...ourLosses.map(({ lost }) => lost)) / STEADY_PACKETS,
+    },
+  })
+}
+
+const [compiler] = findCompilers(['cc', 'clang', 'gcc'])
+const missing = skipUnless('root')
+if (missing !== false) console.error(`skipped: the benchmark ${missing}`)
+else if (compiler === undefined) console.error('skipped: there is no C compiler (Debian: apt-get install gcc)')
+else if (availableParallelism() < 2) console.error('skipped: reader and generator need a core each')
+else {
+  const rig = openReceiveRig('sending core')
+  try {
+    await compare(rig, compiler)
+  } finally {
+    rig.close()
+  }
+}
