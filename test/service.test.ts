@@ -420,6 +420,22 @@ test('an engine of a program is seen by its stages, and measured while somebody 
     const reflect = stages.find(({ stage }: { stage: string }) => stage.startsWith('reflect'))
     assert.ok(reflect.packetsPerSecond > 0 && reflect.packetsPerBundle >= 1 && reflect.nanosecondsPerPacket > 0)
     assert.match(run('top', '--once'), /│ handler of queue 0 +│/)
+    const { packets } = JSON.parse(run('trace', 'icmp[icmptype] == icmp-echo', '--limit', '3', '--json'))
+    assert.deepEqual(
+      packets.map(({ number, bytes }: { number: number; bytes: number }) => [number, bytes]),
+      [
+        [1, 98],
+        [2, 98],
+        [3, 98],
+      ],
+    )
+    assert.match(packets[0].begin, /^[0-9a-f]{128}$/)
+    const way = /far queue 0 ─▶ handler of queue 0 ─ answered ─▶ reflect queue 0 ─ out ─▶ send far queue 0\n$/
+    assert.match(run('trace', 'icmp', '--limit', '1'), way)
+    assert.equal(run('trace', 'tcp', '--for', '1s'), '')
+    const faulty = refused('trace', 'icpm')
+    assert.equal(faulty.status, 2)
+    assert.match(faulty.stderr, /\n {2}icpm\n {2}\^{4}\n/)
   } finally {
     stop()
   }

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import('./status.js')).statusCommand(),
   list: async () => (await import('./list.js')).listCommand(),
   top: async () => (await import('./top.js')).topCommand(),
+  trace: async () => (await import('./trace.js')).traceCommand(),
   add: async () => (await import('./add.js')).addCommand(),
   remove: async () => (await import('./remove.js')).removeCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),

@@ -95,7 +95,7 @@ export function takePackets(
     name: 'packets',
     device: from.name,
     programId: opened.programId,
-    layout: opened.layout,
+    space: opened.space,
     engine,
     mode: link.mode,
     isZeroCopy: xdp.isZeroCopy,
@@ -134,7 +134,7 @@ function open(device: NetworkDevice, filter: string, handler: (packets: PacketBu
     })
     const engine = later(startEngine(space, code, pool, draw(...lines), { bundle, name: 'taker' }))
     const link = later(inNamespace(() => loaded.attach(device)))
-    return { link, xdp, engine, programId: loaded.program.info.id, layout: space.layout, close }
+    return { link, xdp, engine, programId: loaded.program.info.id, space, close }
   } catch (error) {
     close()
     throw error

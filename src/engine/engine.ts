@@ -41,6 +41,8 @@ export interface Engine {
    * start; then the old graph stays.
    */
   change(graph: Graph): void
+  /** What it goes through now. */
+  graph(): Graph
   /** Measures time a packet while it is on. */
   watch(isOn: boolean): void
   statistics(): readonly StageStatistics[]
@@ -69,6 +71,7 @@ export function startEngine(
   const touchPackets = code.find('touchPackets')
   let generation = 0
   let isWatched = false
+  let drawn = graph
   let current = connect([], graph)
   let entries = entriesOf(current, graph)
 
@@ -125,7 +128,9 @@ export function startEngine(
       for (const old of current) if (!open.includes(old)) old.close()
       current = open
       entries = entriesOf(open, next)
+      drawn = next
     },
+    graph: () => drawn,
     watch(isOn) {
       isWatched = isOn
     },

@@ -2,6 +2,7 @@
 export type { Device, DeviceState, DeviceStatistics } from './device.js'
 export { type Engine, type EngineOptions, type StageStatistics, startEngine } from './engine.js'
 export { draw, type Edge, type Graph, GraphError, type Line, printGraph, receive, type Source, send } from './graph.js'
+export { type GraphEdge, onEdges } from './on-edges.js'
 export { type Plan, planWorkers, type WorkerDraft, type WorkerHost } from './plan.js'
 export { createRing, type Ring } from './ring.js'
 export type { Publish } from './ring-device.js'

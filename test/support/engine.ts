@@ -28,6 +28,8 @@ export interface EngineBench {
   /** Takes a frame for each packet, writes it and appends it to the bundle; gives how many there were frames for. */
   fill(bundle: number, packets: readonly Uint8Array[]): number
   count(bundle: number): number
+  /** Of a packet in a row of descriptors. */
+  wireLength(descriptors: number, index: number): number
   /** Copies of the packets of a bundle. */
   read(bundle: number): Uint8Array[]
   /** Gives all frames of the bundle back. */
@@ -66,6 +68,7 @@ export function openBench(size: PoolSize = { 2048: 1024 }, checked = true): Engi
       return count
     },
     count: (bundle) => words[bundle / 4]!,
+    wireLength: (descriptors, index) => words[(descriptors + index * DESCRIPTOR_BYTES + DESCRIPTOR_WIRE) / 4]!,
     read: (bundle) =>
       Array.from({ length: words[bundle / 4]! }, (_, index) => {
         const address = words[wordAt(bundle, index, DESCRIPTOR_ADDRESS)]!

@@ -1,8 +1,9 @@
 import type { Engine, StageStatistics } from '../../engine/index.js'
 import type { XdpMode } from '../../loader/index.js'
-import type { Layout } from '../../memory/index.js'
+import type { Space } from '../../memory/index.js'
 import { type ControlSocket, listen } from './listen.js'
 import type { EngineStages } from './protocol.js'
+import { startTrace } from './trace.js'
 
 /** An engine of this process, for commands to look at. */
 export interface ServedEngine {
@@ -13,17 +14,19 @@ export interface ServedEngine {
   readonly mode?: XdpMode | undefined
   /** Of the program that hands it its packets. */
   readonly programId?: number | undefined
-  /** What its linear memory is used for: `space.layout`. */
-  layout(): Layout
-  readonly engine: Pick<Engine, 'watch'> & { statistics(): readonly StageStatistics[] | readonly EngineStages[] }
+  readonly space: Space
+  /** One that runs in this thread can be traced; workers are seen by their statistics. */
+  readonly engine:
+    | Pick<Engine, 'watch' | 'statistics' | 'change' | 'graph'>
+    | { watch(isOn: boolean): void; statistics(): readonly EngineStages[] }
 }
 
 /**
- * Lets `sluice status`, `sluice status --memory` and `sluice top` look at an
- * engine of this process, until the socket is closed or the process ends. Time
+ * Lets `sluice status`, `sluice status --memory`, `sluice top` and `sluice trace`
+ * look at an engine of this process, until the socket is closed or the process ends. Time
  * a packet is measured only while somebody looks. Throws RunDirectoryError.
  */
-export function serveEngine({ name, device, mode, programId, layout, engine }: ServedEngine): Promise<ControlSocket> {
+export function serveEngine({ name, device, mode, programId, space, engine }: ServedEngine): Promise<ControlSocket> {
   const since = new Date().toISOString()
   const stages = (): readonly EngineStages[] => {
     const statistics = engine.statistics()
@@ -45,7 +48,14 @@ export function serveEngine({ name, device, mode, programId, layout, engine }: S
       losses: {},
       policy: null,
     }),
-    engine: { layout, stages, watch: engine.watch },
+    engine: {
+      layout: space.layout,
+      stages,
+      watch: engine.watch,
+      ...('graph' in engine && {
+        trace: (expression: string, limit: number) => startTrace(engine, space, expression, limit),
+      }),
+    },
   })
 }
 

@@ -12,6 +12,7 @@ import {
 } from './protocol.js'
 import { liveSockets, makeRunDirectory, newSocket, removeQuietly, runDirectory } from './run-directory.js'
 import type { Service, ServiceEngine, ServiceRules } from './service.js'
+import type { Trace } from './trace.js'
 
 /** A control socket that is listened to; it does not keep its process alive. */
 export interface ControlSocket {
@@ -40,12 +41,12 @@ export async function listen(service: Service): Promise<ControlSocket> {
   await liveSockets(directory)
   const unnamed = newSocket(directory)
   const connections = new Set<Socket>()
-  const watchers = countWatchers(service.engine)
+  const newLooker = createLookers(service.engine)
   // Half open: who sends a request and ends its side is answered all the same.
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     connections.add(socket)
     socket.on('close', () => connections.delete(socket))
-    void converse(socket, service, watchers)
+    void converse(socket, service, newLooker())
   })
   server.maxConnections = MOST_CONNECTIONS
   await bind(server, unnamed.path)
@@ -72,39 +73,59 @@ function bind(server: Server, path: string): Promise<void> {
   })
 }
 
-interface Watchers {
-  begin(): void
+/** What lasts as long as the connection that asked for it. */
+interface Looker {
+  watch(): void
+  trace(expression: string, limit: number): void
+  /** Throws ProtocolError where nothing is traced. */
+  traced(): Results['traced']
   end(): void
 }
 
-/** Time is measured while at least one connection wants it. */
-function countWatchers(engine: ServiceEngine | undefined): Watchers {
-  let count = 0
-  return {
-    begin() {
-      if (count++ === 0) engine?.watch(true)
-    },
-    end() {
-      if (--count === 0) engine?.watch(false)
-    },
+/** Makes lookers at one engine: its time is measured while one of them wants it, and it is traced for one at a time. */
+function createLookers(engine: ServiceEngine | undefined): () => Looker {
+  let watchers = 0
+  let tracer: Looker | null = null
+  return () => {
+    let isWatching = false
+    let trace: Trace | null = null
+    const looker: Looker = {
+      watch() {
+        if (isWatching) return
+        isWatching = true
+        if (watchers++ === 0) engine?.watch(true)
+      },
+      trace(expression, limit) {
+        if (engine?.trace === undefined)
+          throw new ProtocolError('packets cannot be traced here: there is no engine that runs in one thread')
+        if (tracer !== null) throw new ProtocolError('another trace is at work here; wait for its end')
+        trace = engine.trace(expression, limit)
+        tracer = looker
+      },
+      traced() {
+        if (trace === null) throw new ProtocolError('nothing is traced on this connection; send "trace" first')
+        return { packets: trace.take(), isDone: trace.isDone() }
+      },
+      end() {
+        if (isWatching && --watchers === 0) engine?.watch(false)
+        trace?.stop()
+        if (tracer === looker) tracer = null
+      },
+    }
+    return looker
   }
 }
 
 /** Answers line by line until the other side ends, sends a line that is too long, or is silent for too long. */
-async function converse(socket: Socket, service: Service, watchers: Watchers): Promise<void> {
+async function converse(socket: Socket, service: Service, looker: Looker): Promise<void> {
   socket.unref()
   socket.setTimeout(IDLE_MS, () => socket.destroy())
   // A client that goes in the middle of a request, or of our answer, is no fault of this process.
   socket.on('error', () => {})
-  let isWatching = false
-  const watch = () => {
-    if (isWatching) return
-    isWatching = true
-    watchers.begin()
-    socket.on('close', watchers.end)
-  }
+  socket.on('close', looker.end)
   try {
-    for await (const line of readLines(socket, MOST_REQUEST_BYTES)) await send(socket, answerLine(line, service, watch))
+    for await (const line of readLines(socket, MOST_REQUEST_BYTES))
+      await send(socket, answerLine(line, service, looker))
     socket.end()
   } catch (error) {
     if (!(error instanceof LongLineError)) {
@@ -129,9 +150,9 @@ async function send(socket: Socket, answer: Answer): Promise<void> {
     })
 }
 
-function answerLine(line: string, service: Service, watch: () => void): Answer {
+function answerLine(line: string, service: Service, looker: Looker): Answer {
   try {
-    return { v: PROTOCOL, result: perform(readRequest(line), service, watch) }
+    return { v: PROTOCOL, result: perform(readRequest(line), service, looker) }
   } catch (error) {
     return refusal(sentenceOf(error), isWrongInput(error))
   }
@@ -141,7 +162,7 @@ function refusal(error: string, isInput: boolean): Answer {
   return { v: PROTOCOL, error, isInput }
 }
 
-function perform(request: Request, service: Service, watch: () => void): Results[Request['do']] {
+function perform(request: Request, service: Service, looker: Looker): Results[Request['do']] {
   switch (request.do) {
     case 'status':
       return { pid: process.pid, ...service.status() }
@@ -153,8 +174,13 @@ function perform(request: Request, service: Service, watch: () => void): Results
       return engineOf(service).stages()
     case 'watch':
       engineOf(service)
-      watch()
+      looker.watch()
       return null
+    case 'trace':
+      looker.trace(request.expression, request.limit)
+      return null
+    case 'traced':
+      return looker.traced()
     case 'add':
       return changesOf(service).add(request.rule, request.place)
     case 'remove':

@@ -3,6 +3,7 @@ import type { StageStatistics } from '../../engine/index.js'
 import type { PolicyCount, RuleCount, XdpMode } from '../../loader/index.js'
 import type { Layout } from '../../memory/index.js'
 import type { ActionKind, Mode } from '../../policy/index.js'
+import type { TracedPacket } from './trace.js'
 
 /**
  * What a service is asked over its control socket: a JSON document a line, and
@@ -34,6 +35,9 @@ const REQUEST = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('stages') }),
   // Time a packet is measured until the connection ends.
   z.strictObject({ do: z.literal('watch') }),
+  // Packets are followed until the connection ends, and handed over by `traced`.
+  z.strictObject({ do: z.literal('trace'), expression: z.string(), limit: z.int().min(1).max(10_000) }),
+  z.strictObject({ do: z.literal('traced') }),
   // The rule is as a policy has it; the policy's own schema judges it.
   z.strictObject({ do: z.literal('add'), rule: z.unknown(), place: PLACE }),
   z.strictObject({ do: z.literal('remove'), name: z.string() }),
@@ -48,6 +52,8 @@ export interface Results {
   readonly memory: Layout
   readonly stages: readonly EngineStages[]
   readonly watch: null
+  readonly trace: null
+  readonly traced: { readonly packets: readonly TracedPacket[]; readonly isDone: boolean }
   readonly add: ChangeReport
   readonly remove: ChangeReport
   readonly 'change set': SetReport

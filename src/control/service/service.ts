@@ -1,5 +1,6 @@
 import type { Layout } from '../../memory/index.js'
 import type { ChangeReport, EngineStages, RuleList, RulePlace, ServiceStatus, SetReport } from './protocol.js'
+import type { Trace } from './trace.js'
 
 /** What can be asked of a running process; each function may throw, and its sentence is then the answer. */
 export interface Service {
@@ -28,4 +29,6 @@ export interface ServiceEngine {
   stages(): readonly EngineStages[]
   /** Time a packet is measured while it is on. */
   watch(isOn: boolean): void
+  /** Follows packets through the graph; missing where that cannot be done. */
+  trace?(expression: string, limit: number): Trace
 }
