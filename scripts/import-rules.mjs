@@ -28,6 +28,7 @@ const MAY_IMPORT = {
   device: ['engine', 'memory', 'kernel', 'wire'],
   stages: ['engine', 'memory', 'wire'],
   transmit: ['engine', 'memory', 'wire'],
+  generate: ['engine', 'memory', 'wire'],
   control: ANY,
   lab: ANY,
   cli: ['control', 'lab', 'compile', 'policy'],

@@ -1,0 +1,277 @@
+import {
+  BUNDLE_BYTES,
+  BUNDLE_DESCRIPTORS,
+  CACHE_BYTES,
+  CLASS_2048,
+  CLASS_4096,
+  CLASS_65536,
+  type Code,
+  type FrameClass,
+  type Region,
+  type RegionKind,
+  type Space,
+  type WorkerPool,
+} from '../memory/index.js'
+import {
+  ARRIVALS_BURSTS,
+  ARRIVALS_CONSTANT,
+  ARRIVALS_POISSON,
+  ARRIVALS_RECORDED,
+  FIELD_AT,
+  FIELD_BYTES,
+  FIELD_COUNT,
+  FIELD_FIRST,
+  FIELD_FLAGS,
+  FIELD_IN_IP_SUM,
+  FIELD_IN_SUM,
+  FIELD_IN_TURN,
+  FIELD_IS_LONG,
+  GENERATOR_ARRIVALS,
+  GENERATOR_BURST,
+  GENERATOR_BURST_LEFT,
+  GENERATOR_BYTES_MADE,
+  GENERATOR_CACHE,
+  GENERATOR_DUE,
+  GENERATOR_IN_TURN,
+  GENERATOR_INTERVAL,
+  GENERATOR_LEFT_OUT,
+  GENERATOR_MADE,
+  GENERATOR_MOST,
+  GENERATOR_RANDOM,
+  GENERATOR_RUN,
+  GENERATOR_SLACK,
+  GENERATOR_SLOT_COUNT,
+  GENERATOR_SLOTS,
+  GENERATOR_START,
+  GENERATOR_STATE_BYTES,
+  GENERATOR_STOCK,
+  GENERATOR_TEMPLATES,
+  TEMPLATE_AT,
+  TEMPLATE_BYTES,
+  TEMPLATE_CHECKSUM,
+  TEMPLATE_FIELD_COUNT,
+  TEMPLATE_FIELDS,
+  TEMPLATE_GAP,
+  TEMPLATE_IP_CHECKSUM,
+  TEMPLATE_IP_SUM,
+  TEMPLATE_IS_UDP,
+  TEMPLATE_LENGTH,
+  TEMPLATE_STAMP,
+  TEMPLATE_SUM,
+} from './formats.js'
+import { compileTemplate, type Template } from './template.js'
+
+/**
+ * When packets are due. `constant`: at equal gaps; `poisson`: at random, with
+ * that mean; `bursts`: so many at once, at equal gaps of bursts; `recorded`: by
+ * the gap of each template.
+ */
+export type Arrivals = 'constant' | 'poisson' | 'bursts' | 'recorded'
+
+const ARRIVALS: Readonly<Record<Arrivals, number>> = {
+  constant: ARRIVALS_CONSTANT,
+  poisson: ARRIVALS_POISSON,
+  bursts: ARRIVALS_BURSTS,
+  recorded: ARRIVALS_RECORDED,
+}
+
+/** What is to be sent, as a plain value. */
+export interface TrafficPlan {
+  readonly templates: readonly Template[]
+  /** One after the other, each once a turn; or drawn by weight for each packet. */
+  readonly isInTurn: boolean
+  readonly arrivals: Arrivals
+  /** Mean; infinite for as fast as it goes. Not looked at where arrivals are recorded. */
+  readonly packetsPerSecond: number
+  /** Packets of a burst. */
+  readonly burst?: number
+  /** Up to 2^32 - 1, which is what sequence numbers count. */
+  readonly mostPackets: number
+  /** Of all random numbers: the same seed draws the same packets and gaps. */
+  readonly seed: number
+  /** Tells one run from another at the other end: 16 bits. */
+  readonly run: number
+}
+
+export interface Generated {
+  /** Packets and bytes that were made; what a device has not taken yet is among them. */
+  readonly packets: number
+  readonly bytes: number
+  /** Packets whose time went by while nothing could be sent. */
+  readonly leftOut: number
+}
+
+/** Makes packets in frames of the pool. */
+export interface Generator {
+  /** Appends what is due at `nowNs`, counted from the start, to the bundle; gives how many. */
+  make(bundle: number, nowNs: number): number
+  /** The clock at the start, which stamps count from. */
+  begin(clockNs: number): void
+  /** When the next packet is due, counted from the start; infinite where all have been made. */
+  dueNs(): number
+  statistics(): Generated
+  close(): void
+}
+
+/** A generator that stood still sends what it missed up to this long ago, and leaves the rest out. */
+const SLACK_NS = 2e6
+/** More would be one table of 256 KiB; weights are made smaller before. */
+const MOST_SLOTS = 65_536
+
+/** Puts the plan into the memory. Throws LayoutError where it has no room, RangeError for a plan without packets. */
+export function openGenerator(space: Space, code: Code, pool: WorkerPool, name: string, plan: TrafficPlan): Generator {
+  const regions: Region[] = []
+  const reserve = (what: string, kind: RegionKind, bytes: number) => {
+    const region = space.reserve({ name: `generator ${name} ${what}`, kind, bytes })
+    regions.push(region)
+    return region.offset
+  }
+  const state = reserve('state', 'state', GENERATOR_STATE_BYTES)
+  const stock = reserve('stock', 'bundle', BUNDLE_BYTES)
+  const templates = writeTemplates(space, reserve, plan.templates)
+  const slots = chooseSlots(plan)
+  const slotsAt = reserve('slots', 'table', slots.length * 4)
+  space.words.set(slots, slotsAt / 4)
+  writeState(space, state, plan)
+  const words: Readonly<Record<number, number>> = {
+    [GENERATOR_TEMPLATES]: templates,
+    [GENERATOR_SLOTS]: slotsAt,
+    [GENERATOR_SLOT_COUNT]: slots.length,
+    [GENERATOR_STOCK]: stock,
+    [GENERATOR_CACHE]: pool.address + CLASS_NUMBERS[frameClassFor(plan.templates)] * CACHE_BYTES,
+  }
+  for (const [field, value] of Object.entries(words)) space.words[(state + Number(field)) / 4] = value
+  const generate = code.find('generate')
+  const counter = (field: number) => space.counters[(state + field) / 8]!
+  return {
+    make: (bundle, nowNs) => generate(state, bundle, nowNs) as number,
+    begin(clockNs) {
+      space.counters[(state + GENERATOR_START) / 8] = clockNs
+    },
+    dueNs: () =>
+      counter(GENERATOR_MADE) < counter(GENERATOR_MOST) ? counter(GENERATOR_DUE) : Number.POSITIVE_INFINITY,
+    statistics: () => ({
+      packets: counter(GENERATOR_MADE),
+      bytes: counter(GENERATOR_BYTES_MADE),
+      leftOut: counter(GENERATOR_LEFT_OUT),
+    }),
+    close() {
+      pool.give(stock + BUNDLE_DESCRIPTORS, space.words[stock / 4]!)
+      for (const region of regions) space.free(region.name)
+    },
+  }
+}
+
+type SentClass = Exclude<FrameClass, 512>
+
+const CLASS_NUMBERS: Readonly<Record<SentClass, number>> = { 2048: CLASS_2048, 4096: CLASS_4096, 65536: CLASS_65536 }
+
+/** What a frame of the pool holds of a packet at least, behind its headroom. */
+const CAPACITY: readonly (readonly [SentClass, number])[] = [
+  [2048, 1708],
+  [4096, 3500],
+  [65536, 65_390],
+]
+
+/** The smallest class of frames that holds every template. Throws RangeError where none does. */
+export function frameClassFor(templates: readonly Template[]): SentClass {
+  const longest = templates.reduce((most, { bytes }) => Math.max(most, bytes.length), 0)
+  const fit = CAPACITY.find(([, bytes]) => bytes >= longest)
+  if (fit === undefined) throw new RangeError(`a packet of ${longest} bytes fits into no frame; leave it out`)
+  return fit[0]
+}
+
+/** The order in which templates come, or what is drawn from: each as often as its weight says. */
+function chooseSlots({ templates, isInTurn }: TrafficPlan): number[] {
+  if (templates.length === 0) throw new RangeError('there is no packet to send; give at least one')
+  if (isInTurn) return templates.map((_, index) => index)
+  const total = templates.reduce((sum, { weight }) => sum + weight, 0)
+  const scale = Math.min(1, MOST_SLOTS / total)
+  return templates.flatMap(({ weight }, index) =>
+    new Array<number>(Math.max(1, Math.round(weight * scale))).fill(index),
+  )
+}
+
+function writeState({ words, counters }: Space, state: number, plan: TrafficPlan): void {
+  const { packetsPerSecond, burst = 1, arrivals } = plan
+  counters[(state + GENERATOR_INTERVAL) / 8] = arrivals === 'recorded' ? 0 : 1e9 / packetsPerSecond
+  counters[(state + GENERATOR_SLACK) / 8] = Math.max(SLACK_NS, (burst * 1e9) / packetsPerSecond)
+  counters[(state + GENERATOR_MOST) / 8] = Math.min(plan.mostPackets, 2 ** 32 - 1)
+  const fields: Readonly<Record<number, number>> = {
+    [GENERATOR_RANDOM]: plan.seed,
+    [GENERATOR_ARRIVALS]: ARRIVALS[arrivals],
+    [GENERATOR_BURST]: burst,
+    [GENERATOR_BURST_LEFT]: burst,
+    [GENERATOR_IN_TURN]: plan.isInTurn ? 1 : 0,
+    [GENERATOR_RUN]: plan.run,
+  }
+  for (const [field, value] of Object.entries(fields)) words[(state + Number(field)) / 4] = value
+}
+
+/** Bytes of all templates, then the table that says how each is sent; gives the table's address. */
+function writeTemplates(
+  { bytes, words, counters }: Space,
+  reserve: (what: string, kind: RegionKind, bytes: number) => number,
+  templates: readonly Template[],
+): number {
+  const padded = (length: number) => Math.ceil(length / 8) * 8
+  let at = reserve(
+    'bytes',
+    'table',
+    templates.reduce((sum, template) => sum + padded(template.bytes.length), 8),
+  )
+  const table = reserve('templates', 'table', templates.length * TEMPLATE_BYTES)
+  const writeFields = fieldWriter(words, reserve, templates)
+  templates.forEach((template, index) => {
+    const { ip, transport, inIp, inTransport } = compileTemplate(template)
+    bytes.set(template.bytes, at)
+    const row = table + index * TEMPLATE_BYTES
+    const fields: Readonly<Record<number, number>> = {
+      [TEMPLATE_AT]: at,
+      [TEMPLATE_LENGTH]: template.bytes.length,
+      [TEMPLATE_FIELDS]: writeFields(template, inIp, inTransport),
+      [TEMPLATE_FIELD_COUNT]: template.fields.length,
+      [TEMPLATE_STAMP]: template.stampAt ?? 0,
+      [TEMPLATE_IP_CHECKSUM]: ip?.at ?? 0,
+      [TEMPLATE_IP_SUM]: ip?.sum ?? 0,
+      [TEMPLATE_CHECKSUM]: transport?.at ?? 0,
+      [TEMPLATE_SUM]: transport?.sum ?? 0,
+      [TEMPLATE_IS_UDP]: transport?.isUdp === true ? 1 : 0,
+    }
+    for (const [field, value] of Object.entries(fields)) words[(row + Number(field)) / 4] = value
+    counters[(row + TEMPLATE_GAP) / 8] = template.gapNs ?? 0
+    at += padded(template.bytes.length)
+  })
+  return table
+}
+
+/** Templates that share a list of fields share what is next of it. */
+function fieldWriter(
+  words: Uint32Array,
+  reserve: (what: string, kind: RegionKind, bytes: number) => number,
+  templates: readonly Template[],
+) {
+  const distinct = new Set(templates.map(({ fields }) => fields))
+  const count = [...distinct].reduce((sum, fields) => sum + fields.length, 0)
+  let at = reserve('fields', 'table', Math.max(1, count) * FIELD_BYTES)
+  const known = new Map<Template['fields'], number>()
+  return ({ fields }: Template, inIp: readonly boolean[], inTransport: readonly boolean[]): number => {
+    const before = known.get(fields)
+    if (before !== undefined) return before
+    const first = at
+    fields.forEach((field, index) => {
+      words[(at + FIELD_AT) / 4] = field.at
+      words[(at + FIELD_FLAGS) / 4] =
+        (field.bytes === 4 ? FIELD_IS_LONG : 0) |
+        (field.isInTurn ? FIELD_IN_TURN : 0) |
+        (inIp[index] ? FIELD_IN_IP_SUM : 0) |
+        (inTransport[index] ? FIELD_IN_SUM : 0)
+      words[(at + FIELD_FIRST) / 4] = field.first
+      // 2^32 becomes 0.
+      words[(at + FIELD_COUNT) / 4] = field.count
+      at += FIELD_BYTES
+    })
+    known.set(fields, first)
+    return first
+  }
+}
