@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./demo.js')).demoCommand(),
   match: async () => (await import('./match.js')).matchCommand(),
   replay: async () => (await import('./replay.js')).replayCommand(),
+  generate: async () => (await import('./generate.js')).generateCommand(),
   compile: async () => (await import('./compile.js')).compileCommand(),
   explain: async () => (await import('./explain.js')).explainCommand(),
   drop: async () => (await import('./drop.js')).dropCommand(),

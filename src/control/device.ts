@@ -1,4 +1,12 @@
-import { closeNetlink, findLink, KernelError, type Link, listLinks, openRoute } from '../kernel/index.js'
+import {
+  closeNetlink,
+  findLink,
+  KernelError,
+  type Link,
+  listLinks,
+  type NetlinkSocket,
+  openRoute,
+} from '../kernel/index.js'
 
 /** There is no device of that name: one sentence with those that there are. */
 export class DeviceError extends Error {
@@ -9,13 +17,20 @@ export class DeviceError extends Error {
 export function findDevice(name: string): Link {
   const route = openRoute()
   try {
+    return findDeviceIn(route, name)
+  } finally {
+    closeNetlink(route)
+  }
+}
+
+/** The device called `name` in the socket's namespace. Throws DeviceError. */
+export function findDeviceIn(route: NetlinkSocket, name: string): Link {
+  try {
     return findLink(route, name)
   } catch (error) {
     // A RangeError says that no device can have such a name.
     if (!(error instanceof RangeError) && !(error instanceof KernelError && error.code === 'ENODEV')) throw error
     const names = listLinks(route).map((link) => link.name)
     throw new DeviceError(`there is no network device "${name}"; choose one of: ${names.join(', ')}`)
-  } finally {
-    closeNetlink(route)
   }
 }

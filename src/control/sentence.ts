@@ -1,5 +1,6 @@
 import { CaptureError } from '../device/index.js'
 import { FilterError, formatFilterError } from '../filter/index.js'
+import { FrameError, SizeError } from '../generate/index.js'
 import { KernelError } from '../kernel/index.js'
 import { PolicyError, SetError } from '../policy/index.js'
 import { ChangeError } from './changes.js'
@@ -10,6 +11,7 @@ import { PolicyFileError } from './policy-file.js'
 import { withRemedy } from './remedy.js'
 import { AskError } from './service/ask.js'
 import { ProtocolError } from './service/protocol.js'
+import { TrafficError } from './traffic-error.js'
 
 /** Everything a person needs of an error, without its stack. */
 export function sentenceOf(error: unknown): string {
@@ -20,6 +22,7 @@ export function sentenceOf(error: unknown): string {
 
 const WRONG_INPUTS = [
   FilterError,
+  FrameError,
   CaptureError,
   ChangeError,
   DeviceError,
@@ -29,6 +32,8 @@ const WRONG_INPUTS = [
   PolicyError,
   ProtocolError,
   SetError,
+  SizeError,
+  TrafficError,
 ]
 
 /** Whether what was asked for cannot be done by anybody; otherwise it failed here and now. */

@@ -114,4 +114,3 @@ export const DELAY_STEPS = 2304
 /** One bit for each of the last 2^20 sequence numbers. */
 export const MEASURE_SEEN = 18_560
 export const SEEN_PACKETS = 0x10_0000
-export const MEASURE_STATE_BYTES = 149_632

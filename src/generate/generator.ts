@@ -26,6 +26,7 @@ import {
   FIELD_IN_SUM,
   FIELD_IN_TURN,
   FIELD_IS_LONG,
+  FIELD_NEXT,
   GENERATOR_ARRIVALS,
   GENERATOR_BURST,
   GENERATOR_BURST_LEFT,
@@ -37,6 +38,7 @@ import {
   GENERATOR_LEFT_OUT,
   GENERATOR_MADE,
   GENERATOR_MOST,
+  GENERATOR_NEXT_SLOT,
   GENERATOR_RANDOM,
   GENERATOR_RUN,
   GENERATOR_SLACK,
@@ -113,8 +115,13 @@ export interface Generator {
   close(): void
 }
 
-/** A generator that stood still sends what it missed up to this long ago, and leaves the rest out. */
-const SLACK_NS = 2e6
+/**
+ * A generator that stood still makes up for so many packets at once, of a time
+ * within these bounds, and leaves out what it missed before.
+ */
+const SLACK_PACKETS = 256
+const LEAST_SLACK_NS = 10e6
+const MOST_SLACK_NS = 100e6
 /** More would be one table of 256 KiB; weights are made smaller before. */
 const MOST_SLOTS = 65_536
 
@@ -195,7 +202,8 @@ function chooseSlots({ templates, isInTurn }: TrafficPlan): number[] {
 function writeState({ words, counters }: Space, state: number, plan: TrafficPlan): void {
   const { packetsPerSecond, burst = 1, arrivals } = plan
   counters[(state + GENERATOR_INTERVAL) / 8] = arrivals === 'recorded' ? 0 : 1e9 / packetsPerSecond
-  counters[(state + GENERATOR_SLACK) / 8] = Math.max(SLACK_NS, (burst * 1e9) / packetsPerSecond)
+  const slack = (Math.max(SLACK_PACKETS, burst) * 1e9) / packetsPerSecond
+  counters[(state + GENERATOR_SLACK) / 8] = Math.min(MOST_SLACK_NS, Math.max(LEAST_SLACK_NS, slack))
   counters[(state + GENERATOR_MOST) / 8] = Math.min(plan.mostPackets, 2 ** 32 - 1)
   const fields: Readonly<Record<number, number>> = {
     [GENERATOR_RANDOM]: plan.seed,
@@ -203,6 +211,7 @@ function writeState({ words, counters }: Space, state: number, plan: TrafficPlan
     [GENERATOR_BURST]: burst,
     [GENERATOR_BURST_LEFT]: burst,
     [GENERATOR_IN_TURN]: plan.isInTurn ? 1 : 0,
+    [GENERATOR_NEXT_SLOT]: 0,
     [GENERATOR_RUN]: plan.run,
   }
   for (const [field, value] of Object.entries(fields)) words[(state + Number(field)) / 4] = value
@@ -269,6 +278,7 @@ function fieldWriter(
       words[(at + FIELD_FIRST) / 4] = field.first
       // 2^32 becomes 0.
       words[(at + FIELD_COUNT) / 4] = field.count
+      words[(at + FIELD_NEXT) / 4] = 0
       at += FIELD_BYTES
     })
     known.set(fields, first)

@@ -18,8 +18,9 @@ import {
   MEASURE_RECEIVED,
   MEASURE_REORDERED,
   MEASURE_RUN,
-  MEASURE_STATE_BYTES,
+  MEASURE_SEEN,
   MEASURE_TOO_OLD,
+  SEEN_PACKETS,
 } from './formats.js'
 
 /** Delays between making and receiving, in nanoseconds; percentiles to 1.6 %. Null where nothing came. */
@@ -87,7 +88,7 @@ export function measure(name: string, clock: () => number): Stage & { read(): Me
     settings: { clock },
     read: () => read(),
     start({ space, code, reserve }) {
-      const state = reserve('measured', 'state', MEASURE_STATE_BYTES)
+      const state = reserve('measured', 'state', MEASURE_SEEN + SEEN_PACKETS / 8)
       const run = code.find('measure')
       read = () => readState(space.words, space.counters, state)
       return {

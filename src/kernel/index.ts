@@ -25,7 +25,7 @@ export {
   updateLink,
   XDP_HAS_FRAGS,
 } from './bpf.js'
-export { bootTimeNs } from './clock.js'
+export { bootTimeNs, createClock } from './clock.js'
 export {
   type Channels,
   type Feature,
@@ -42,7 +42,10 @@ export { waitForRunningPrograms, withMapMemory } from './map-memory.js'
 export {
   closeNamespace,
   createNamespace,
+  isInitialNamespace,
   type NetworkNamespace,
+  openInitialNamespace,
+  openNamespace,
   withNamespace,
   writeSysctl,
 } from './namespace.js'
@@ -82,6 +85,7 @@ export {
   findLink,
   type Link,
   listLinks,
+  namespaceId,
   openRoute,
   setLink,
   type VethEnd,

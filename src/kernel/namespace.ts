@@ -1,4 +1,5 @@
-import { closeSync, openSync, stat, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, stat, statSync, writeFileSync } from 'node:fs'
+import { release } from 'node:os'
 import { closeDescriptor, KernelError, syscall, trySyscall } from './syscall.js'
 
 /** CLONE_NEWNET of linux/sched.h: for unshare, and as the type that setns checks. */
@@ -32,6 +33,48 @@ export function createNamespace(): NetworkNamespace {
     }
   } finally {
     closeSync(own)
+  }
+}
+
+/** The namespace that stands at `path`, such as `/run/netns/lab` or `/proc/PID/ns/net`. Throws a KernelError. */
+export function openNamespace(path: string): NetworkNamespace {
+  try {
+    return { fd: openSync(path, 'r'), path }
+  } catch (error) {
+    throw new KernelError(`opening the network namespace ${path}`, -((error as NodeJS.ErrnoException).errno ?? 0))
+  }
+}
+
+/** The namespace that process 1 is in: of the machine, or of the container that this runs in. */
+const FIRST_PROCESS = '/proc/1/ns/net'
+/** Inode of the machine's initial namespace since Linux 6.18 (NET_NS_INIT_INO, linux/nsfs.h); no other ever has it. */
+const INITIAL_INODE = 0xeffffff9
+const INITIAL_INODE_SINCE = [6, 18] as const
+
+/** The initial namespace; null where nobody may have it. */
+export function openInitialNamespace(): NetworkNamespace | null {
+  try {
+    return { fd: openSync(FIRST_PROCESS, 'r'), path: FIRST_PROCESS }
+  } catch {
+    return statSync(OWN_NAMESPACE).ino === INITIAL_INODE ? openNamespace(OWN_NAMESPACE) : null
+  }
+}
+
+/**
+ * Whether `namespace`, by default the thread's own, is the initial one: the
+ * machine's, or that of process 1. Where nobody can tell, it is taken to be.
+ */
+export function isInitialNamespace(namespace?: NetworkNamespace): boolean {
+  const { dev, ino } = namespace === undefined ? statSync(OWN_NAMESPACE) : fstatSync(namespace.fd)
+  if (ino === INITIAL_INODE) return true
+  try {
+    const initial = statSync(FIRST_PROCESS)
+    return dev === initial.dev && ino === initial.ino
+  } catch {
+    // Process 1 may belong to somebody else; then the inode has to tell, where the kernel is new enough.
+    const [major = 0, minor = 0] = release().split('.').map(Number)
+    const [wantedMajor, wantedMinor] = INITIAL_INODE_SINCE
+    return major < wantedMajor || (major === wantedMajor && minor < wantedMinor)
   }
 }
 

@@ -24,12 +24,12 @@ export interface NamespaceChildOptions extends Omit<ForkOptions, 'cwd' | 'detach
 }
 
 /**
- * Starts a Node module inside `namespace`, with an IPC channel, as a child that
+ * Starts a Node module inside `namespace`, null for the thread's own, with an IPC channel, as a child that
  * dies when this process does, also when that is killed. Call it on the main
  * thread: the kernel takes the end of the thread that forked as the parent's.
  */
 export function spawnInNamespace(
-  namespace: NetworkNamespace,
+  namespace: NetworkNamespace | null,
   modulePath: string | URL,
   args: readonly string[] = [],
   options: NamespaceChildOptions = {},
@@ -43,7 +43,8 @@ export function spawnInNamespace(
       env: { ...process.env, ...env, [OWNER_VARIABLE]: formatOwner(identify(process.pid)!) },
     })
   // Pinned before the fork, so that the child's every thread is born there.
-  return withNamespace(namespace, () => (cpus ? withAffinity(cpus, start) : start()))
+  const startPinned = () => (cpus ? withAffinity(cpus, start) : start())
+  return namespace === null ? startPinned() : withNamespace(namespace, startPinned)
 }
 
 /**

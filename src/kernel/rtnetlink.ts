@@ -25,6 +25,7 @@ const RTM_GETLINK = 18
 const RTM_NEWADDR = 20
 const RTM_NEWROUTE = 24
 const RTM_NEWNEIGH = 28
+const RTM_GETNSID = 90
 
 const IFLA_ADDRESS = 1
 const IFLA_IFNAME = 3
@@ -33,10 +34,13 @@ const IFLA_LINKINFO = 18
 const IFLA_NET_NS_FD = 28
 const IFLA_NUM_TX_QUEUES = 31
 const IFLA_NUM_RX_QUEUES = 32
+const IFLA_LINK_NETNSID = 37
 const IFLA_XDP = 43
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
 const VETH_INFO_PEER = 1
+const NETNSA_NSID = 1
+const NETNSA_FD = 3
 const IFLA_XDP_ATTACHED = 2
 const IFLA_XDP_PROG_ID = 4
 
@@ -76,6 +80,8 @@ export interface Link {
   readonly kind: string
   readonly rxQueues: number
   readonly txQueues: number
+  /** The socket's number for the namespace that the other end is in, as of a veth; null where that is this one. */
+  readonly peerNamespaceId: number | null
   /** Where an XDP program is attached, and the program's id (0 when attached in several modes). */
   readonly xdp: { readonly mode: (typeof XDP_MODES)[number]; readonly programId: number }
 }
@@ -196,6 +202,17 @@ export function addNeighbour(route: NetlinkSocket, index: number, address: strin
   transact(route, `adding the neighbour ${address} to device ${index}`, RTM_NEWNEIGH, flags, ndmsg, ...attributes)
 }
 
+/** The socket's number for `namespace`, as links tell it; null where it has given none. */
+export function namespaceId(route: NetlinkSocket, namespace: NetworkNamespace): number | null {
+  const request = [new Uint8Array(4), attributeU32(NETNSA_FD, namespace.fd)]
+  const [answer] = transact(route, 'asking for the number of a network namespace', RTM_GETNSID, 0, ...request)
+  const id = answer === undefined ? NO_NAMESPACE : readU32(readAttributes(answer, 4).get(NETNSA_NSID))
+  return id === NO_NAMESPACE ? null : id
+}
+
+/** NETNSA_NSID_NOT_ASSIGNED, -1. */
+const NO_NAMESPACE = 0xffffffff
+
 function readLink(body: Uint8Array): Link {
   const view = viewOn(body)
   const attributes = readAttributes(body, IFINFOMSG_BYTES)
@@ -212,6 +229,7 @@ function readLink(body: Uint8Array): Link {
     kind: readString(nested(IFLA_LINKINFO).get(IFLA_INFO_KIND) ?? new Uint8Array()),
     rxQueues: readU32(attributes.get(IFLA_NUM_RX_QUEUES)),
     txQueues: readU32(attributes.get(IFLA_NUM_TX_QUEUES)),
+    peerNamespaceId: attributes.has(IFLA_LINK_NETNSID) ? readU32(attributes.get(IFLA_LINK_NETNSID)) : null,
     xdp: { mode: XDP_MODES[xdp.get(IFLA_XDP_ATTACHED)?.[0] ?? 0], programId: readU32(xdp.get(IFLA_XDP_PROG_ID)) },
   }
 }

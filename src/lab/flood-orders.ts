@@ -7,6 +7,8 @@ export interface FloodStart {
   readonly interfaceIndex: number
   readonly packetsPerSecond: number
   readonly seconds: number
+  /** Ends also after so many. */
+  readonly mostPackets?: number
   /** What counts the flood's packets at its end, where something does: see FloodReport.heldBack. */
   readonly consumer?: FloodConsumer
 }
@@ -35,6 +37,13 @@ export interface FloodReport {
   readonly heldBack: number
 }
 
+/** What has been sent up to now; between two calls into the kernel, so every two seconds. */
+export interface FloodProgress {
+  readonly kind: 'progress'
+  readonly sent: number
+  readonly bytes: number
+}
+
 /** The flood could not go on; one sentence. */
 export interface FloodFailure {
   readonly kind: 'failure'
@@ -43,3 +52,9 @@ export interface FloodFailure {
 
 /** Sent after the order to stop: the process hears no message while it is in the kernel. */
 export const STOP_SIGNAL = 'SIGUSR2'
+
+/**
+ * Below this rate, in packets a second, frames are sent a call each, with the
+ * thread asleep between; a call takes 16 ms and more, so few rates are kept.
+ */
+export const SLEEPING_RATE = 20_000

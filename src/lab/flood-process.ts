@@ -15,8 +15,10 @@ import { floodTemplate } from './flood-frame.js'
 import {
   type FloodConsumer,
   type FloodFailure,
+  type FloodProgress,
   type FloodReport,
   type FloodStart,
+  SLEEPING_RATE,
   STOP_SIGNAL,
 } from './flood-orders.js'
 import { CONSUMER_MAP, consumerSpec, FLOOD_MAP, FLOOD_STATE, floodProgram, TIME_SHIFT } from './flood-program.js'
@@ -37,8 +39,6 @@ const CALL_MS = 2000
 const BATCH_FRAMES = 32
 /** What may be made up for after the generator was held up: a fifth of a veth ring. */
 const SLACK_PACKETS = 48
-/** Below this rate frames are sent one call each, with the thread asleep between. */
-const SLEEPING_RATE = 20_000
 const MESSAGE_MS = 20
 
 const child = startLabChild()
@@ -71,8 +71,8 @@ async function flood(start: FloodStart): Promise<void> {
 
 /** Sends until it is told to stop or its time is over. */
 async function send(start: FloodStart, program: LoadedProgram, consumed: number): Promise<FloodReport> {
-  const state = program.maps.get(FLOOD_MAP)!
-  updateElement(state.fd, new Uint8Array(4), initialState(start.packetsPerSecond, consumed))
+  const { fd: stateFd } = program.maps.get(FLOOD_MAP)!
+  updateElement(stateFd, new Uint8Array(4), initialState(start.packetsPerSecond, consumed))
   const run = {
     fd: program.fd,
     data: floodTemplate(start.spec),
@@ -83,18 +83,23 @@ async function send(start: FloodStart, program: LoadedProgram, consumed: number)
   }
   const begin = performance.now()
   const elapsedMs = () => performance.now() - begin
-  while (!stopping && elapsedMs() < start.seconds * 1000) {
+  const most = start.mostPackets ?? Number.POSITIVE_INFINITY
+  for (let sent = 0; !stopping && sent < most && elapsedMs() < start.seconds * 1000; ) {
+    const bounded = { ...run, repeat: Math.min(run.repeat, most - sent) }
     const errno =
-      start.packetsPerSecond < SLEEPING_RATE ? await sendSparsely(run, start.packetsPerSecond) : tryTestRun(run)
+      start.packetsPerSecond < SLEEPING_RATE ? await sendSparsely(bounded, start.packetsPerSecond) : tryTestRun(bounded)
     if (errno !== 0 && errno !== ERRNO.EINTR) {
       throw new Error(
         `the kernel refused to send live frames (${errnoName(errno)}): the flood needs Linux 5.18 or newer`,
       )
     }
+    const state = readState(stateFd)
+    sent = state.sent
+    child.send({ kind: 'progress', sent, bytes: state.bytes } satisfies FloodProgress)
     // After a signal the order to stop is on its way, but not yet a message.
     await sleep(errno === ERRNO.EINTR ? MESSAGE_MS : 0)
   }
-  return { kind: 'report', elapsedMs: elapsedMs(), ...readState(state.fd) }
+  return { kind: 'report', elapsedMs: elapsedMs(), ...readState(stateFd) }
 }
 
 /** The map in which the victim's side counts, and how much it has counted before this flood. */
@@ -107,7 +112,7 @@ function openConsumer(consumer: FloodConsumer | undefined) {
 
 /** A few packets, then sleep until the next are due. */
 async function sendSparsely(run: Parameters<typeof tryTestRun>[0], packetsPerSecond: number): Promise<number> {
-  const packets = Math.max(1, Math.round(packetsPerSecond / 1000))
+  const packets = Math.min(run.repeat!, Math.max(1, Math.round(packetsPerSecond / 1000)))
   const errno = tryTestRun({ ...run, repeat: packets, batchSize: packets })
   await sleep((packets / packetsPerSecond) * 1000 - 0.5)
   return errno

@@ -1,0 +1,115 @@
+import { Argument, Command, Option } from 'commander'
+import { type GenerateRequest, prepareTraffic, startGenerate } from '../control/generate.js'
+import { parseDuration } from './duration.js'
+import { InputError } from './output.js'
+import { parseCount, parseRate } from './rate.js'
+import { COUNT_OPTION, confirmOption, runTraffic } from './traffic-view.js'
+
+const KINDS = ['udp', 'syn', 'fragments', 'dns', 'ntp', 'ssdp', 'memcached', 'chargen'] as const
+
+interface GenerateOptions {
+  readonly on?: string
+  readonly template?: string
+  readonly from?: string
+  readonly to?: string
+  readonly fromMac?: string
+  readonly toMac?: string
+  readonly size?: string
+  readonly inTurn?: boolean
+  readonly rate: number
+  readonly arrivals: 'constant' | 'poisson' | 'bursts'
+  readonly burst: number
+  readonly count: number
+  readonly for: number
+  readonly measure?: string
+  readonly confirm: readonly string[]
+  readonly seed?: number
+  readonly json?: boolean
+}
+
+const DEFAULT_RATE = '1000'
+const DEFAULT_TIME = '10s'
+const DEFAULT_COUNT = '100M'
+
+/** `sluice generate KIND --on DEVICE --to ADDRESS`: traffic, and what becomes of it at the other end. */
+export function generateCommand(): Command {
+  return new Command('generate')
+    .description('send traffic over a device, and measure loss, order and delay where it arrives')
+    .addArgument(new Argument('[kind]', 'what is sent').choices(KINDS))
+    .option('--on <device>', 'where it is sent: veth0, NAMESPACE/veth0, xdp:…, live:…, tap:…, FILE.pcap or link:')
+    .option('--to <address>', 'address or range, with ports as 192.0.2.2:53 or 192.0.2.0/24:1024-2047')
+    .option('--from <address>', 'sources, likewise; by default 198.18.0.0/15, and of IPv6 2001:2::/96')
+    .option('--rate <rate>', 'packets a second: 1000, 50k, 1.5M or max', parseRate, parseRate(DEFAULT_RATE))
+    .addOption(
+      new Option('--arrivals <kind>', 'when they are sent')
+        .choices(['constant', 'poisson', 'bursts'])
+        .default('constant'),
+    )
+    .option('--burst <packets>', 'packets of a burst, for --arrivals bursts', parseCount, 32)
+    .option('--size <sizes>', 'bytes without FCS: 60, 60-1514, 60:7,1514:1, or imix, csit, trex, rfc2544')
+    .option('--in-turn', 'take addresses and ports one after the other instead of at random')
+    .option('--template <file>', 'send the packets of a capture, in their order, instead of a kind')
+    .option('--for <duration>', 'how long at most: 30s, 10m', parseDuration, parseDuration(DEFAULT_TIME))
+    .option(...COUNT_OPTION, parseCount, parseCount(DEFAULT_COUNT))
+    .option('--measure <device>', 'count what arrives there; without --on, measure only')
+    .option('--to-mac <mac>', 'Ethernet destination; by default as the kernel knows it')
+    .option('--from-mac <mac>', "Ethernet source; by default the device's")
+    .addOption(confirmOption())
+    .option('--seed <number>', 'of all random numbers; the same seed sends the same packets', parseCount)
+    .option('--json', 'one JSON document with the totals on standard output, at the end')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ sudo sluice generate syn --on lab/veth0 --to 192.0.2.2:80 --rate 100k --for 5s
+  $ sudo sluice generate udp --on lab/veth0 --to 192.0.2.2 --size imix --measure peer/veth1
+  $ sluice generate dns --on answers.pcap --to 192.0.2.2 --count 1000
+
+Nothing is sent to an address outside of this machine unless --confirm names
+it. Every run ends after --for or --count, ${DEFAULT_TIME} or ${DEFAULT_COUNT} packets where nothing is said.`,
+    )
+    .action(generate)
+}
+
+async function generate(
+  kind: NonNullable<GenerateRequest['kind']> | undefined,
+  options: GenerateOptions,
+): Promise<void> {
+  checkOptions(kind, options)
+  const request = requestOf(kind ?? null, options)
+  const { on, measureAt, forMs, seed } = request
+  const open = () => startGenerate(on === null ? null : prepareTraffic(request), measureAt)
+  await runTraffic(open, { on, measureAt, forMs, seed, isJson: options.json === true })
+}
+
+function checkOptions(kind: string | undefined, options: GenerateOptions): void {
+  const { on, template, measure } = options
+  if (on === undefined && measure === undefined)
+    throw new InputError('there is nowhere to send; give --on DEVICE, or --measure DEVICE to measure only')
+  if (on === undefined && (kind !== undefined || template !== undefined))
+    throw new InputError('there is nowhere to send; give --on DEVICE')
+  if (on !== undefined && (kind === undefined) === (template === undefined))
+    throw new InputError(`give either a kind (${KINDS.join(', ')}) or --template FILE`)
+}
+
+function requestOf(kind: GenerateRequest['kind'], options: GenerateOptions): GenerateRequest {
+  return {
+    kind,
+    template: options.template ?? null,
+    on: options.on ?? null,
+    from: options.from ?? null,
+    to: options.to ?? null,
+    fromMac: options.fromMac ?? null,
+    toMac: options.toMac ?? null,
+    sizes: options.size ?? null,
+    isInTurn: options.inTurn === true,
+    measureAt: options.measure ?? null,
+    packetsPerSecond: options.rate,
+    arrivals: options.arrivals,
+    burst: options.burst,
+    mostPackets: options.count,
+    forMs: options.for,
+    confirmed: options.confirm,
+    seed: options.seed ?? 1 + Math.floor(Math.random() * (2 ** 32 - 2)),
+  }
+}

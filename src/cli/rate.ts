@@ -1,0 +1,21 @@
+import { InputError } from './output.js'
+
+const FACTORS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6 }
+const LARGEST = 2 ** 32 - 1
+
+/** `1000`, `50k`, `1.5M` as a whole number from 1 on. Throws InputError. */
+export function parseCount(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([kM]?)$/.exec(text)
+  const value = match === null ? 0 : Math.round(Number(match[1]) * FACTORS[match[2]!]!)
+  if (value >= 1 && value <= LARGEST) return value
+  throw new InputError(`"${text}" is no count from 1 to ${LARGEST}; write it as 1000, 50k or 1.5M`)
+}
+
+/** Packets a second, `max` for as fast as it goes, which is infinite. Throws InputError. */
+export function parseRate(text: string): number {
+  if (text === 'max') return Number.POSITIVE_INFINITY
+  const match = /^(\d+(?:\.\d+)?)([kM]?)$/.exec(text)
+  const value = match === null ? 0 : Number(match[1]) * FACTORS[match[2]!]!
+  if (value > 0 && value <= 1e9) return value
+  throw new InputError(`"${text}" is no rate in packets a second; write it as 1000, 50k, 1.5M or max`)
+}

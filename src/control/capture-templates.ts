@@ -1,0 +1,71 @@
+import { openCapture } from '../device/index.js'
+import type { Template } from '../generate/index.js'
+import { TrafficError } from './traffic-error.js'
+
+/** The packets of a capture, to be sent as they are. */
+export interface CaptureTemplates {
+  readonly templates: readonly Template[]
+  /** The number in the file of each, from 1 on. */
+  readonly numbers: readonly number[]
+  /** What is not sent as it was on the wire, a sentence each. */
+  readonly notes: readonly string[]
+}
+
+/** What is held in memory of a capture at most. */
+const MOST_BYTES = 256 << 20
+const MOST_PACKETS = 2 ** 20
+/** The longest packet that a frame holds. */
+const MOST_PACKET_BYTES = 65_390
+/** A pause in a capture is kept up to this long. */
+const LONGEST_GAP_NS = 60e9
+
+/**
+ * Reads the Ethernet packets of a capture, with the time from each to the next;
+ * from the last to the first of the next round it is the mean. Throws
+ * CaptureError, and TrafficError where nothing can be sent of it.
+ */
+export function captureTemplates(file: string): CaptureTemplates {
+  const capture = openCapture(file)
+  try {
+    if (capture.linkType !== 'EN10MB')
+      throw new TrafficError(`${file} has packets of type ${capture.linkType}; only Ethernet (EN10MB) can be sent`)
+    const read: { data: Uint8Array; timeNs: number; number: number }[] = []
+    let [bytes, number, cut, skipped, start] = [0, 0, 0, 0, 0]
+    for (const { data, wireLength, seconds, nanoseconds } of capture.packets()) {
+      if (number++ === 0) start = seconds
+      if (data.length < wireLength) cut++
+      if (data.length === 0 || data.length > MOST_PACKET_BYTES) {
+        skipped++
+        continue
+      }
+      bytes += data.length
+      if (bytes > MOST_BYTES || read.length === MOST_PACKETS)
+        throw new TrafficError(`${file} has more than ${MOST_PACKETS} packets or 256 MiB; cut it, as with tcpdump -c`)
+      read.push({ data: Uint8Array.from(data), timeNs: (seconds - start) * 1e9 + nanoseconds, number })
+    }
+    if (capture.error !== null) throw capture.error
+    if (read.length === 0) throw new TrafficError(`${file} has no packet that could be sent; give another capture`)
+    const gaps = gapsOf(read.map(({ timeNs }) => timeNs))
+    return {
+      templates: read.map(({ data }, index) => {
+        return { bytes: data, fields: [], stampAt: null, weight: 1, gapNs: gaps[index]! }
+      }),
+      numbers: read.map((packet) => packet.number),
+      notes: [
+        ...(cut > 0 ? [`${cut} packets were cut off when they were captured, and are sent as short as they are`] : []),
+        ...(skipped > 0
+          ? [`${skipped} packets are empty or longer than ${MOST_PACKET_BYTES} bytes, and are left out`]
+          : []),
+      ],
+    }
+  } finally {
+    capture.close()
+  }
+}
+
+/** A clock that was set back, or a long pause, does not hold up the rest. */
+function gapsOf(timesNs: readonly number[]): number[] {
+  const gaps = timesNs.slice(1).map((time, index) => Math.min(LONGEST_GAP_NS, Math.max(0, time - timesNs[index]!)))
+  const mean = gaps.length === 0 ? 1e9 : gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length
+  return [...gaps, mean]
+}
