@@ -225,3 +225,12 @@ function randomAction(random: Random): object {
       return { action: random.pick(['pass', 'drop', 'count', 'divert']) }
   }
 }
+
+it('a policy as JSON is the same as in YAML, and a key that stands twice is a fault', () => {
+  const json = '{"sets": {"a:b" x}, "rules": []}'
+  assert.throws(() => readPolicy(json, 'p.json'), { name: 'PolicyError' })
+  const rules = '[{"name": "a \\": b", "action": "drop", "match": "ip[0] = 0x45"}]'
+  const value = readPolicy(`\n {"rules": ${rules}, "sets": {"a": ["192.0.2.1"]}}`, 'p.json')
+  assert.deepEqual(value, readPolicy(`rules: ${rules}\nsets: { a: [192.0.2.1] }`, 'p.yaml'))
+  assert.throws(() => readPolicy(`{"rules": ${rules}, "rules": []}`, 'p.json'), /^PolicyError: p\.json:1:\d+: /)
+})
