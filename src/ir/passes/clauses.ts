@@ -6,6 +6,7 @@ import { loadsOf, type Value } from '../value.js'
 import { readsOf, readsOfValues } from './bounds.js'
 import { type Literal, type Path, pathsTo } from './paths.js'
 import { asEquation, type Equation, type Shape } from './shapes.js'
+import { widenPaths } from './widen.js'
 
 /** Where all literals hold, the goal is reached; `reads` has the furthest byte behind each base that this takes. */
 export interface Clause {
@@ -47,7 +48,7 @@ function clausesOfRule(condition: Condition, rule: number): Clause[] {
   const paths = pathsTo(condition, new Set())
   if (paths === null || paths.some(({ length }) => length > MOST_LITERALS))
     return [{ literals: [], goal: { kind: 'condition', condition }, reads: new Map(), first: rule, last: rule }]
-  return paths.map((path) => clause(path, { kind: 'rule' }, [], rule, rule))
+  return widenPaths(condition, paths).map((path) => clause(path, { kind: 'rule' }, [], rule, rule))
 }
 
 /** Null where a way to a match asks that a number is none of the table's, or for too much. */
@@ -56,8 +57,9 @@ function foldShape(shape: Shape): Clause[] | null {
   const varies = columns.map(({ right }, column) => constants.some((row) => row[column] !== right.value))
   const varying = new Map(columns.flatMap(({ key }, column) => (varies[column] ? [[key, column] as const] : [])))
   const paths = pathsTo(condition, new Set(varying.keys()))
+  if (paths === null) return null
   const clauses: Clause[] = []
-  for (const path of paths ?? []) {
+  for (const path of widenPaths(condition, paths)) {
     const keyed = path.filter(({ test }) => varying.has(test.key))
     const rest = path.filter(({ test }) => !varying.has(test.key))
     if (keyed.some(({ answer }) => !answer) || keyed.length > WIDEST_TUPLE || rest.length > MOST_LITERALS) return null
@@ -73,7 +75,7 @@ function foldShape(shape: Shape): Clause[] | null {
       clauses.push(clause(rest, { kind: 'table', values, table }, values, table.rules[0]!, table.rules.at(-1)!))
     }
   }
-  return paths === null ? null : clauses
+  return clauses
 }
 
 /** The rules by what each asks the equations' values to be, without those that no value can meet. */

@@ -109,6 +109,20 @@ describe('rules of one shape', () => {
     assert.equal(lookupsOf(merged).length, 2)
   })
 
+  for (const [name, first, second] of [
+    ['reads less far', 0, 1],
+    ['reads further', 1, 0],
+  ] as const)
+    it(`become one for each of two places for a number, of which the first ${name}`, () => {
+      const merged = assertSame(
+        listed((number) => all(ip, any(is(first, number), is(second, number)))),
+        [0, 3, 8, 19, 20],
+        4,
+      )
+      assert.equal(lookupsOf(merged).length, 2)
+      assert.equal(merged.nodes.filter(({ kind }) => kind === 'decision').length <= 2, true)
+    })
+
   it('are looked up by all the numbers in which they differ', () => {
     const merged = assertSame(
       listed((number) => all(is(0, number), is(1, number % 3), is(2, 8))),

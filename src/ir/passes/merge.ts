@@ -116,28 +116,50 @@ function reachableOf(list: List): List {
   return certain < 0 ? list : list.slice(0, certain + 1)
 }
 
-/** The question that most clauses ask and whose copies the budget allows; null where no two clauses share one. */
-function chooseSplit(list: List, budget: { copies: number }): string | null {
-  const tally = new Map<string, { clauses: number; constants: Set<number> }>()
+/** How a question is asked in a list. */
+interface Tally {
+  clauses: number
+  /** Clauses that only say which constants it is not, and how often they do in all. */
+  excluding: number
+  exclusions: number
+  readonly constants: Set<number>
+}
+
+function tallyOf(list: List): Map<string, Tally> {
+  const tally = new Map<string, Tally>()
   for (const { clause, open } of list) {
-    const asked = new Set<string>()
-    clause.literals.forEach(({ test }, literal) => {
+    const unlike = new Map<string, number>()
+    clause.literals.forEach(({ test, answer }, literal) => {
       if ((open & (1 << literal)) === 0) return
       const subject = subjectOf(test)
-      const entry = tally.get(subject) ?? { clauses: 0, constants: new Set() }
+      const entry = tally.get(subject) ?? { clauses: 0, excluding: 0, exclusions: 0, constants: new Set() }
       tally.set(subject, entry)
-      if (!asked.has(subject)) entry.clauses++
-      asked.add(subject)
       const equation = asEquation(test)
       if (equation !== null) entry.constants.add(equation.right.value)
+      const before = unlike.get(subject) ?? 0
+      unlike.set(subject, equation === null || answer ? Number.NaN : before + 1)
     })
+    for (const [subject, count] of unlike) {
+      const entry = tally.get(subject)!
+      entry.clauses++
+      if (Number.isNaN(count)) continue
+      entry.excluding++
+      entry.exclusions += count
+    }
   }
+  return tally
+}
+
+/** The question that most clauses ask and whose copies the budget allows; null where no two clauses share one. */
+function chooseSplit(list: List, budget: { copies: number }): string | null {
+  const tally = tallyOf(list)
   const isShared = (clauses: number) => clauses > 1 && clauses >= Math.min(list.length * LEAST_SHARE, MANY)
   const ranked = [...tally]
     .filter(([, { clauses }]) => isShared(clauses))
     .sort(([, one], [, other]) => other.clauses - one.clauses)
-  for (const [subject, { clauses, constants }] of ranked) {
-    const copies = (list.length - clauses) * Math.max(constants.size, 1)
+  for (const [subject, { clauses, excluding, exclusions, constants }] of ranked) {
+    // Who only excludes constants goes with every other one.
+    const copies = (list.length - clauses) * Math.max(constants.size, 1) + excluding * constants.size - exclusions
     if (copies > budget.copies) continue
     budget.copies -= copies
     return subject

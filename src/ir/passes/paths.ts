@@ -55,8 +55,8 @@ export function pathsTo(condition: Condition, varying: ReadonlySet<string>): Pat
   return steps > MOST_STEPS || paths.length > MOST_PATHS ? null : paths
 }
 
-/** The answer of `test` where one of the literals gives it. */
-function follows(literals: readonly Literal[], test: Test): boolean | null {
+/** The answer of `test` where one of the literals gives it; null where none does. */
+export function follows(literals: readonly Literal[], test: Test): boolean | null {
   const equation = asEquation(test)
   for (const literal of literals) {
     if (literal.test.key === test.key) return literal.answer
