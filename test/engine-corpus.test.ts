@@ -4,8 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
-import { placeMatcher } from '../src/codegen/index.js'
-import { compileFilter } from '../src/compile.js'
 import {
   type Capture,
   type CapturedPacket,
@@ -21,36 +19,12 @@ import { captureOf } from './support/capture-row.js'
 import { type EngineBench, openBench } from './support/engine.js'
 import { type Random, seededRandom } from './support/random.js'
 import { CORPUS, skipUnless } from './support/require.js'
+import { stageMakers } from './support/stage-makers.js'
 
 /** Frames for the longest packets of the corpus, and for what GRO merges. */
 const POOL = { 512: 512, 2048: 1024, 65536: 64 }
 /** Mutated packets for each stage; SLUICE_PACKETS sets another number. */
 const FUZZED = Number(process.env['SLUICE_PACKETS'] ?? 20_000)
-
-/** One of each stage, or a few: all that src/stages exports must be here. */
-const MAKERS: Readonly<Record<string, (bench: EngineBench) => readonly Stage[]>> = {
-  budget: () => [stages.budget('stage', { packetsPerSecond: 1e6, burst: 100 })],
-  count: () => [stages.count('stage')],
-  discard: () => [stages.discard('stage')],
-  divide: (bench) => [stages.divide('stage', judgeOf(bench))],
-  earlyDrop: (bench) => [stages.earlyDrop('stage', judgeOf(bench))],
-  gro: () => [stages.gro('stage')],
-  handle: () => [stages.handle('stage', answerEven)],
-  mirror: () => [stages.mirror('stage')],
-  observe: () => [stages.observe('stage', () => {})],
-  reflect: () => [stages.reflect('stage')],
-  sample: () => [stages.sample('stage', { oneIn: 3, bytes: 60, seed: 1 })],
-  segment: () => [stages.gro('before'), stages.segment('stage')],
-  steer: () => [stages.steer('stage', 3)],
-}
-
-function judgeOf({ space }: EngineBench) {
-  return placeMatcher(space, 'rule', compileFilter('udp or tcp[tcpflags] & tcp-syn != 0').optimized).judge
-}
-
-function answerEven(bundle: stages.PacketBundle): void {
-  for (let packet = 0; packet < bundle.count; packet += 2) bundle.answer(packet)
-}
 
 /** How many files cannot come out the same, by the reason. */
 const NOT_THE_SAME: Readonly<Record<string, number>> = {
@@ -161,10 +135,10 @@ describe('captures of the corpus through the engine', { skip: skipUnless('corpus
 
   it('every stage that there is has its place in this test', () => {
     const there = Object.entries(stages).filter(([, exported]) => typeof exported === 'function')
-    assert.deepEqual(Object.keys(MAKERS).sort(), there.map(([name]) => name).sort())
+    assert.deepEqual(Object.keys(stageMakers).sort(), there.map(([name]) => name).sort())
   })
 
-  for (const [name, make] of Object.entries(MAKERS)) {
+  for (const [name, make] of Object.entries(stageMakers)) {
     it(`${name} takes every packet, and loses no frame`, (context) => {
       const bench = openBench(POOL)
       const { device } = takeThrough(bench, captureOf(corpusPackets()), make(bench))
@@ -179,10 +153,10 @@ describe('captures of the corpus through the engine', { skip: skipUnless('corpus
     function* mutated() {
       for (let count = 0; count < FUZZED; count++) yield mutate(random, random.pick(packets))
     }
-    for (const make of Object.values(MAKERS)) {
+    for (const make of Object.values(stageMakers)) {
       const bench = openBench(POOL)
       takeThrough(bench, captureOf(mutated()), make(bench))
     }
-    context.diagnostic(`${FUZZED} packets for each of ${Object.keys(MAKERS).length} stages`)
+    context.diagnostic(`${FUZZED} packets for each of ${Object.keys(stageMakers).length} stages`)
   })
 })

@@ -422,7 +422,7 @@ test('an engine of a program is seen by its stages, and measured while somebody 
     assert.match(run('top', '--once'), /│ handler of queue 0 +│/)
     const { packets } = JSON.parse(run('trace', 'icmp[icmptype] == icmp-echo', '--limit', '3', '--json'))
     assert.deepEqual(
-      packets.map(({ number, bytes }: { number: number; bytes: number }) => [number, bytes]),
+      packets.map(({ number, lengthBytes }: { number: number; lengthBytes: number }) => [number, lengthBytes]),
       [
         [1, 98],
         [2, 98],
@@ -430,7 +430,12 @@ test('an engine of a program is seen by its stages, and measured while somebody 
       ],
     )
     assert.match(packets[0].begin, /^[0-9a-f]{128}$/)
-    const way = /far queue 0 ─▶ handler of queue 0 ─ answered ─▶ reflect queue 0 ─ out ─▶ send far queue 0\n$/
+    const way = new RegExp(
+      '^1: 98 bytes from far queue 0: [0-9a-f]{128}\n' +
+        ' {3}handler of queue 0 ─ answered ─▶ reflect queue 0: bytes \\d+ to \\d+ changed\n' +
+        ' {3}reflect queue 0 ─ out ─▶ send far queue 0: bytes 0 to 11 changed\n' +
+        ' {3}send far queue 0: sent\n$',
+    )
     assert.match(run('trace', 'icmp', '--limit', '1'), way)
     assert.equal(run('trace', 'tcp', '--for', '1s'), '')
     const faulty = refused('trace', 'icpm')

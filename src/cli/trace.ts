@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { chooseService, connectTo } from '../control/service/ask.js'
-import type { TracedPacket } from '../control/service/trace.js'
+import { printTrace, type TracedPacket } from '../control/service/trace.js'
 import { parseDuration } from './duration.js'
 import { listenForEnd } from './foreground.js'
 import { EXPRESSION_HELP, InputError, note, print, printJson } from './output.js'
@@ -32,7 +32,7 @@ export function traceCommand(): Command {
 Example:
   $ sudo sluice trace 'udp port 53' --limit 3
 
-While it works a stage stands on each edge of the graph; before and after, none does.`,
+Each is taken through the stages alone while the others go as ever; nothing is done before and after.`,
     )
     .action((words: string[], options: TraceOptions) => trace(words.join(' '), options))
 }
@@ -60,7 +60,7 @@ async function trace(expression: string, options: TraceOptions): Promise<void> {
       // Once more after the end: what came until then.
       const isLast = isEnded
       const traced = await connection.ask({ do: 'traced' })
-      if (!options.json) for (const packet of traced.packets) print(drawPacket(packet))
+      if (!options.json) for (const packet of traced.packets) print(printTrace(packet).trimEnd())
       all.push(...traced.packets)
       isDone = traced.isDone || isLast
       if (!isDone) await Promise.race([sleep(ASK_MS), end.promise])
@@ -71,9 +71,4 @@ async function trace(expression: string, options: TraceOptions): Promise<void> {
   }
   if (options.json) printJson({ id: place.id, device: status.device, expression, packets: all })
   else note(`${all.length} of at most ${options.limit} packets followed`)
-}
-
-function drawPacket({ number, device, bytes, begin, steps }: TracedPacket): string {
-  const way = steps.map(({ stage, output }) => `${output === null ? '' : ` ─ ${output}`} ─▶ ${stage}`)
-  return `${number}: ${bytes} bytes: ${begin}\n   ${device}${way.join('')}`
 }

@@ -1,7 +1,9 @@
 import { BUNDLE_BYTES, type Code, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
-import type { Graph } from './graph.js'
+import { type Graph, GraphError } from './graph.js'
+import { edgeName, edgesOf, onEdges } from './on-edges.js'
 import { type OpenStage, openStage, readStage, type StagePlace } from './open-stage.js'
-import { isSameStage } from './stage.js'
+import { isSameStage, type Stage } from './stage.js'
+import { openTracer, type Trace, type TraceOptions, type Tracer } from './trace.js'
 
 export interface EngineOptions {
   /** Unique among the engines of a memory: regions are named for it. */
@@ -41,8 +43,22 @@ export interface Engine {
    * start; then the old graph stays.
    */
   change(graph: Graph): void
-  /** What it goes through now. */
+  /** What was drawn last: without the taps. */
   graph(): Graph
+  /**
+   * Follows packets, each alone, from the next round on, until there were as
+   * many as asked for; what a packet meets is the same as without, in the same
+   * order. It goes on when the graph is changed. Throws an error where one is at
+   * work, and LayoutError.
+   */
+  trace(options: TraceOptions): Trace
+  /**
+   * Puts a stage of one output on an edge, `STAGE.OUTPUT` or, behind a device,
+   * `receive DEVICE`; what it gives takes it away. It stays when the graph is
+   * changed, as long as there is that edge. Throws GraphError where there is
+   * none, and what the stage throws.
+   */
+  tap(edge: string, stage: Stage): () => void
   /** Measures time a packet while it is on. */
   watch(isOn: boolean): void
   statistics(): readonly StageStatistics[]
@@ -72,6 +88,8 @@ export function startEngine(
   let generation = 0
   let isWatched = false
   let drawn = graph
+  let taps: readonly Tap[] = []
+  let tracer: Tracer | null = null
   let current = connect([], graph)
   let entries = entriesOf(current, graph)
 
@@ -104,6 +122,17 @@ export function startEngine(
     return false
   }
 
+  /** From the next round on: the graph, with taps on its edges. */
+  function use(next: Graph, nextTaps: readonly Tap[]): void {
+    const whole = withTaps(next, nextTaps)
+    const open = connect(current, whole)
+    for (const old of current) if (!open.includes(old)) old.close()
+    current = open
+    entries = entriesOf(open, whole)
+    drawn = next
+    taps = nextTaps
+  }
+
   return {
     round() {
       let packets = 0
@@ -113,7 +142,8 @@ export function startEngine(
         if (count === 0) continue
         packets += count
         if (touches) touchPackets(bundle)
-        stage.take(bundle, isWatched)
+        if (tracer === null) stage.take(bundle, isWatched)
+        else tracer.run(bundle, device.name, stage, isWatched)
       }
       for (let index = 0; index < current.length; index++) current[index]!.flush(bundle, isWatched)
       return packets
@@ -124,13 +154,29 @@ export function startEngine(
       await Promise.race(entries.map(({ device }) => device.wait(timeoutMs)))
     },
     change(next) {
-      const open = connect(current, next)
-      for (const old of current) if (!open.includes(old)) old.close()
-      current = open
-      entries = entriesOf(open, next)
-      drawn = next
+      use(next, taps)
     },
     graph: () => drawn,
+    trace(options) {
+      if (tracer !== null) throw new Error(`${name} is traced already; stop the other trace, or wait for its end`)
+      tracer = openTracer(space, pool, `${name} trace`, options, () => {
+        tracer = null
+      })
+      return tracer
+    },
+    tap(edge, stage) {
+      const tap = { edge, stage }
+      if (!edgesOf(drawn).includes(edge))
+        throw new GraphError(`there is no edge "${edge}"; there are ${edgesOf(drawn).join(', ')}`)
+      use(drawn, [...taps, tap])
+      return () => {
+        if (taps.includes(tap))
+          use(
+            drawn,
+            taps.filter((other) => other !== tap),
+          )
+      }
+    },
     watch(isOn) {
       isWatched = isOn
     },
@@ -141,9 +187,11 @@ export function startEngine(
         .map(({ device }) => `the device ${device.name} has been removed: no packets come from it any more`),
     places: () => current.map(({ place }) => place),
     close() {
+      tracer?.stop()
       for (const stage of current) stage.close()
       current = []
       entries = []
+      taps = []
       space.free(`${name} bundle`)
     },
   }
@@ -152,4 +200,16 @@ export function startEngine(
 /** Devices with the stage that takes what they receive. */
 function entriesOf(open: readonly OpenStage[], { sources }: Graph) {
   return sources.map(({ device, to }) => ({ device, stage: open.find(({ stage }) => stage.name === to)! }))
+}
+
+interface Tap {
+  readonly edge: string
+  readonly stage: Stage
+}
+
+function withTaps(graph: Graph, taps: readonly Tap[]): Graph {
+  return taps.reduce(
+    (whole, { edge, stage }) => onEdges(whole, (each) => (edgeName(each) === edge ? stage : null)),
+    graph,
+  )
 }

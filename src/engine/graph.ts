@@ -51,6 +51,11 @@ export function send(device: Device): Stage {
   }
 }
 
+/** The device that a stage sends to; null where it does something else. */
+export function deviceOf({ kind, settings }: Stage): Device | null {
+  return kind === 'send' ? (settings['device'] as Device) : null
+}
+
 /** From a device or, as `STAGE.OUTPUT`, from an output of a stage; through stages, each by its first output. */
 export type Line = readonly [Source | string, ...Stage[]]
 

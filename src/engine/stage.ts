@@ -51,6 +51,13 @@ export interface Stage {
   start(host: StageHost): RunningStage
 }
 
+/**
+ * A compiled matcher over the engine's memory: for `count` descriptors at an
+ * address it writes the first rule that matches, or -1, each a word of 32 bits,
+ * to another. `loadMatcher` of codegen gives one.
+ */
+export type Judge = (descriptors: number, count: number, verdicts: number) => void
+
 /** Whether a running stage can go on as the other one. */
 export function isSameStage(one: Stage, other: Stage): boolean {
   if (one === other) return true

@@ -1,6 +1,6 @@
-import type { Stage } from '../engine/index.js'
+import type { Judge, Stage } from '../engine/index.js'
 import { BUNDLE_DESCRIPTORS } from '../memory/index.js'
-import { type Judge, reserveVerdicts } from './verdicts.js'
+import { reserveVerdicts } from './verdicts.js'
 
 /** Sends what a compiled expression matches to `matched`, the rest to `rest`. */
 export function divide(name: string, judge: Judge): Stage {

@@ -1,6 +1,6 @@
-import type { Stage } from '../engine/index.js'
+import type { Judge, Stage } from '../engine/index.js'
 import { BUNDLE_BYTES, BUNDLE_DESCRIPTORS } from '../memory/index.js'
-import { type Judge, reserveVerdicts } from './verdicts.js'
+import { reserveVerdicts } from './verdicts.js'
 
 /**
  * Drops what a compiled policy or expression says, before anything else has

@@ -1,4 +1,5 @@
 /** What can stand in a graph, one stage a file. */
+export type { Judge } from '../engine/index.js'
 export { type Budget, budget } from './budget.js'
 export { type Classified, type ClassifyFrom, classify } from './classify.js'
 export type { Copies } from './copies.js'
@@ -14,4 +15,3 @@ export { reflect } from './reflect.js'
 export { type SampleOptions, sample } from './sample.js'
 export { type CanDo, segment } from './segment.js'
 export { type SteerOptions, steer } from './steer.js'
-export type { Judge } from './verdicts.js'

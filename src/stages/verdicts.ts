@@ -1,13 +1,6 @@
 import type { StageHost } from '../engine/index.js'
 import { MOST_IN_BUNDLE } from '../memory/index.js'
 
-/**
- * A compiled matcher over the engine's memory: for `count` descriptors at an
- * address it writes the first rule that matches, or -1, each a word of 32 bits,
- * to another. `loadMatcher` of codegen gives one.
- */
-export type Judge = (descriptors: number, count: number, verdicts: number) => void
-
 const VERDICT_BYTES = 4
 
 /**

@@ -30,6 +30,8 @@ export interface EngineBench {
   count(bundle: number): number
   /** Of a packet in a row of descriptors. */
   wireLength(descriptors: number, index: number): number
+  /** Its first byte's address. */
+  packetAt(descriptors: number, index: number): number
   /** Copies of the packets of a bundle. */
   read(bundle: number): Uint8Array[]
   /** Gives all frames of the bundle back. */
@@ -69,6 +71,7 @@ export function openBench(size: PoolSize = { 2048: 1024 }, checked = true): Engi
     },
     count: (bundle) => words[bundle / 4]!,
     wireLength: (descriptors, index) => words[(descriptors + index * DESCRIPTOR_BYTES + DESCRIPTOR_WIRE) / 4]!,
+    packetAt: (descriptors, index) => words[(descriptors + index * DESCRIPTOR_BYTES + DESCRIPTOR_ADDRESS) / 4]!,
     read: (bundle) =>
       Array.from({ length: words[bundle / 4]! }, (_, index) => {
         const address = words[wordAt(bundle, index, DESCRIPTOR_ADDRESS)]!

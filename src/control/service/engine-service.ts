@@ -17,7 +17,7 @@ export interface ServedEngine {
   readonly space: Space
   /** One that runs in this thread can be traced; workers are seen by their statistics. */
   readonly engine:
-    | Pick<Engine, 'watch' | 'statistics' | 'change' | 'graph'>
+    | Pick<Engine, 'watch' | 'statistics' | 'graph' | 'trace' | 'tap'>
     | { watch(isOn: boolean): void; statistics(): readonly EngineStages[] }
 }
 
@@ -52,7 +52,7 @@ export function serveEngine({ name, device, mode, programId, space, engine }: Se
       layout: space.layout,
       stages,
       watch: engine.watch,
-      ...('graph' in engine && {
+      ...('trace' in engine && {
         trace: (expression: string, limit: number) => startTrace(engine, space, expression, limit),
       }),
     },
