@@ -186,7 +186,7 @@ function run(
   notes: readonly string[],
   closeAll: () => void,
 ): TrafficRun {
-  const begin = clock()
+  let begin = clock()
   const sinceBegin = () => clock() - begin
   let isStopped = false
   let last: TrafficReport | null = null
@@ -198,7 +198,6 @@ function run(
     elapsedMs: (endedNs ?? sinceBegin()) / 1e6,
   })
   const isAllThere = () => sender !== null && (receiver?.read().received ?? 0) >= sender.read().packets
-  sender?.generator.begin(begin)
 
   /** Sends and receives for a turn; gives how many packets there were at its end. */
   const turn = (): number => {
@@ -213,6 +212,9 @@ function run(
   }
   const work = async () => {
     let looked = 0
+    // Not before the first turn: what is done until then would be time that was missed.
+    begin = clock()
+    sender?.generator.begin(begin)
     while (!isStopped && sender?.isDone() !== true) {
       const count = turn()
       const now = sinceBegin()
