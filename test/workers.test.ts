@@ -3,7 +3,8 @@ import { describe, it } from 'node:test'
 import { type Device, startWorkers, type Workers, type WorkersOptions } from '../src/engine/index.js'
 import { type EngineBench, openBench } from './support/engine.js'
 import { type Random, seededRandom } from './support/random.js'
-import { DEED, DEED_AT, type SteeringSettings, steering } from './support/steering-worker.js'
+import { type SteeringSettings, steering } from './support/steering-worker.js'
+import { DEED, DEED_AT } from './support/trap.js'
 
 const FLOWS = 50
 
@@ -16,8 +17,15 @@ interface Rig {
   take(): { readonly worker: string; readonly packet: Uint8Array }[]
 }
 
-/** Starts the workers, lets `run` use them, and sees that every frame is back in the end. */
-async function withWorkers(options: Partial<WorkersOptions<SteeringSettings>>, run: (rig: Rig) => Promise<void>) {
+/**
+ * Starts the workers, lets `run` use them, and sees that every frame is back in
+ * the end, and that so many descriptors pointed outside of frames.
+ */
+async function withWorkers(
+  options: Partial<WorkersOptions<SteeringSettings>>,
+  run: (rig: Rig) => Promise<void>,
+  foreign = 0,
+) {
   const bench = openBench({ 2048: 4096 })
   const { space, code, pool } = bench
   const workers = await startWorkers(steering, space, code, pool, { settings: { isLonger: false }, ...options })
@@ -56,7 +64,7 @@ async function withWorkers(options: Partial<WorkersOptions<SteeringSettings>>, r
   assert.equal(bench.inUse(), 0, 'every frame is back in the pool')
   assert.deepEqual(bench.pool.inUse(), [])
   const { lastFrame: _, ...faults } = bench.pool.faults()
-  assert.deepEqual(faults, { foreign: 0, doubleFree: 0, useAfterFree: 0, writeAfterFree: 0 })
+  assert.deepEqual(faults, { foreign, doubleFree: 0, useAfterFree: 0, writeAfterFree: 0 })
 }
 
 /** A UDP packet of 64 bytes with its flow in the source port and its number in the flow behind the headers. */
@@ -165,22 +173,28 @@ describe('workers', () => {
   for (const [what, deed] of [
     ['throws', DEED.throws],
     ['hangs', DEED.hangs],
+    ['reaches outside the memory', DEED.strays],
+    ['ends with the lock of the pool', DEED.locks],
   ] as const) {
     it(`that ${what} is started again; the others go on, and every frame is found`, async (context) => {
       const random = seededRandom(context, 'workers')
       const ended: string[] = []
       const options = { stallMs: 300, onEnd: (name: string) => void ended.push(name) }
-      await withWorkers(options, async ({ workers, send, take }) => {
-        send(random, 1, deed)
-        await until(() => workers.statistics()[0]!.restarts === 1 && workers.statistics()[0]!.isRunning)
-        assert.deepEqual(ended, ['front'])
-        await returned(take, send(random, 100))
-        assert.deepEqual(
-          workers.statistics().map(({ restarts }) => restarts),
-          [1, 0, 0],
-        )
-        assert.equal(workers.statistics()[0]!.reclaimedFrames > 0, true)
-      })
+      await withWorkers(
+        options,
+        async ({ workers, send, take }) => {
+          send(random, 1, deed)
+          await until(() => workers.statistics()[0]!.restarts === 1 && workers.statistics()[0]!.isRunning)
+          assert.deepEqual(ended, ['front'])
+          await returned(take, send(random, 100))
+          assert.deepEqual(
+            workers.statistics().map(({ restarts }) => restarts),
+            [1, 0, 0],
+          )
+          assert.equal(workers.statistics()[0]!.reclaimedFrames > 0, true)
+        },
+        deed === DEED.strays ? 1 : 0,
+      )
     })
   }
 

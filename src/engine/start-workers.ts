@@ -1,10 +1,13 @@
+import { closeNoted, wholePages } from '../kernel/index.js'
 import {
   BUNDLE_BYTES,
   BUNDLE_DESCRIPTORS,
   type Code,
+  MOST_DESCRIPTORS,
   type Pool,
   type Space,
   WORKER_BYTES,
+  WORKER_DESCRIPTORS,
   type WorkerPool,
 } from '../memory/index.js'
 import { openBell } from './bell.js'
@@ -41,9 +44,8 @@ export interface WorkersOptions<Settings> {
   /** `packet` publishes each packet by itself, for comparison. */
   readonly publish?: Publish
   /**
-   * A worker's thread has ended and nobody has told it to; its frames go back to
-   * the pool when this returns. What the kernel still writes into on its behalf
-   * must be closed here.
+   * A worker's thread has ended and nobody has told it to. When this returns,
+   * what it had open of the kernel is closed, and its frames go back to the pool.
    */
   readonly onEnd?: (name: string, error: Error) => void
 }
@@ -73,8 +75,8 @@ export interface Workers<Settings> {
 /**
  * Starts a thread for each worker of the plan, over the memory of `space` and
  * with rings between them. A thread that throws, is killed or hangs is started
- * again over the same rings, and its frames go back to the pool; the others go
- * on. Rejects where a worker cannot start. Throws LayoutError.
+ * again over the same rings; what it had open of the kernel is closed, and its
+ * frames go back to the pool; the others go on. Rejects where a worker cannot start. Throws LayoutError.
  */
 export async function startWorkers<Settings>(
   plan: Plan<Settings>,
@@ -85,8 +87,8 @@ export async function startWorkers<Settings>(
 ): Promise<Workers<Settings>> {
   const { slots = 1024, partBytes = 1 << 20, stallMs = 5000, publish = 'bundle', placement = {} } = options
   const reserved: string[] = []
-  const reserve = (name: string, kind: 'worker' | 'counters' | 'bundle', bytes: number) => {
-    const region = space.reserve({ name, kind, bytes })
+  const reserve = (name: string, kind: 'worker' | 'counters' | 'bundle', bytes: number, alignment = 64) => {
+    const region = space.reserve({ name, kind, bytes, alignment })
     reserved.push(region.name)
     return region
   }
@@ -110,7 +112,10 @@ export async function startWorkers<Settings>(
 
   const workers = Object.keys(plan.workers).map((name): SupervisedWorker<Settings> => {
     const { cpu = null, spinUs = 0, ...engine } = placement[name] ?? {}
-    const part = reserve(`worker ${name}`, 'worker', partBytes)
+    // Whole pages, so that all of it can be covered when its thread has ended.
+    const part = reserve(`worker ${name}`, 'worker', wholePages(partBytes), wholePages(1))
+    const control = controls.get(name)!
+    const descriptors = new Int32Array(space.memory.buffer, control + WORKER_DESCRIPTORS, MOST_DESCRIPTORS)
     const side = pool.openWorker(name)
     pools.push(side)
     const own = rings.filter((ring) => ring.from === name || ring.to === name)
@@ -122,7 +127,7 @@ export async function startWorkers<Settings>(
         memory: space.memory,
         isChecked: code.checked,
         part: { offset: part.offset, bytes: part.bytes },
-        control: controls.get(name)!,
+        control,
         pool: { address: side.address, number: side.number, frames: side.frames, framesEnd: side.framesEnd },
         rings: own,
         spinUs,
@@ -132,7 +137,11 @@ export async function startWorkers<Settings>(
       {
         cpu,
         stallMs,
-        reclaim: () => pool.reclaim(side, underWay(own)),
+        reclaim() {
+          // First what the kernel might still write into.
+          closeNoted(descriptors, space.memory, { at: part.offset, lengthBytes: part.bytes })
+          return pool.reclaim(side, underWay(own))
+        },
         ended: (error) => options.onEnd?.(name, error),
       },
     )

@@ -5,6 +5,7 @@ import {
   WORKER_ASKED,
   WORKER_BUSY,
   WORKER_BYTES,
+  WORKER_ENDS,
   WORKER_GENERATION,
   WORKER_ROUNDS,
 } from '../memory/index.js'
@@ -73,6 +74,7 @@ export function superviseWorker<Settings>(
 
   function launch(): Promise<void> {
     words.fill(0)
+    words[WORKER_BUSY / 4] = 2
     nextId = START_ID
     places = null
     startedAt = performance.now()
@@ -135,6 +137,13 @@ export function superviseWorker<Settings>(
     launch().catch(() => {})
   }
 
+  /** Ends the thread; one that waits for descriptors has to do it itself (`pauseWatches`). */
+  function endThread(): void {
+    Atomics.store(words, WORKER_ENDS / 4, 1)
+    if (Atomics.load(words, WORKER_BUSY / 4) === 0) order({ kind: 'end' })
+    else void thread?.terminate()
+  }
+
   /** The counters, where they have a place: while a graph changes, what was last read. */
   function read(): readonly StageStatistics[] {
     const isSettled = () => places !== null && Atomics.load(words, WORKER_GENERATION / 4) === places.generation
@@ -148,8 +157,8 @@ export function superviseWorker<Settings>(
   const watchdog = setInterval(() => {
     const rounds = words[WORKER_ROUNDS / 4]!
     const now = performance.now()
-    if (words[WORKER_BUSY / 4] === 0 || rounds !== lastRounds) [lastRounds, standsSince] = [rounds, now]
-    else if (now - standsSince > stallMs) void thread?.terminate()
+    if (words[WORKER_BUSY / 4] !== 1 || rounds !== lastRounds) [lastRounds, standsSince] = [rounds, now]
+    else if (now - standsSince > stallMs) endThread()
   }, stallMs / 4).unref()
 
   return {
@@ -170,7 +179,7 @@ export function superviseWorker<Settings>(
       reclaimedFrames,
       stages: read(),
     }),
-    kill: () => void thread?.terminate(),
+    kill: endThread,
     async stop() {
       isStopping = true
       clearInterval(watchdog)
@@ -179,7 +188,7 @@ export function superviseWorker<Settings>(
         hasEnded = resolve
       })
       order({ kind: 'stop' })
-      const timer = setTimeout(() => void thread?.terminate(), stallMs)
+      const timer = setTimeout(endThread, stallMs)
       await end
       clearTimeout(timer)
     },

@@ -1,11 +1,15 @@
 import { parentPort } from 'node:worker_threads'
+import { noteDescriptors, pauseWatches } from '../kernel/index.js'
 import {
   attachWorkerPool,
   loadCode,
+  MOST_DESCRIPTORS,
   openPart,
   type Space,
   WORKER_ASKED,
   WORKER_BUSY,
+  WORKER_DESCRIPTORS,
+  WORKER_ENDS,
   WORKER_GENERATION,
   WORKER_ROUNDS,
   type WorkerPoolPlace,
@@ -48,6 +52,8 @@ export type Order<Settings> =
   | { readonly kind: 'change'; readonly id: number; readonly settings: Settings }
   | { readonly kind: 'watch'; readonly isOn: boolean }
   | { readonly kind: 'stop' }
+  /** To one that waits; one at work is ended from outside. */
+  | { readonly kind: 'end' }
 
 /** From a worker: what its graph is now, or why it stayed as it was. */
 export type Answer =
@@ -69,6 +75,7 @@ const LOOKS_A_CLOCK = 64
 
 /** A worker's life in its thread. What it throws ends the thread; whoever started it clears up. */
 export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: WorkerStart<Settings>): Promise<void> {
+  noteDescriptors(new Int32Array(start.memory.buffer, start.control + WORKER_DESCRIPTORS, MOST_DESCRIPTORS))
   const space = openPart(start.memory, start.part)
   const words = new Int32Array(start.memory.buffer, start.control)
   const [rounds, busy, asked, generation] = [WORKER_ROUNDS, WORKER_BUSY, WORKER_ASKED, WORKER_GENERATION].map(
@@ -98,18 +105,22 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
   }
 
   port.on('message', (order: Order<Settings>) => {
-    words[busy] = 1
+    pauseWatches()
+    Atomics.store(words, busy, 1)
+    endIfTold()
     Atomics.sub(words, asked, 1)
     if (order.kind === 'change') change(order.id, order.settings)
     else if (order.kind === 'watch') engine.watch(order.isOn)
-    else isStopped = true
+    else if (order.kind === 'stop') isStopped = true
     bell.ring()
   })
   running(START_ID)
   while (!isStopped) {
-    words[busy] = 1
+    Atomics.store(words, busy, 1)
+    endIfTold()
     const goesOn = work()
-    words[busy] = 0
+    Atomics.store(words, busy, 0)
+    endIfTold()
     if (goesOn) await new Promise(setImmediate)
     else await rest()
   }
@@ -117,6 +128,15 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
   host.close()
   pool.close()
   port.close()
+
+  /**
+   * Who ends a worker says so, then looks whether it is at work; the worker says
+   * that it no longer is, then looks whether it is to end. So one of them sees
+   * the other, and nobody ends a thread that has watches.
+   */
+  function endIfTold(): void {
+    if (Atomics.load(words, WORKER_ENDS / 4) === 1) throw new Error(`worker ${start.name} was ended while it waited`)
+  }
 
   /** Rounds, until nothing comes or somebody asks; whether there may be more at once. */
   function work(): boolean {
@@ -134,6 +154,7 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
     await Promise.race([bell.wait(isNeeded, WAIT_MS), engine.wait(WAIT_MS)])
     // Those that have not won the race would pile up at a bell that nobody rings.
     bell.ring()
+    pauseWatches()
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { addressOf, closeDescriptor, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
+import { closeDescriptor, openDescriptor, tryOpenDescriptor } from './descriptors.js'
+import { addressOf, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
 
 /**
  * bpf(2), one function a command. Layouts are those of `union bpf_attr` in
@@ -78,6 +79,14 @@ class Attributes {
   tryCall(command: number): number {
     return trySyscall('bpf', command, addressOf(this.bytes), ATTR_BYTES)
   }
+
+  open(what: string, command: number): number {
+    return openDescriptor(what, 'bpf', command, addressOf(this.bytes), ATTR_BYTES)
+  }
+
+  tryOpen(command: number): number {
+    return tryOpenDescriptor('bpf', command, addressOf(this.bytes), ATTR_BYTES)
+  }
 }
 
 /** What BPF_MAP_CREATE takes; sizes in bytes. */
@@ -99,7 +108,7 @@ export function createMap(map: MapCreation): number {
     .u32(12, map.maxEntries)
     .u32(16, map.flags)
     .name(28, map.name)
-    .call(`create the map ${map.name}`, MAP_CREATE)
+    .open(`create the map ${map.name}`, MAP_CREATE)
 }
 
 /** Reads one element into `value`; false where the key is absent. */
@@ -179,9 +188,9 @@ export function loadProgramCode(program: ProgramLoad): ProgramLoadResult {
     .u32(44, program.flags)
     .name(48, program.name)
     .u32(68, PROGRAM_TYPES[program.type ?? 'xdp'].attach)
-  let fd = attributes.tryCall(PROG_LOAD)
+  let fd = attributes.tryOpen(PROG_LOAD)
   // The verifier gives up when a signal waits to be handled (bpf_check, "signal_pending"); a resized terminal is enough.
-  for (let attempt = 1; fd === -ERRNO.EAGAIN && attempt < LOAD_ATTEMPTS; attempt++) fd = attributes.tryCall(PROG_LOAD)
+  for (let attempt = 1; fd === -ERRNO.EAGAIN && attempt < LOAD_ATTEMPTS; attempt++) fd = attributes.tryOpen(PROG_LOAD)
   const text = log === null ? '' : cString(log)
   return fd >= 0 ? { fd, log: text } : { fd: null, errno: -fd, log: text }
 }
@@ -266,12 +275,12 @@ export function tryCreateXdpLink(programFd: number, interfaceIndex: number, mode
     .u32(4, interfaceIndex)
     .u32(8, PROGRAM_TYPES.xdp.attach)
     .u32(12, XDP_MODES[mode])
-    .tryCall(LINK_CREATE)
+    .tryOpen(LINK_CREATE)
 }
 
 /** The same for a program that sees what a device receives as socket buffers (linux: net/core/dev.c, sch_handle_ingress). */
 export function tryCreateTcxLink(programFd: number, interfaceIndex: number): number {
-  return new Attributes().u32(0, programFd).u32(4, interfaceIndex).u32(8, PROGRAM_TYPES.tcx.attach).tryCall(LINK_CREATE)
+  return new Attributes().u32(0, programFd).u32(4, interfaceIndex).u32(8, PROGRAM_TYPES.tcx.attach).tryOpen(LINK_CREATE)
 }
 
 /** Swaps the program of a link in one step: every packet meets the old or the new one. */
@@ -320,7 +329,7 @@ export function mapId(fd: number): number {
 
 /** A descriptor of another process's map. Throws KernelError where it has gone. */
 export function openMap(id: number): number {
-  return new Attributes().u32(0, id).call(`open the map ${id}`, MAP_GET_FD_BY_ID)
+  return new Attributes().u32(0, id).open(`open the map ${id}`, MAP_GET_FD_BY_ID)
 }
 
 let cpus: number | undefined

@@ -1,6 +1,7 @@
+import { closeDescriptor, openDescriptor } from './descriptors.js'
 import { type NetworkNamespace, withNamespace } from './namespace.js'
 import { viewOn } from './netlink.js'
-import { addressOf, closeDescriptor, KernelError, syscall } from './syscall.js'
+import { addressOf, KernelError, syscall } from './syscall.js'
 
 /**
  * What a driver says about its device, and the features that can be switched:
@@ -144,7 +145,7 @@ function command(device: string, code: number, buffer: Uint8Array, namespace?: N
   ifreq.set(name)
   viewOn(ifreq).setBigUint64(IFNAMSIZ, addressOf(buffer), true)
 
-  const open = () => syscall('opening a socket', 'socket', AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  const open = () => openDescriptor('opening a socket', 'socket', AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)
   const fd = namespace ? withNamespace(namespace, open) : open()
   try {
     return syscall(`asking the driver of ${device}`, 'ioctl', fd, SIOCETHTOOL, addressOf(ifreq))

@@ -26,6 +26,7 @@ export {
   XDP_HAS_FRAGS,
 } from './bpf.js'
 export { bootTimeNs, createClock } from './clock.js'
+export { closeDescriptor, closeNoted, noteDescriptors } from './descriptors.js'
 export {
   type Channels,
   type Feature,
@@ -38,6 +39,7 @@ export {
 export { linkDescriptor } from './file.js'
 export { createFrameIo, type FrameIo } from './frame-io.js'
 export type { LinearMemory, MemoryRange, Opened } from './linear-memory.js'
+export { wholePages } from './linear-memory.js'
 export { waitForRunningPrograms, withMapMemory } from './map-memory.js'
 export {
   closeNamespace,
@@ -74,7 +76,7 @@ export {
   parseOwner,
   spawnInNamespace,
 } from './process.js'
-export { createWaiter, type Readiness, type Waiter, type Watch, watchDescriptor } from './readiness.js'
+export { createWaiter, pauseWatches, type Readiness, type Waiter, type Watch, watchDescriptor } from './readiness.js'
 export { openRingBuffer, type RingBuffer } from './ring-buffer.js'
 export {
   addAddress,
@@ -99,7 +101,7 @@ export {
   setPolicy,
   withAffinity,
 } from './scheduler.js'
-export { closeDescriptor, ERRNO, errnoName, KernelError } from './syscall.js'
+export { ERRNO, errnoName, KernelError } from './syscall.js'
 export { readDeviceAttribute, writeDeviceAttribute } from './sysfs.js'
 export { openTap, type TapOptions, type TapSocket, VNET_HEADER } from './tap.js'
 export { readXdpFeatures, type XdpFeatures } from './xdp-features.js'

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, stat, statSync, writeFileSync } from 'node:fs'
 import { release } from 'node:os'
-import { closeDescriptor, KernelError, syscall, trySyscall } from './syscall.js'
+import { closeDescriptor } from './descriptors.js'
+import { KernelError, syscall, trySyscall } from './syscall.js'
 
 /** CLONE_NEWNET of linux/sched.h: for unshare, and as the type that setns checks. */
 const CLONE_NEWNET = 0x40000000

@@ -1,5 +1,6 @@
+import { closeDescriptor, openDescriptor } from './descriptors.js'
 import { type NetworkNamespace, withNamespace } from './namespace.js'
-import { addressOf, closeDescriptor, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
+import { addressOf, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
 
 /**
  * Netlink messages (RFC 3549, linux/netlink.h). Numbers are in the machine's
@@ -48,7 +49,7 @@ export interface NetlinkSocket {
 
 /** Opens a socket for `protocol` (NETLINK_ROUTE is 0), in `namespace` or in the thread's own. */
 export function openNetlink(protocol: number, namespace?: NetworkNamespace): NetlinkSocket {
-  const open = () => syscall('opening a netlink socket', 'socket', AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
+  const open = () => openDescriptor('opening a netlink socket', 'socket', AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
   const fd = namespace ? withNamespace(namespace, open) : open()
   setOption(fd, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([TIMEOUT_SECONDS, 0n]))
   // Errors come with the kernel's own sentence, and without our message sent back.

@@ -1,6 +1,7 @@
+import { closeDescriptor, openDescriptor } from './descriptors.js'
 import { checkRange, coverOver, type LinearMemory, mapOver, memoryAddress, type Opened } from './linear-memory.js'
 import { type NetworkNamespace, withNamespace } from './namespace.js'
-import { addressOf, closeDescriptor, ERRNO, syscall, trySyscall } from './syscall.js'
+import { addressOf, ERRNO, syscall, trySyscall } from './syscall.js'
 
 /**
  * Packet sockets (packet(7)) with a TPACKET_V3 receive ring in a linear memory
@@ -113,7 +114,8 @@ export function openPacketSocket(options: PacketOptions): Opened<PacketSocket> {
   const range = ring && { at: ring.at, lengthBytes: ring.blocks * ring.blockBytes }
   if (range) checkRange('the ring of a packet socket', memory, range)
   // Protocol 0 receives nothing until it is bound: otherwise packets of other devices would come first.
-  const open = () => syscall('opening a packet socket', 'socket', AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
+  const open = () =>
+    openDescriptor('opening a packet socket', 'socket', AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
   const fd = namespace ? withNamespace(namespace, open) : open()
   let isMapped = false
   let isOpen = true

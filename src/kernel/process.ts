@@ -1,9 +1,10 @@
 import { type ChildProcess, type ForkOptions, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { closeDescriptor, tryOpenDescriptor } from './descriptors.js'
 import { type NetworkNamespace, withNamespace } from './namespace.js'
 import { withAffinity } from './scheduler.js'
-import { closeDescriptor, syscall, trySyscall } from './syscall.js'
+import { syscall, trySyscall } from './syscall.js'
 
 const PR_SET_PDEATHSIG = 1
 const SIGKILL = 9
@@ -93,7 +94,7 @@ export function formatOwner(owner: ProcessIdentity): string {
  * Returns whether it was killed.
  */
 export function killIf(pid: number, isTheOne: () => boolean): boolean {
-  const fd = trySyscall('pidfd_open', pid)
+  const fd = tryOpenDescriptor('pidfd_open', pid)
   if (fd < 0) return false
   try {
     return isTheOne() && trySyscall('pidfd_send_signal', fd, SIGKILL) === 0

@@ -12,6 +12,18 @@ export interface Watch {
   close(): void
 }
 
+/** Those of this thread that are not paused. */
+const active = new Set<Watch>()
+
+/**
+ * Pauses every watch of this thread. A thread that may be ended by another must
+ * have none while that can happen: koffi ends the whole process where its
+ * callback meets a thread that is being ended.
+ */
+export function pauseWatches(): void {
+  for (const watch of active) watch.pause()
+}
+
 /**
  * Calls `onReady` from the thread's event loop, again and again while `fd` is
  * ready: take what is there, or pause. A loop has one watch for a descriptor;
@@ -22,20 +34,26 @@ export function watchDescriptor(fd: number, readiness: Readiness, onReady: () =>
   const handle = koffi.node.poll(fd, wanted, onReady)
   let isOpen = true
   let isPaused = false
-  return {
+  const watch: Watch = {
     pause() {
       if (isOpen && !isPaused) handle.stop()
       isPaused = true
+      active.delete(watch)
     },
     resume() {
-      if (isOpen && isPaused) handle.start(wanted, onReady)
+      if (!isOpen) return
+      if (isPaused) handle.start(wanted, onReady)
       isPaused = false
+      active.add(watch)
     },
     close() {
       if (isOpen) handle.close()
       isOpen = false
+      active.delete(watch)
     },
   }
+  active.add(watch)
+  return watch
 }
 
 const POLLIN = 1

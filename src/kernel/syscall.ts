@@ -7,7 +7,8 @@ import koffi from 'koffi'
  */
 
 const libc = koffi.load(null)
-const rawSyscall = libc.func('syscall', 'long', ['long', ...Array<string>(6).fill('intptr')])
+/** The C library's; gives -1 where the kernel refused. */
+export const rawSyscall = libc.func('syscall', 'long', ['long', ...Array<string>(6).fill('intptr')])
 
 /** x86-64 and arm64 (asm-generic) numbers of the calls that libc does not wrap well. */
 const NUMBERS = {
@@ -87,7 +88,7 @@ const NUMBERS = {
 
 export type SystemCall = keyof (typeof NUMBERS)['x64']
 
-const numbers: Record<SystemCall, number> = process.arch === 'arm64' ? NUMBERS.arm64 : NUMBERS.x64
+export const numbers: Record<SystemCall, number> = process.arch === 'arm64' ? NUMBERS.arm64 : NUMBERS.x64
 
 /** Error numbers by name: those of the machine, one that Node leaves out, and one that drivers let out though no header has it. */
 export const ERRNO = { ...constants.errno, EBADFD: 77, ENOTSUPP: 524 } as const
@@ -123,7 +124,12 @@ export function trySyscall(
   e = 0 as Word,
   f = 0 as Word,
 ): number {
-  const result = Number(rawSyscall(numbers[call], a, b, c, d, e, f))
+  return outcome(rawSyscall(numbers[call], a, b, c, d, e, f))
+}
+
+/** What `rawSyscall` has just given, as a number: `-errno` where the kernel refused. */
+export function outcome(raw: number | bigint): number {
+  const result = Number(raw)
   return result === -1 ? -koffi.errno() : result
 }
 
@@ -143,9 +149,4 @@ export type Word = number | bigint
  */
 export function addressOf(memory: ArrayBufferView): bigint {
   return koffi.address(memory) as bigint
-}
-
-/** Closes a descriptor; a descriptor that is closed already is left alone. */
-export function closeDescriptor(fd: number): void {
-  trySyscall('close', fd)
 }

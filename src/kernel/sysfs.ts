@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { closeDescriptor, openDescriptor } from './descriptors.js'
 import { type NetworkNamespace, withNamespace } from './namespace.js'
-import { addressOf, closeDescriptor, KernelError, syscall } from './syscall.js'
+import { addressOf, KernelError, syscall } from './syscall.js'
 
 /**
  * The attributes of /sys/class/net inside a network namespace. /sys itself shows
@@ -46,10 +47,10 @@ function withSysfs<T>(namespace: NetworkNamespace, run: (root: string) => T): T 
 function mountSysfs(): number {
   const what = 'mounting the sysfs of a network namespace'
   const name = new TextEncoder().encode('sysfs\0')
-  const context = syscall(what, 'fsopen', addressOf(name), FSOPEN_CLOEXEC)
+  const context = openDescriptor(what, 'fsopen', addressOf(name), FSOPEN_CLOEXEC)
   try {
     syscall(what, 'fsconfig', context, FSCONFIG_CMD_CREATE)
-    return syscall(what, 'fsmount', context, FSMOUNT_CLOEXEC)
+    return openDescriptor(what, 'fsmount', context, FSMOUNT_CLOEXEC)
   } finally {
     closeDescriptor(context)
   }

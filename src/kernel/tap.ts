@@ -1,9 +1,10 @@
 import { constants } from 'node:fs'
+import { closeDescriptor, openDescriptor } from './descriptors.js'
 import type { Opened } from './linear-memory.js'
 import { type NetworkNamespace, withNamespace } from './namespace.js'
 import { closeNetlink } from './netlink.js'
 import { findLink, openRoute } from './rtnetlink.js'
-import { addressOf, closeDescriptor, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
+import { addressOf, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
 
 /** TAP devices: linux/if_tun.h, Documentation/networking/tuntap.rst. */
 
@@ -100,7 +101,7 @@ export function openTap(options: TapOptions = {}): Opened<TapSocket> {
 function openTun(): number {
   const path = new TextEncoder().encode('/dev/net/tun\0')
   const flags = constants.O_RDWR | constants.O_NONBLOCK | 0o2000000
-  return syscall('opening /dev/net/tun', 'openat', AT_FDCWD, addressOf(path), flags)
+  return openDescriptor('opening /dev/net/tun', 'openat', AT_FDCWD, addressOf(path), flags)
 }
 
 /** Makes the device, or adds a queue to it, and gives its name. */

@@ -1,3 +1,4 @@
+import { closeDescriptor, openDescriptor } from './descriptors.js'
 import {
   checkRange,
   coverOver,
@@ -9,7 +10,7 @@ import {
   wholePages,
 } from './linear-memory.js'
 import { type NetworkNamespace, withNamespace } from './namespace.js'
-import { addressOf, closeDescriptor, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
+import { addressOf, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
 
 /**
  * AF_XDP sockets (linux/if_xdp.h, Documentation/networking/af_xdp.rst) whose
@@ -152,7 +153,7 @@ export function openXsk(options: XskOptions): Opened<XskSocket> {
   const { memory, namespace, umem } = options
   const places = Object.entries(options.rings) as [XskRing, XskRingPlace][]
   checkPlaces(options, places)
-  const open = () => syscall('opening an AF_XDP socket', 'socket', AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)
+  const open = () => openDescriptor('opening an AF_XDP socket', 'socket', AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)
   const fd = namespace ? withNamespace(namespace, open) : open()
   const mapped: MemoryRange[] = []
   let isOpen = true

@@ -87,8 +87,8 @@ export function copyEnd(from: LoadedMap, to: LoadedMap, slot: number): void {
   if (lookupElement(from.fd, u32(slot), end)) updateElement(to.fd, u32(slot), end)
 }
 
-/** Puts an AF_XDP socket into its map, or takes out what is there. Throws RangeError for a queue that the map has not, and KernelError. */
-export function writeSocket({ fd, spec }: LoadedMap, queue: number, socketFd: number | null): void {
+/** As `LoadedPolicy.divertTo`, with the map of `LoadedPolicy.divertMap`, from any thread. */
+export function divertInto({ fd, spec }: LoadedMap, queue: number, socketFd: number | null): void {
   if (!(Number.isInteger(queue) && queue >= 0 && queue < spec.maxEntries))
     throw new RangeError(`there is no receive queue ${queue} to divert from: they are 0 to ${spec.maxEntries - 1}`)
   if (socketFd === null) deleteElement(fd, u32(queue))

@@ -18,6 +18,7 @@ import { assignSlots, type Slots, startSlots } from './policy-slots.js'
 import {
   addCounts,
   copyEnd,
+  divertInto,
   nameRefusedRule,
   type PolicyCount,
   type PolicySource,
@@ -26,7 +27,6 @@ import {
   seedState,
   writeEnd,
   writeEntries,
-  writeSocket,
 } from './policy-source.js'
 import { createSampleReader, type Sample } from './samples.js'
 
@@ -71,6 +71,12 @@ export interface LoadedPolicy {
    * has diverted yet and for queue 256 and above, KernelError for what is no such socket.
    */
   divertTo(queue: number, socketFd: number | null): void
+  /**
+   * The map that `divertTo` writes, as plain data: another thread, which has
+   * opened the socket, hands it to `divertInto`. Stays over `replace`. Throws
+   * RangeError where no rule has diverted yet.
+   */
+  divertMap(): LoadedMap
   /** Takes at most `most` samples, oldest first; `rule` is undefined for a rule that has gone. */
   readSamples(most: number): (Sample & { readonly rule: string | undefined })[]
   /** Samples that found the ring buffer full, and packets whose key found the limit table full. */
@@ -106,6 +112,12 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
   let isOpen = true
 
   const slotOf = (identity: string) => version.slots.byIdentity.get(identity)!
+
+  const divertMap = () => {
+    const sockets = version.kept.get(DIVERT_SOCKETS)
+    if (sockets !== undefined) return sockets
+    throw new RangeError('no rule of the policy diverts packets: give it one with the action "divert" first')
+  }
 
   const replace = (source: PolicySource) => {
     const old = version
@@ -169,12 +181,8 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
         throw new RangeError(`no rule "${name}" was loaded with a lifetime: give it one in the policy`)
       writeEnd(ends, slotOf(rule.identity), endsInMs)
     },
-    divertTo(queue, socketFd) {
-      const sockets = version.kept.get(DIVERT_SOCKETS)
-      if (sockets === undefined)
-        throw new RangeError('no rule of the policy diverts packets: give it one with the action "divert" first')
-      writeSocket(sockets, queue, socketFd)
-    },
+    divertTo: (queue, socketFd) => divertInto(divertMap(), queue, socketFd),
+    divertMap,
     readSamples(most) {
       const names = new Map(version.source.rules.map(({ identity, name }) => [slotOf(identity), name]))
       return samples

@@ -198,16 +198,21 @@ export const RING_SLOTS = 128
  * while the worker sleeps; who makes it 0 wakes it.
  *
  *     64  u32  rounds; stands still in a worker that hangs
- *     68  u32  whether it is at work, and not waiting
+ *     68  u32  0 while it waits, 1 at work, 2 until it has started
  *     72  u32  a message waits, for which it must leave its rounds
  *     76  u32  odd while its stages change: their counters have no place then
+ *     80  u32  it is to end: by itself, where it waits
+ *     128 u32  each: a descriptor that its thread has open; 0 or less, none
  */
 export const WORKER_BELL = 0
 export const WORKER_ROUNDS = 64
 export const WORKER_BUSY = 68
 export const WORKER_ASKED = 72
 export const WORKER_GENERATION = 76
-export const WORKER_BYTES = 128
+export const WORKER_ENDS = 80
+export const WORKER_DESCRIPTORS = 128
+export const MOST_DESCRIPTORS = 64
+export const WORKER_BYTES = 384
 
 /** Counters of a device, f64 each. */
 export const TRAFFIC_RECEIVED_PACKETS = 0

@@ -1,0 +1,56 @@
+import { coverOver, type LinearMemory, type MemoryRange } from './linear-memory.js'
+import { ERRNO, KernelError, numbers, outcome, rawSyscall, type SystemCall, type Word } from './syscall.js'
+
+/**
+ * Descriptors belong to the process, and stay open when a thread ends. So a
+ * thread that another may end notes each that it opens here, a word each, in
+ * memory that outlives it. A word of 0 or less is free: Node sees to it that
+ * descriptors 0 to 2 are always open. Where nobody has asked for notes, one
+ * word is written again and again.
+ */
+let notes: Int32Array = new Int32Array(1)
+let isNoting = false
+
+/** From now on this thread notes which descriptors it has open, as many as there are words, and opens no more than that. */
+export function noteDescriptors(words: Int32Array): void {
+  notes = words
+  isNoting = true
+}
+
+/**
+ * Ends what a thread that is no more had open: what was mapped into its part
+ * of the memory is covered with zeros, because a ring that is mapped holds its
+ * socket, and the descriptors are closed. Throws KernelError.
+ */
+export function closeNoted(words: Int32Array, memory: LinearMemory, part: MemoryRange): void {
+  const open = words.filter((fd) => fd > 0)
+  if (open.length === 0) return
+  coverOver(memory, part)
+  open.forEach(closeDescriptor)
+  words.fill(0)
+}
+
+/** The descriptor that a call opens. Throws KernelError: EMFILE where a thread that notes them has no word left. */
+export function openDescriptor(what: string, call: SystemCall, ...args: Word[]): number {
+  const fd = tryOpenDescriptor(call, ...args)
+  if (fd < 0) throw new KernelError(what, -fd)
+  return fd
+}
+
+/** The descriptor that a call opens, or `-errno`. */
+export function tryOpenDescriptor(call: SystemCall, ...args: Word[]): number {
+  const slot = isNoting ? notes.findIndex((fd) => fd <= 0) : 0
+  if (slot < 0) return -ERRNO.EMFILE
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = args
+  // V8 ends a thread where a function of JavaScript begins or a loop goes round, so not between call and note.
+  notes[slot] = rawSyscall(numbers[call], a, b, c, d, e, f)
+  return outcome(notes[slot]!)
+}
+
+/** Closes a descriptor; a descriptor that is closed already is left alone. */
+export function closeDescriptor(fd: number): void {
+  const slot = notes.indexOf(fd)
+  // In this order, with nothing between: what is noted may be closed by another thread, when the number is somebody else's.
+  if (slot >= 0) notes[slot] = 0
+  rawSyscall(numbers.close, fd, 0, 0, 0, 0, 0)
+}
