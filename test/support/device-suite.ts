@@ -9,7 +9,7 @@ export interface DeviceRig {
   readonly device: Device
   readonly peer: Device
   /** Closes what the test does not know of: namespaces, files, the kernel's side. */
-  close?(): void
+  close?(): void | Promise<void>
 }
 
 export interface DeviceSuiteOptions {
@@ -29,7 +29,7 @@ export interface DeviceSuiteOptions {
  */
 export function testDevice(
   name: string,
-  open: (bench: EngineBench) => DeviceRig,
+  open: (bench: EngineBench) => DeviceRig | Promise<DeviceRig>,
   {
     skip = false,
     leastBytes = 14,
@@ -41,7 +41,7 @@ export function testDevice(
   const test = (title: string, run: (rig: Rig) => Promise<void> | void) =>
     it(title, async (context) => {
       const bench = openBench()
-      const opened = open(bench)
+      const opened = await open(bench)
       const random = seededRandom(context, name.split(' ')[0]!)
       const rig = { ...opened, bench, random, bundle: bench.bundle('sent'), arrivals: bench.bundle('arrivals') }
       try {
@@ -50,7 +50,7 @@ export function testDevice(
       } finally {
         rig.device.close()
         rig.peer.close()
-        opened.close?.()
+        await opened.close?.()
       }
       assert.equal(bench.inUse(), 0, 'every frame is back in the pool')
       const { lastFrame: _, ...faults } = bench.pool.faults()
