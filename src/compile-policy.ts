@@ -29,6 +29,8 @@ export interface PolicyWarning {
 /** A policy as decision graphs, one behind the other, and what is odd about it. */
 export interface CompiledPolicy {
   readonly policy: Policy
+  /** What each rule asks, in the order of the rules. */
+  readonly conditions: readonly Condition[]
   readonly segments: readonly PolicySegment[]
   readonly warnings: readonly PolicyWarning[]
 }
@@ -51,6 +53,7 @@ export function compilePolicy(policy: Policy, options: { readonly linkType?: str
   let segments: readonly PolicySegment[] | null = null
   return {
     policy,
+    conditions,
     // Many want the warnings only, and the plain graph of ten thousand rules is large.
     get segments() {
       segments ??= cutIntoSegments(policy.rules, conditions)

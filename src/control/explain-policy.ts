@@ -67,8 +67,8 @@ const REPEAT = 100_000
  */
 export function explainPolicy(file: string): PolicyExplanation {
   const { policy, sets } = readPolicyFile(file)
-  const { warnings } = compilePolicy(policy)
-  const source = policySource(policy, { sets, interfaceIndex: numberedDevices() })
+  const { warnings, conditions } = compilePolicy(policy)
+  const source = policySource(policy, { sets, conditions, interfaceIndex: numberedDevices() })
   const slots = policy.rules.map((_, rule) => rule)
   const program = source.compile(slots, Math.max(slots.length, 1))
   const names = new Set(sets.keys())

@@ -27,8 +27,8 @@ export interface PolicyForms {
  */
 export function policyForms(file: string): PolicyForms {
   const { policy, sets } = readPolicyFile(file)
-  const { warnings } = compilePolicy(policy)
-  const source = policySource(policy, { sets, interfaceIndex: numberedDevices() })
+  const { warnings, conditions } = compilePolicy(policy)
+  const source = policySource(policy, { sets, conditions, interfaceIndex: numberedDevices() })
   const segments = () =>
     source.segments().map(({ graph, rules }) => ({ graph, rules: rules.map((rule) => policy.rules[rule]!.name) }))
   return {

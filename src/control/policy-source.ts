@@ -21,6 +21,8 @@ export interface PolicySurroundings {
   readonly sets: ReadonlyMap<string, SetContents>
   /** Rules of Sluice's own, which are asked first. */
   readonly inFront?: readonly Rule[]
+  /** What the policy's rules ask, where `compilePolicy` has found it out already for Ethernet. */
+  readonly conditions?: readonly Condition[]
   /** The interface index of a device. Throws where there is none. */
   interfaceIndex(device: string): number
   /**
@@ -54,8 +56,11 @@ export interface PreparedPolicy extends PolicySource {
  */
 export function policySource(policy: Policy, surroundings: PolicySurroundings): PreparedPolicy {
   const { inFront = [], sets, metadata = false } = surroundings
+  const names = new Set(Object.keys(policy.sets))
+  const conditionsOf = (rules: readonly Rule[]) => rules.map(({ match }) => conditionOf(match, names))
+  const conditions = [...conditionsOf(inFront), ...(surroundings.conditions ?? conditionsOf(policy.rules))]
   const whole = { ...policy, rules: [...inFront, ...policy.rules] }
-  const prepared = prepareRules(whole, surroundings)
+  const prepared = prepareRules(whole.rules, conditions, surroundings)
   return sourceOf({ policy: whole, inFront: inFront.length, prepared, metadata }, sets)
 }
 
@@ -67,9 +72,11 @@ interface PreparedRules {
   segments(count: number): readonly PreparedSegment[]
 }
 
-function prepareRules({ rules, sets }: Policy, surroundings: PolicySurroundings): PreparedRules {
-  const names = new Set(Object.keys(sets))
-  const conditions = rules.map(({ match }) => conditionOf(match, names))
+function prepareRules(
+  rules: readonly Rule[],
+  conditions: readonly Condition[],
+  surroundings: PolicySurroundings,
+): PreparedRules {
   const actions = rules.map(({ action }) => actionOf(action, surroundings))
   const codeOf = (rule: number, slot: number): RuleCode => {
     const { mode, lifetime } = rules[rule]!

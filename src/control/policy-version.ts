@@ -17,9 +17,15 @@ export interface PolicyVersion extends ChangedPolicy {
 export function prepareVersion(file: PolicyFile, changes: PolicyChanges, inFront: readonly Rule[]): PolicyVersion {
   const changed = applyChanges(file, changes)
   const { policy, sets } = changed
-  const warnings = [...compilePolicy(policy).warnings, ...withoutReader(policy)]
+  const compiled = compilePolicy(policy)
+  const warnings = [...compiled.warnings, ...withoutReader(policy)]
   const interfaceIndex = (device: string) => findDevice(device).index
-  return { ...changed, file, warnings, source: policySource(policy, { sets, inFront, interfaceIndex }) }
+  return {
+    ...changed,
+    file,
+    warnings,
+    source: policySource(policy, { sets, inFront, interfaceIndex, conditions: compiled.conditions }),
+  }
 }
 
 /** Rules whose packets somebody would have to take, and nobody does. */
