@@ -243,16 +243,18 @@ test('an added rule ends by the kernel’s clock, leaves with the next change, a
   skip,
 }, async () => {
   await serve()
-  const add = () => run('add', 'udp', '--name', 'short', '--for', '1s', '--first')
+  // Long enough for the commands and packets in between, on a busy machine too.
+  const seconds = 6
+  const add = () => run('add', 'udp', '--name', 'short', '--for', `${seconds}s`, '--first')
   add()
-  assert.equal(rule('short').secondsLeft, 1)
+  assert.ok(rule('short').secondsLeft! > 0 && rule('short').secondsLeft! <= seconds)
   send()
   assert.equal(rule('short').packets, DATAGRAMS)
   await eventually('it has ended', () => rule('short').secondsLeft === 0)
   send()
   assert.equal(rule('short').packets, DATAGRAMS)
   add()
-  assert.equal(rule('short').secondsLeft, 1)
+  assert.ok(rule('short').secondsLeft! > 0 && rule('short').secondsLeft! <= seconds)
   await eventually('it has ended again', () => rule('short').secondsLeft === 0)
   run('add', 'arp', '--name', 'other')
   assert.equal(rule('short'), undefined)
@@ -433,7 +435,7 @@ test('an engine of a program is seen by its stages, and measured while somebody 
     const way = new RegExp(
       '^1: 98 bytes from far queue 0: [0-9a-f]{128}\n' +
         ' {3}handler of queue 0 ─ answered ─▶ reflect queue 0: bytes \\d+ to \\d+ changed\n' +
-        ' {3}reflect queue 0 ─ out ─▶ send far queue 0: bytes 0 to 11 changed\n' +
+        ' {3}reflect queue 0 ─ out ─▶ send far queue 0: bytes \d+ to \d+ changed\n' +
         ' {3}send far queue 0: sent\n$',
     )
     assert.match(run('trace', 'icmp', '--limit', '1'), way)
