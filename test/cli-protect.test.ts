@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { closeNetlink, deleteLink, openRoute } from '../src/kernel/index.js'
 import { CLI, runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
@@ -154,6 +155,28 @@ test('a faulty policy or list is one message, and the old policy stays', { skip 
   assert.equal(status, 0)
   assert.deepEqual(packetsOf(summary!), { seen: DATAGRAMS, blocked: DATAGRAMS, rest: 0 })
   assert.deepEqual(summary!.reloads, { done: 0, refused: faults.length })
+})
+
+test('a package that goes while it runs takes neither the policy nor an answer with it', { skip }, async () => {
+  write('blocked.txt', `${SENDER}\n`)
+  const policy = write('policy.yaml', POLICY)
+  const root = fileURLToPath(new URL('../../', import.meta.url))
+  const installed = join(folder, 'installed')
+  mkdirSync(installed)
+  for (const part of ['package.json', 'dist/bin']) cpSync(join(root, part), join(installed, part), { recursive: true })
+  symlinkSync(join(root, 'node_modules'), join(installed, 'node_modules'))
+  const protect = await startProtecting(network.receiver, 'far', policy, [], {}, join(installed, 'dist/bin/main.js'))
+  rmSync(installed, { recursive: true })
+  write('policy.yaml', POLICY.replace('burst: 50', 'brust: 50'))
+  await protect.reload(/did you mean "burst"\?\nsluice: the policy of before stays in force/)
+  write('policy.yaml', `${POLICY}  - { action: drop, match: icmp }\n`)
+  await protect.reload(/was read again; 4 rules are in force/)
+  const asked = runCli(['list', '--process', String(protect.child.pid)])
+  assert.equal(asked.status, 0, asked.stderr)
+  send()
+  const { status, summary } = await protect.end()
+  assert.equal(status, 0, protect.stderr())
+  assert.equal(packetsOf(summary!)['blocked'], DATAGRAMS)
 })
 
 test('nothing is loaded of a policy that is faulty at the start', { skip }, () => {

@@ -1,6 +1,4 @@
 import { Option } from 'commander'
-import type { ControlSocket } from '../control/service/listen.js'
-import type { Service } from '../control/service/service.js'
 import { formatDuration } from './duration.js'
 import { note } from './output.js'
 
@@ -59,20 +57,6 @@ export function listenForEnd(signals: readonly NodeJS.Signals[]): End {
   }
 }
 
-/**
- * Has the command answer others, once its rules are in force. Without a place
- * for the socket it does its work all the same.
- */
-export async function openControl(service: Service): Promise<ControlSocket | null> {
-  const { listen } = await import('../control/service/listen.js')
-  try {
-    return await listen(service)
-  } catch (error) {
-    note(`warning: sluice status, list and top will not see this: ${(error as Error).message}`)
-    return null
-  }
-}
-
 /** Where live counters are shown. */
 export interface Display {
   update(line: string): void
@@ -81,8 +65,9 @@ export interface Display {
 
 /** Lines that are written over on a terminal, and line after line elsewhere. */
 export async function openDisplay(stream: NodeJS.WriteStream = process.stderr): Promise<Display> {
-  if (!stream.isTTY) return { update: (text) => void stream.write(`${text}\n`), close() {} }
-  const { createLogUpdate } = await import('log-update')
-  const update = createLogUpdate(stream)
+  // Loaded when rules are in force already, for which nobody is to wait; they stay where the package has gone since.
+  const terminal = stream.isTTY ? await import('log-update').catch(() => null) : null
+  if (terminal === null) return { update: (text) => void stream.write(`${text}\n`), close() {} }
+  const update = terminal.createLogUpdate(stream)
   return { update, close: () => update.done() }
 }

@@ -1,6 +1,10 @@
 import { isatty } from 'node:tty'
 import { Command } from 'commander'
+// All of it before the policy is in force: a package that is replaced meanwhile has other files, and nothing of it
+// that is missing may end this process, with which the policy goes.
 import { droppedPackets, type ProtectedRule, type RunningPolicy, startProtect } from '../control/protect.js'
+import { sentenceOf } from '../control/sentence.js'
+import { policyService } from '../control/service/policy-service.js'
 import { formatDuration, parseDuration } from './duration.js'
 import {
   announce,
@@ -9,10 +13,10 @@ import {
   keepOption,
   listenForEnd,
   NO_KEEP_SSH,
-  openControl,
   openDisplay,
   TICK_MS,
 } from './foreground.js'
+import { openControl } from './open-control.js'
 import { FAILED, note, noteWarnings, print, printJson } from './output.js'
 import { formatQuantity } from './quantity.js'
 import { drawTable } from './table.js'
@@ -128,7 +132,6 @@ async function watch(
   noteWarnings(running.warnings)
   const show = await openDisplay()
   reloads.begin(() => readAgain(running, options.policy, show))
-  const { policyService } = await import('../control/service/policy-service.js')
   const control = await openControl(policyService(running, device, options.policy))
   const lines = liveLines(running, startedAt)
   const timer = setInterval(() => (running.isAttached() ? show.update(lines()) : end.now('detached')), TICK_MS)
@@ -159,7 +162,6 @@ async function readAgain(running: RunningPolicy, policy: string, show: Display):
     }
     return true
   } catch (error) {
-    const { sentenceOf } = await import('../control/sentence.js')
     note(
       `sluice: ${sentenceOf(error)}\nsluice: the policy of before stays in force; correct this and send SIGHUP again`,
     )

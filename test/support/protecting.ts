@@ -50,15 +50,19 @@ export function startCommand(command: readonly string[], env: NodeJS.ProcessEnv 
   return child
 }
 
-/** Starts `sluice protect DEVICE --policy POLICY --json ARGS`, and comes back when the policy is in force and it can be asked. */
+/**
+ * Starts `sluice protect DEVICE --policy POLICY --json ARGS`, and comes back when the policy is in force and it can be
+ * asked. `cli` is the file of the command line.
+ */
 export async function startProtecting(
   namespace: NetworkNamespace,
   device: string,
   policy: string,
   args: readonly string[] = [],
   environment: NodeJS.ProcessEnv = {},
+  cli = CLI,
 ): Promise<Protecting> {
-  const own = [process.execPath, CLI, 'protect', device, '--policy', policy, '--json', ...args]
+  const own = [process.execPath, cli, 'protect', device, '--policy', policy, '--json', ...args]
   const child = startCommand([...inside(namespace), ...own], { ...process.env, SSH_CONNECTION: '', ...environment })
   let [stdout, stderr] = ['', '']
   child.stdout!.on('data', (data) => {
