@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
@@ -28,7 +28,7 @@ const DATAGRAMS = 100
 let network: JoinedNamespaces
 let folder = ''
 
-const skip = skipUnless('root', 'ip')
+const skip = skipUnless('root', 'ip', 'tcpdump')
 
 before(() => {
   if (skip) return
@@ -435,11 +435,22 @@ test('an engine of a program is seen by its stages, and measured while somebody 
     const way = new RegExp(
       '^1: 98 bytes from far queue 0: [0-9a-f]{128}\n' +
         ' {3}handler of queue 0 ─ answered ─▶ reflect queue 0: bytes \\d+ to \\d+ changed\n' +
-        ' {3}reflect queue 0 ─ out ─▶ send far queue 0: bytes \d+ to \d+ changed\n' +
+        ' {3}reflect queue 0 ─ out ─▶ send far queue 0: bytes \\d+ to \\d+ changed\n' +
         ' {3}send far queue 0: sent\n$',
     )
     assert.match(run('trace', 'icmp', '--limit', '1'), way)
     assert.equal(run('trace', 'tcp', '--for', '1s'), '')
+    const path = join(folder, 'answers.pcapng')
+    const captured = run('capture', 'reflect queue 0.out', 'icmp', '-w', path, '--limit', '2', '--json')
+    assert.deepEqual(
+      { ...JSON.parse(captured), id: '' },
+      { id: '', device: 'far', edge: 'reflect queue 0.out', packets: 2, lost: 0 },
+    )
+    const read = execFileSync('tcpdump', ['-n', '-r', path], { encoding: 'utf8', stdio: 'pipe' })
+    assert.match(read, /^(.* ICMP echo reply, .*\n){2}$/)
+    const lost = refused('capture', 'reflect.out', '-w', path)
+    assert.equal(lost.status, 2)
+    assert.match(lost.stderr, /no edge "reflect.out"; there are receive far queue 0, handler of queue 0.answered, /)
     const faulty = refused('trace', 'icpm')
     assert.equal(faulty.status, 2)
     assert.match(faulty.stderr, /\n {2}icpm\n {2}\^{4}\n/)

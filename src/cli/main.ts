@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   list: async () => (await import('./list.js')).listCommand(),
   top: async () => (await import('./top.js')).topCommand(),
   trace: async () => (await import('./trace.js')).traceCommand(),
+  capture: async () => (await import('./capture.js')).captureCommand(),
   add: async () => (await import('./add.js')).addCommand(),
   remove: async () => (await import('./remove.js')).removeCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),

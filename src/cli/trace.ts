@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { chooseService, connectTo } from '../control/service/ask.js'
 import { printTrace, type TracedPacket } from '../control/service/trace.js'
+import { askUntilDone, parsePackets } from './ask-until-done.js'
 import { parseDuration } from './duration.js'
-import { listenForEnd } from './foreground.js'
-import { EXPRESSION_HELP, InputError, note, print, printJson } from './output.js'
+import { EXPRESSION_HELP, note, print, printJson } from './output.js'
 import { addServiceChoice, type ServiceChoice } from './service-choice.js'
 
 interface TraceOptions extends ServiceChoice {
@@ -13,8 +12,6 @@ interface TraceOptions extends ServiceChoice {
   readonly json?: boolean
 }
 
-/** How often the service is asked what it has found. */
-const ASK_MS = 100
 const MOST_PACKETS = 10_000
 
 /** `sluice trace EXPR`: the way of packets through the graph of a running engine. */
@@ -22,7 +19,12 @@ export function traceCommand(): Command {
   const command = new Command('trace')
     .description('follow packets through the graph of a running engine')
     .argument('<expression...>', EXPRESSION_HELP)
-    .option('--limit <packets>', 'how many packets are followed', parseLimit, 10)
+    .option(
+      '--limit <packets>',
+      'how many packets are followed',
+      (text: string) => parsePackets(text, MOST_PACKETS),
+      10,
+    )
     .option('--for <duration>', 'how long is waited for them; without it until Ctrl-C', parseDuration)
   return addServiceChoice(command)
     .option('--json', 'one JSON document on standard output, at the end')
@@ -37,36 +39,19 @@ Each is taken through the stages alone while the others go as ever; nothing is d
     .action((words: string[], options: TraceOptions) => trace(words.join(' '), options))
 }
 
-/** Throws InputError. */
-function parseLimit(text: string): number {
-  const limit = Number(text)
-  if (Number.isInteger(limit) && limit >= 1 && limit <= MOST_PACKETS) return limit
-  throw new InputError(`"${text}" is no number of packets; write one from 1 to ${MOST_PACKETS}`)
-}
-
 async function trace(expression: string, options: TraceOptions): Promise<void> {
   const { place, status } = await chooseService(options, ({ kind }) => kind === 'engine')
   const connection = connectTo(place)
-  const end = listenForEnd(['SIGINT', 'SIGTERM', 'SIGHUP'])
-  let isEnded = false
-  void end.promise.then(() => {
-    isEnded = true
-  })
   const all: TracedPacket[] = []
   try {
     await connection.ask({ do: 'trace', expression, limit: options.limit })
-    if (options.for !== undefined) end.after(options.for)
-    for (let isDone = false; !isDone; ) {
-      // Once more after the end: what came until then.
-      const isLast = isEnded
+    await askUntilDone(async () => {
       const traced = await connection.ask({ do: 'traced' })
       if (!options.json) for (const packet of traced.packets) print(printTrace(packet).trimEnd())
       all.push(...traced.packets)
-      isDone = traced.isDone || isLast
-      if (!isDone) await Promise.race([sleep(ASK_MS), end.promise])
-    }
+      return traced.isDone
+    }, options.for)
   } finally {
-    end.cancel()
     connection.close()
   }
   if (options.json) printJson({ id: place.id, device: status.device, expression, packets: all })

@@ -1,4 +1,5 @@
 import { CaptureError } from '../device/index.js'
+import { GraphError } from '../engine/index.js'
 import { FilterError, formatFilterError } from '../filter/index.js'
 import { FrameError, SizeError } from '../generate/index.js'
 import { KernelError } from '../kernel/index.js'
@@ -23,6 +24,7 @@ export function sentenceOf(error: unknown): string {
 const WRONG_INPUTS = [
   FilterError,
   FrameError,
+  GraphError,
   CaptureError,
   ChangeError,
   DeviceError,

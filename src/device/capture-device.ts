@@ -15,6 +15,7 @@ import {
   TRAFFIC_RECEIVED_PACKETS,
   type WorkerPool,
 } from '../memory/index.js'
+import { bundlePackets } from './bundle-packets.js'
 import type { Capture, CapturedPacket } from './capture.js'
 import { packetTimes } from './packet-time.js'
 import type { CaptureWriter } from './pcap-writer.js'
@@ -125,20 +126,8 @@ export function openCaptureDevice(
     return true
   }
 
-  function writeOut(bundle: number): void {
-    const now = performance.timeOrigin + performance.now()
-    for (let index = 0; index < words[bundle >>> 2]!; index++) {
-      const word = descriptorOf(bundle, index)
-      const at = words[word + DESCRIPTOR_ADDRESS / 4]!
-      const isTimed = times.has(at)
-      writer?.write({
-        data: bytes.subarray(at, at + words[word + DESCRIPTOR_CAPTURED / 4]!),
-        wireLength: words[word + DESCRIPTOR_WIRE / 4]!,
-        seconds: isTimed ? times.seconds(at) : Math.floor(now / 1000),
-        nanoseconds: isTimed ? times.nanoseconds(at) : Math.floor((now % 1000) * 1e6),
-      })
-    }
-  }
+  const eachPacket = bundlePackets(space)
+  const write = (packet: CapturedPacket) => writer?.write(packet)
   const canWrite = () => isOpen && writer !== undefined && error === null
   return {
     name,
@@ -154,7 +143,7 @@ export function openCaptureDevice(
       return words[bundle >>> 2]! - before
     },
     send(bundle) {
-      if (canWrite()) attempt(() => writeOut(bundle))
+      if (canWrite()) attempt(() => eachPacket(bundle, write))
       if (!canWrite()) return 0
       const sent = words[bundle >>> 2]!
       settleSent(pool.address, traffic.address, bundle, sent)
@@ -162,7 +151,7 @@ export function openCaptureDevice(
     },
     look(bundle) {
       if (!canWrite()) return
-      attempt(() => writeOut(bundle))
+      attempt(() => eachPacket(bundle, write))
       count(TRAFFIC_COPIED_PACKETS, words[bundle >>> 2]!)
     },
     flush() {

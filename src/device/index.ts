@@ -1,3 +1,4 @@
+export { bundlePackets } from './bundle-packets.js'
 export { type Capture, type CapturedPacket, CaptureError, CaptureWriteError } from './capture.js'
 export { type CaptureDevice, type CaptureDeviceOptions, openCaptureDevice } from './capture-device.js'
 export type { CaptureWriteOptions } from './capture-output.js'

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { afterEach, describe, it } from 'node:test'
 import { openBench } from '../../../test/support/engine.js'
 import { eventually } from '../../../test/support/eventually.js'
+import { skipUnless } from '../../../test/support/require.js'
 import '../../../test/support/run-directory.js'
 import { createLink } from '../../device/index.js'
 import { draw, type Engine, printTrace, receive, send, startEngine } from '../../engine/index.js'
 import { count, discard, divide } from '../../stages/index.js'
 import { connectTo, findServices, type ServiceConnection } from './ask.js'
+import { createCapturedFile } from './captured-file.js'
 import { serveEngine } from './engine-service.js'
 import type { ControlSocket } from './listen.js'
 
@@ -167,6 +173,54 @@ describe('an engine that is served', () => {
     )
     const [even] = rig.engine.statistics()
     assert.deepEqual([even!.name, even!.packets], ['even', 6])
+    assert.equal(rig.inUse(), 0)
+  })
+
+  it('copies what passes an edge, for as long as the connection lasts, into what tcpdump reads', {
+    skip: skipUnless('tcpdump'),
+  }, async () => {
+    const rig = openEngine()
+    open.push(rig)
+    const { connection, control } = await serve('test', rig)
+    const layout = rig.space.layout()
+    const all = { do: 'capture', expression: null, limit: null } as const
+    await assert.rejects(
+      connection.ask({ ...all, edge: 'even.other' }),
+      /no edge "even.other"; there are receive wire b, even.rest, odd.out, even.matched$/,
+    )
+    await assert.rejects(connection.ask({ ...all, edge: 'odd.out', expression: 'ipp' }), /\^/)
+    assert.deepEqual(rig.space.layout(), layout)
+    await connection.ask({ ...all, edge: 'even.rest', expression: 'ip and less 70', limit: 3 })
+    const other = connectTo(control)
+    open.push(other)
+    await other.ask({ ...all, edge: 'receive wire b' })
+    rig.round([60, 61, 62, 63, 81].map(packet))
+    // A graph without the edge of one of them, and back.
+    rig.engine.change(draw([receive(rig.graph.sources[0]!.device), discard('end')]))
+    rig.engine.change(rig.graph)
+    rig.round([65, 67].map(packet))
+    const captured = await connection.ask({ do: 'captured' })
+    assert.deepEqual([captured.isDone, captured.lost, captured.packets.length], [true, 0, 3])
+    const path = join(mkdtempSync(join(tmpdir(), 'sluice-')), 'edge.pcapng')
+    const file = createCapturedFile(path)
+    file.write(captured.packets)
+    file.finish()
+    const lines = execFileSync('tcpdump', ['-e', '-n', '-r', path], { encoding: 'utf8', stdio: 'pipe' })
+      .trim()
+      .split('\n')
+    assert.deepEqual(
+      lines.map((line) => /length (\d+)/.exec(line)![1]),
+      ['61', '63', '65'],
+    )
+    rmSync(dirname(path), { recursive: true })
+    const whole = await other.ask({ do: 'captured' })
+    assert.deepEqual(
+      [whole.isDone, whole.packets.map(({ wireLength }) => wireLength)],
+      [false, [60, 61, 62, 63, 81, 65, 67]],
+    )
+    other.close()
+    connection.close()
+    await eventually('the taps are gone', () => rig.space.layout().regions.length === layout.regions.length)
     assert.equal(rig.inUse(), 0)
   })
 })

@@ -1,6 +1,7 @@
 import type { Engine, StageStatistics } from '../../engine/index.js'
 import type { XdpMode } from '../../loader/index.js'
 import type { Space } from '../../memory/index.js'
+import { startEdgeCapture } from './edge-capture.js'
 import { type ControlSocket, listen } from './listen.js'
 import type { EngineStages } from './protocol.js'
 import { startTrace } from './trace.js'
@@ -17,13 +18,13 @@ export interface ServedEngine {
   readonly space: Space
   /** One that runs in this thread can be traced; workers are seen by their statistics. */
   readonly engine:
-    | Pick<Engine, 'watch' | 'statistics' | 'graph' | 'trace' | 'tap'>
+    | Pick<Engine, 'watch' | 'statistics' | 'trace' | 'tap'>
     | { watch(isOn: boolean): void; statistics(): readonly EngineStages[] }
 }
 
 /**
- * Lets `sluice status`, `sluice status --memory`, `sluice top` and `sluice trace`
- * look at an engine of this process, until the socket is closed or the process ends. Time
+ * Lets `sluice status`, `sluice status --memory`, `sluice top`, `sluice trace` and
+ * `sluice capture` look at an engine of this process, until the socket is closed or the process ends. Time
  * a packet is measured only while somebody looks. Throws RunDirectoryError.
  */
 export function serveEngine({ name, device, mode, programId, space, engine }: ServedEngine): Promise<ControlSocket> {
@@ -54,6 +55,8 @@ export function serveEngine({ name, device, mode, programId, space, engine }: Se
       watch: engine.watch,
       ...('trace' in engine && {
         trace: (expression: string, limit: number) => startTrace(engine, space, expression, limit),
+        capture: (edge: string, expression: string | null, limit: number | null) =>
+          startEdgeCapture(engine, space, edge, expression, limit),
       }),
     },
   })

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { isWrongInput, sentenceOf } from '../sentence.js'
+import type { EdgeCapture } from './edge-capture.js'
 import { LongLineError, readLines } from './lines.js'
 import {
   type Answer,
@@ -79,16 +80,20 @@ interface Looker {
   trace(expression: string, limit: number): void
   /** Throws ProtocolError where nothing is traced. */
   traced(): Results['traced']
+  capture(edge: string, expression: string | null, limit: number | null): void
+  /** Throws ProtocolError where nothing is captured. */
+  captured(): Results['captured']
   end(): void
 }
 
-/** Makes lookers at one engine: its time is measured while one of them wants it, and it is traced for one at a time. */
+/** Makes lookers at one engine: its time is measured while one of them wants it, it is traced for one at a time, and captured for each. */
 function createLookers(engine: ServiceEngine | undefined): () => Looker {
   let watchers = 0
   let tracer: Looker | null = null
   return () => {
     let isWatching = false
     let trace: Trace | null = null
+    let capture: EdgeCapture | null = null
     const looker: Looker = {
       watch() {
         if (isWatching) return
@@ -106,9 +111,20 @@ function createLookers(engine: ServiceEngine | undefined): () => Looker {
         if (trace === null) throw new ProtocolError('nothing is traced on this connection; send "trace" first')
         return { packets: trace.take(), isDone: trace.isDone() }
       },
+      capture(edge, expression, limit) {
+        if (engine?.capture === undefined)
+          throw new ProtocolError('packets cannot be captured here: there is no engine that runs in one thread')
+        if (capture !== null) throw new ProtocolError('this connection captures already; open another one')
+        capture = engine.capture(edge, expression, limit)
+      },
+      captured() {
+        if (capture === null) throw new ProtocolError('nothing is captured on this connection; send "capture" first')
+        return capture.take()
+      },
       end() {
         if (isWatching && --watchers === 0) engine?.watch(false)
         trace?.stop()
+        capture?.stop()
         if (tracer === looker) tracer = null
       },
     }
@@ -181,6 +197,11 @@ function perform(request: Request, service: Service, looker: Looker): Results[Re
       return null
     case 'traced':
       return looker.traced()
+    case 'capture':
+      looker.capture(request.edge, request.expression, request.limit)
+      return null
+    case 'captured':
+      return looker.captured()
     case 'add':
       return changesOf(service).add(request.rule, request.place)
     case 'remove':

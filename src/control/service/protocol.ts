@@ -38,6 +38,14 @@ const REQUEST = z.discriminatedUnion('do', [
   // Packets are followed until the connection ends, and handed over by `traced`.
   z.strictObject({ do: z.literal('trace'), expression: z.string(), limit: z.int().min(1).max(10_000) }),
   z.strictObject({ do: z.literal('traced') }),
+  // Packets that pass an edge are copied until the connection ends, and handed over by `captured`.
+  z.strictObject({
+    do: z.literal('capture'),
+    edge: z.string(),
+    expression: z.string().nullable(),
+    limit: z.int().min(1).nullable(),
+  }),
+  z.strictObject({ do: z.literal('captured') }),
   // The rule is as a policy has it; the policy's own schema judges it.
   z.strictObject({ do: z.literal('add'), rule: z.unknown(), place: PLACE }),
   z.strictObject({ do: z.literal('remove'), name: z.string() }),
@@ -54,9 +62,28 @@ export interface Results {
   readonly watch: null
   readonly trace: null
   readonly traced: { readonly packets: readonly TracedPacket[]; readonly isDone: boolean }
+  readonly capture: null
+  readonly captured: CapturedPackets
   readonly add: ChangeReport
   readonly remove: ChangeReport
   readonly 'change set': SetReport
+}
+
+/** What has passed an edge since the last time. */
+export interface CapturedPackets {
+  readonly packets: readonly SentPacket[]
+  /** Packets that were not copied, because too much waited to be fetched; since the begin. */
+  readonly lost: number
+  readonly isDone: boolean
+}
+
+/** A packet of a capture on its way to a command. */
+export interface SentPacket {
+  /** Base64 (RFC 4648). */
+  readonly data: string
+  readonly wireLength: number
+  readonly seconds: number
+  readonly nanoseconds: number
 }
 
 /** What runs, where, and since when. */

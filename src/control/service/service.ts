@@ -1,4 +1,5 @@
 import type { Layout } from '../../memory/index.js'
+import type { EdgeCapture } from './edge-capture.js'
 import type { ChangeReport, EngineStages, RuleList, RulePlace, ServiceStatus, SetReport } from './protocol.js'
 import type { Trace } from './trace.js'
 
@@ -31,4 +32,6 @@ export interface ServiceEngine {
   watch(isOn: boolean): void
   /** Follows packets through the graph; missing where that cannot be done. */
   trace?(expression: string, limit: number): Trace
+  /** Copies packets that pass an edge; missing where that cannot be done. */
+  capture?(edge: string, expression: string | null, limit: number | null): EdgeCapture
 }

@@ -1,9 +1,7 @@
 import { placeMatcher } from '../../codegen/index.js'
-import { compileFilter } from '../../compile.js'
 import { type Engine, printTrace, type Trace, type TracedPacket } from '../../engine/index.js'
-import type { Graph } from '../../ir/index.js'
 import type { Space } from '../../memory/index.js'
-import { asFilterError } from '../filter-error.js'
+import { compileExpression } from './compile-expression.js'
 
 export { printTrace, type Trace, type TracedPacket }
 
@@ -13,7 +11,7 @@ export { printTrace, type Trace, type TracedPacket }
  * for what it needs, and what `Engine.trace` throws.
  */
 export function startTrace(engine: Pick<Engine, 'trace'>, space: Space, expression: string, limit: number): Trace {
-  const matcher = placeMatcher(space, 'trace', compile(expression))
+  const matcher = placeMatcher(space, 'trace', compileExpression(expression))
   try {
     const trace = engine.trace({ judge: matcher.judge, limit })
     return {
@@ -26,13 +24,5 @@ export function startTrace(engine: Pick<Engine, 'trace'>, space: Space, expressi
   } catch (error) {
     matcher.close()
     throw error
-  }
-}
-
-function compile(expression: string): Graph {
-  try {
-    return compileFilter(expression).optimized
-  } catch (error) {
-    throw asFilterError(error, expression) ?? error
   }
 }

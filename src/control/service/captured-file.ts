@@ -1,0 +1,28 @@
+import { createPcapng } from '../../device/index.js'
+import type { SentPacket } from './protocol.js'
+
+/** A pcapng file of packets that a service has sent. */
+export interface CapturedFile {
+  /** Writes them, and hands them to the kernel: who reads a pipe sees them now. */
+  write(packets: readonly SentPacket[]): void
+  finish(): void
+  /** Takes back what was written; nothing happens after `finish`. */
+  discard(): void
+}
+
+const ETHERNET = 1
+/** As tcpdump has it (MAXIMUM_SNAPLEN). */
+const SNAP_LENGTH = 262_144
+
+/** Opens `path`, or standard output for `-`. Throws CaptureError; writing throws CaptureWriteError. */
+export function createCapturedFile(path: string): CapturedFile {
+  const writer = createPcapng(path, { linkTypeNumber: ETHERNET, snapLength: SNAP_LENGTH })
+  return {
+    write(packets) {
+      for (const { data, ...rest } of packets) writer.write({ data: Buffer.from(data, 'base64'), ...rest })
+      writer.flush()
+    },
+    finish: writer.finish,
+    discard: writer.discard,
+  }
+}
