@@ -1,10 +1,13 @@
 /**
  * Answers DNS queries for the address of one name at a device, in front of the kernel, until Ctrl-C; all other names
- * there do not exist. Needs root.
+ * there do not exist. Without a device it makes a veth pair, and has Node's resolver ask there. Needs root.
  *
  *     node answer-dns.js eth0 sluice.example 192.0.2.80
  */
-import { type PacketBundle, takePackets } from 'sluice'
+import { execFile } from 'node:child_process'
+import { type PacketBundle, type TakenPackets, takePackets } from 'sluice'
+import { withNamespace } from 'sluice/kernel'
+import { makePair } from './support/veth-pair.js'
 
 /** From the packet's start: behind an IPv4 header without options, which the filter asks for. */
 const IP = 14
@@ -82,13 +85,36 @@ function answerWith(question: Uint8Array, record: Uint8Array) {
 }
 
 const [device, name = 'sluice.example', address = '192.0.2.80'] = process.argv.slice(2)
-if (device === undefined) {
-  console.error('skipped: name the device whose queries are to be answered: answer-dns.js eth0 NAME ADDRESS')
-} else {
+
+function take(device: string): TakenPackets {
   const answerName = answerWith(questionFor(name), recordFor(address))
-  const taken = takePackets(device, 'udp dst port 53 and ip[0] == 0x45 and ip[6:2] & 0x3fff == 0', answerName)
+  return takePackets(device, 'udp dst port 53 and ip[0] == 0x45 and ip[6:2] & 0x3fff == 0', answerName)
+}
+
+async function serve(taken: TakenPackets): Promise<void> {
   process.once('SIGINT', taken.close)
-  console.log(`answering for ${name} at ${device}; ${taken.notes.join('; ')}`)
+  console.log(`answering for ${name}; ${taken.notes.join('; ')}`)
   await taken.done
   console.log(taken.statistics())
+}
+
+const ASK = `
+  const resolver = new (require('node:dns').promises.Resolver)()
+  resolver.setServers(['192.0.2.2'])
+  resolver.resolve4('${name}').then((answer) => console.log('${name} is', answer[0]))`
+
+if (process.getuid?.() !== 0) {
+  console.error('skipped: AF_XDP sockets and programs need root, run it with sudo')
+} else if (device !== undefined) {
+  await serve(take(device))
+} else {
+  const { near, far } = makePair()
+  const taken = withNamespace(far, () => take('far'))
+  withNamespace(near, () =>
+    execFile(process.execPath, ['-e', ASK], (_, output) => {
+      console.log(output)
+      taken.close()
+    }),
+  )
+  await serve(taken)
 }

@@ -1,10 +1,13 @@
 /**
  * Answers ICMP echo requests at a device, in front of the kernel, until Ctrl-C; `sluice top` shows how it
- * goes. Needs root.
+ * goes. Without a device it makes a veth pair, and has ping ask there three times. Needs root.
  *
  *     node answer-ping.js eth0
  */
-import { type PacketBundle, serveEngine, takePackets } from 'sluice'
+import { execFile } from 'node:child_process'
+import { type PacketBundle, serveEngine, type TakenPackets, takePackets } from 'sluice'
+import { withNamespace } from 'sluice/kernel'
+import { makePair } from './support/veth-pair.js'
 
 const ETHERNET_BYTES = 14
 const REPLY = 0
@@ -25,15 +28,31 @@ function answerEcho({ count, view, start, answer }: PacketBundle): void {
   }
 }
 
-const device = process.argv[2]
-if (device === undefined) {
-  console.error('skipped: name the device whose pings are to be answered: answer-ping.js eth0')
-} else {
-  const taken = takePackets(device, 'icmp[icmptype] == icmp-echo and ip[6:2] & 0x3fff == 0', answerEcho)
+const take = (device: string) =>
+  takePackets(device, 'icmp[icmptype] == icmp-echo and ip[6:2] & 0x3fff == 0', answerEcho)
+
+async function serve(taken: TakenPackets): Promise<void> {
   process.once('SIGINT', taken.close)
   const control = await serveEngine(taken)
-  console.log(`answering pings at ${device}; ${taken.notes.join('; ')}`)
+  console.log(`answering pings; ${taken.notes.join('; ')}`)
   await taken.done
   control.close()
   console.log(taken.statistics())
+}
+
+const device = process.argv[2]
+if (process.getuid?.() !== 0) {
+  console.error('skipped: AF_XDP sockets and programs need root, run it with sudo')
+} else if (device !== undefined) {
+  await serve(take(device))
+} else {
+  const { near, far } = makePair()
+  const taken = withNamespace(far, () => take('far'))
+  withNamespace(near, () =>
+    execFile('ping', ['-c', '3', '-i', '0.2', '192.0.2.2'], (_, output) => {
+      console.log(output)
+      taken.close()
+    }),
+  )
+  await serve(taken)
 }

@@ -1,38 +1,12 @@
 /** Drops UDP to port 9 in the driver of a veth pair made for this, and reads the rule's counter. Needs root. */
 import { execFileSync } from 'node:child_process'
 import { attachXdp, compileRule, findDevice, loadProgram, ruleCountReader } from 'sluice'
-import {
-  addAddress,
-  closeNamespace,
-  closeNetlink,
-  createNamespace,
-  createVeth,
-  findLink,
-  openRoute,
-  setLink,
-  withNamespace,
-} from 'sluice/kernel'
+import { closeNamespace, withNamespace } from 'sluice/kernel'
+import { makePair } from './support/veth-pair.js'
 
 const SEND = `
   const socket = require('node:dgram').createSocket('udp4')
   for (let n = 1; n <= 100; n++) socket.send('hello', n <= 70 ? 9 : 10, '192.0.2.2', () => n === 100 && socket.close())`
-
-/** Two namespaces that nothing but this process holds: they go with it, and the pair with them. */
-function makePair() {
-  const [near, far] = [createNamespace(), createNamespace()]
-  const routes = [openRoute(near), openRoute(far)] as const
-  createVeth(routes[0], { name: 'near' }, { name: 'far' }, far)
-  for (const [route, name, address] of [
-    [routes[0], 'near', '192.0.2.1/24'],
-    [routes[1], 'far', '192.0.2.2/24'],
-  ] as const) {
-    const { index } = findLink(route, name)
-    setLink(route, index, { up: true })
-    addAddress(route, index, address)
-    closeNetlink(route)
-  }
-  return { near, far }
-}
 
 if (process.getuid?.() !== 0) {
   console.error('skipped: namespaces and programs need root, run it with sudo')
