@@ -137,11 +137,16 @@ export function superviseWorker<Settings>(
     launch().catch(() => {})
   }
 
-  /** Ends the thread; one that waits for descriptors has to do it itself (`pauseWatches`). */
+  /** Ends the thread; one that waits for descriptors has to do it itself (`pauseWatches`), unless its event loop stands still. */
   function endThread(): void {
     Atomics.store(words, WORKER_ENDS / 4, 1)
-    if (Atomics.load(words, WORKER_BUSY / 4) === 0) order({ kind: 'end' })
-    else void thread?.terminate()
+    if (Atomics.load(words, WORKER_BUSY / 4) !== 0) {
+      void thread?.terminate()
+      return
+    }
+    order({ kind: 'end' })
+    const told = thread
+    setTimeout(() => thread === told && void told?.terminate(), stallMs).unref()
   }
 
   /** The counters, where they have a place: while a graph changes, what was last read. */
