@@ -37,8 +37,8 @@ export type TraceStep = { readonly stage: string; readonly packets: number } & (
 
 /**
  * Takes a bundle of a packet through a stage and all behind it, as
- * `OpenStage.take` does, and tells what became of it: which outputs have
- * something in them, and which counters of drops have moved.
+ * `OpenStage.take` does, and tells what became of it: to which outputs it was
+ * handed, and which counters of drops have moved.
  */
 export function followPackets(
   space: Space,
@@ -54,45 +54,55 @@ export function followPackets(
   const lookAt = (bundle: number) =>
     Array.from({ length: words[bundle >>> 2]! }, (_, index) => lookAtPacket(space, bundle, index))
 
-  function handOn(stage: OpenStage, bundle: number, before: readonly PacketLook[]): number {
-    let handed = 0
-    const hand = (order: number, from: number) => {
-      const after = lookAt(from)
-      const target = stage.targets()[order]
-      if (after.length === 0 || target === undefined) return
-      handed += after.length
-      const frames = before.map(frameOf)
-      const isSame = after.every((packet) => frames.includes(frameOf(packet)))
-      steps.push({
-        stage: stage.stage.name,
-        packets: after.length,
-        went: 'output',
-        output: stage.stage.outputs[order]!,
-        to: target.stage.name,
-        lengthBytes: after.map(({ lengthBytes }) => lengthBytes),
-        isSame,
-        change: isSame && before.length === 1 ? changeOf(before[0]!, after[0]!) : {},
-      })
-      walk(target, from)
-    }
-    for (let order = 1; order < stage.outputs.length; order++) hand(order, stage.outputs[order]!)
-    hand(0, bundle)
-    return handed
+  function noteOutput({ stage, targets }: OpenStage, order: number, before: readonly PacketLook[], from: number): void {
+    const after = lookAt(from)
+    const frames = before.map(frameOf)
+    const isSame = after.every((packet) => frames.includes(frameOf(packet)))
+    steps.push({
+      stage: stage.name,
+      packets: after.length,
+      went: 'output',
+      output: stage.outputs[order]!,
+      to: targets()[order]!.stage.name,
+      lengthBytes: after.map(({ lengthBytes }) => lengthBytes),
+      isSame,
+      change: isSame && before.length === 1 ? changeOf(before[0]!, after[0]!) : {},
+    })
   }
 
   function walk(stage: OpenStage, bundle: number): void {
     const before = lookAt(bundle)
     const { name } = stage.stage
     const device = deviceOf(stage.stage)
-    const drops = dropsOf(space, stage, device)
-    stage.step(bundle, isWatched)
-    const dropped = dropsSince(drops, dropsOf(space, stage, device))
-    for (const { packets, reason, device } of dropped)
-      steps.push({ stage: name, packets, went: 'dropped', reason, device })
-    const lost = dropped.reduce((sum, { packets }) => sum + packets, 0)
-    let handed = handOn(stage, bundle, before)
-    while (stage.more(bundle)) handed += handOn(stage, bundle, before)
-    const rest = before.length - lost
+    let drops = dropsOf(space, stage, device)
+    let [dropped, handed] = [0, 0]
+    const noteDrops = () => {
+      const now = dropsOf(space, stage, device)
+      for (const { packets, reason, device } of dropsSince(drops, now)) {
+        steps.push({ stage: name, packets, went: 'dropped', reason, device })
+        dropped += packets
+      }
+      drops = now
+    }
+    const targets = stage.targets()
+    // While it has this packet, its outputs lead here, and from here to where they led.
+    const caught = targets.map((target, order): OpenStage => {
+      const take = (from: number) => {
+        noteDrops()
+        noteOutput(stage, order, before, from)
+        handed++
+        walk(target, from)
+      }
+      return { ...target, take }
+    })
+    stage.lead(caught)
+    try {
+      stage.take(bundle, isWatched)
+    } finally {
+      stage.lead(targets)
+    }
+    noteDrops()
+    const rest = before.length - dropped
     if (device !== null && rest > 0) steps.push({ stage: name, packets: rest, went: 'sent', device: device.name })
     else if (device === null && handed === 0 && rest > 0) steps.push({ stage: name, packets: rest, went: 'kept' })
   }

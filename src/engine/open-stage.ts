@@ -7,15 +7,9 @@ export interface OpenStage {
   readonly stage: Stage
   /** Says where the outputs lead, in their order. */
   lead(targets: readonly OpenStage[]): void
+  targets(): readonly OpenStage[]
   /** Takes a bundle through this stage and all behind it; the bundle is empty then. */
   take(bundle: number, isWatched: boolean): void
-  /** As `take`, but what leaves it stays in the bundle and in `outputs`, for the caller to hand on. */
-  step(bundle: number, isWatched: boolean): void
-  /** Once more, with an empty bundle, where the stage has more than fitted; false where it has not. */
-  more(bundle: number): boolean
-  /** Bundles of its outputs, in their order; of the first it is 0, because that one is the bundle itself. */
-  readonly outputs: readonly number[]
-  targets(): readonly OpenStage[]
   /** Lets the stage give what it kept, and takes that on. */
   flush(bundle: number, isWatched: boolean): void
   readonly place: StagePlace
@@ -102,10 +96,12 @@ export function openStage(
     if (targets.length > 0 && countOf(bundle) > 0) targets[0]!.take(bundle, isWatched)
   }
 
-  function more(bundle: number): boolean {
-    if (running.hasMore === undefined || !running.hasMore()) return false
-    running.run(bundle)
-    return true
+  function drain(bundle: number, isWatched: boolean): void {
+    if (running.hasMore === undefined) return
+    while (running.hasMore()) {
+      running.run(bundle)
+      hand(bundle, isWatched)
+    }
   }
 
   function runWatched(bundle: number, count: number): void {
@@ -116,35 +112,28 @@ export function openStage(
   }
 
   const check = code.checked ? code.find('poolCheck') : null
-  function step(bundle: number, isWatched: boolean): void {
-    check?.(pool.address, bundle, Math.min(255, index + FIRST_OWNER))
-    const count = countOf(bundle)
-    counters[at + COUNTERS.packets]! += count
-    counters[at + COUNTERS.bundles]! += 1
-    if (isWatched) runWatched(bundle, count)
-    else running.run(bundle)
-  }
-
   return {
     stage,
     place: { name: stage.name, drops: stage.drops, counters: at * COUNTER_BYTES },
     lead(next) {
       targets = next
     },
-    outputs,
     targets: () => targets,
-    step,
-    more,
     take(bundle, isWatched) {
-      step(bundle, isWatched)
+      check?.(pool.address, bundle, Math.min(255, index + FIRST_OWNER))
+      const count = countOf(bundle)
+      counters[at + COUNTERS.packets]! += count
+      counters[at + COUNTERS.bundles]! += 1
+      if (isWatched) runWatched(bundle, count)
+      else running.run(bundle)
       hand(bundle, isWatched)
-      while (more(bundle)) hand(bundle, isWatched)
+      drain(bundle, isWatched)
     },
     flush(bundle, isWatched) {
       if (running.flush === undefined) return
       running.flush(bundle)
       hand(bundle, isWatched)
-      while (more(bundle)) hand(bundle, isWatched)
+      drain(bundle, isWatched)
     },
     close() {
       running.close?.()
