@@ -48,5 +48,11 @@ test('--resolve looks names up; without it they are refused with that remedy', (
   assert.equal(runCli(['match', 'host localhost', '-r', CAPTURE, '--resolve', '--count']).stdout, '0\n')
   const refused = runCli(['compile', 'ip host localhost'])
   assert.deepEqual([refused.status, refused.stdout], [2, ''])
-  assert.match(refused.stderr, /no host or network is called "localhost"; .*--resolve/)
+  for (const args of [
+    ['compile', 'host localhost'],
+    ['match', 'host localhost', '-r', CAPTURE],
+    ['drop', 'host localhost', '--on', 'lo', '--no-keep-ssh'],
+  ])
+    assert.match(runCli(args).stderr, /no host or network is called "localhost"; write an address, or pass --resolve/)
+  assert.match(runCli(['explain', 'host localhost']).stderr, /called "localhost"; write an address\n/)
 })

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { type PolicyForms, policyForms, resolveNames, ruleForms } from '../control/index.js'
-import { noteWarnings, print, printJson, RESOLVE_HELP } from './output.js'
+import { noteWarnings, print, printJson, RESOLVE_HELP, UNRESOLVED } from './output.js'
 import { addSubject, chooseSubject } from './subject.js'
 
 interface CompileOptions {
@@ -42,7 +42,7 @@ async function compile(words: string[], options: CompileOptions): Promise<void> 
 }
 
 async function compileExpression(expression: string, { to, linkType, resolve, json }: CompileOptions): Promise<void> {
-  const forms = ruleForms(expression, linkType, resolve ? await resolveNames([expression]) : undefined)
+  const forms = ruleForms(expression, linkType, resolve ? await resolveNames([expression]) : UNRESOLVED)
   if (json) {
     const { ast, ir, program, assembly, code, wasm } = forms
     const form = {

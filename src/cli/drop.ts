@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { type RunningDrop, startDrop } from '../control/drop.js'
 import { formatDuration, parseDuration } from './duration.js'
 import { announce, type End, keepOption, listenForEnd, NO_KEEP_SSH, openDisplay, TICK_MS } from './foreground.js'
-import { EXPRESSION_HELP, FAILED, note, print, printJson, RESOLVE_HELP } from './output.js'
+import { EXPRESSION_HELP, FAILED, note, print, printJson, RESOLVE_HELP, UNRESOLVED } from './output.js'
 import { formatQuantity } from './quantity.js'
 
 interface DropOptions {
@@ -45,7 +45,7 @@ The rule ends with this command, also when it is killed.`,
 async function drop(expression: string, options: DropOptions): Promise<void> {
   const resolver = options.resolve
     ? await (await import('../control/resolve.js')).resolveNames([expression])
-    : undefined
+    : UNRESOLVED
   // Listening comes first: a signal between attaching and listening would end without the totals.
   const end = listenForEnd(['SIGINT', 'SIGTERM', 'SIGHUP'])
   try {

@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { type MatchEngine, type MatchReport, type MatchRequest, matchCapture, resolveNames } from '../control/index.js'
-import { DONE, EXPRESSION_HELP, InputError, note, print, printJson, RESOLVE_HELP, WRONG_INPUT } from './output.js'
+import {
+  DONE,
+  EXPRESSION_HELP,
+  InputError,
+  note,
+  print,
+  printJson,
+  RESOLVE_HELP,
+  UNRESOLVED,
+  WRONG_INPUT,
+} from './output.js'
 
 interface MatchOptions {
   readonly read: string
@@ -112,7 +122,7 @@ async function requestOf(
 ): Promise<MatchRequest> {
   return {
     expressions,
-    resolver: resolve ? await resolveNames(expressions) : undefined,
+    resolver: resolve ? await resolveNames(expressions) : UNRESOLVED,
     file: read,
     output: write ?? null,
     engine,

@@ -9,6 +9,9 @@ export const EXPRESSION_HELP = 'pcap-filter expression, as tcpdump takes it; "" 
 /** What `--resolve` does, for every command that takes an expression. */
 export const RESOLVE_HELP = 'look host names of the expression up, once, before anything else'
 
+/** In the place of a resolver where a command that has `--resolve` is called without it. */
+export const UNRESOLVED = { remedy: 'write an address, or pass --resolve to look names up' } as const
+
 /** What the operator gave cannot be used: one sentence with what to do. Ends the command with status 2. */
 export class InputError extends Error {
   override name = 'InputError'

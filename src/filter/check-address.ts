@@ -269,9 +269,8 @@ function hostAddresses(state: CheckState, { text, span }: Name): readonly string
 }
 
 function unknownName(state: CheckState, what: string, name: string, span: Span) {
-  const remedy = state.options.resolver
-    ? 'correct it, or write an address'
-    : 'write an address, or pass --resolve to look names up'
+  const { resolver } = state.options
+  const remedy = resolver?.remedy ?? (resolver ? 'correct it, or write an address' : 'write an address')
   return fault(state, `no ${what} is called "${name}"; ${remedy}`, span)
 }
 

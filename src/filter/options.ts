@@ -6,6 +6,8 @@ export interface NameResolver {
   network?(name: string): string | undefined
   /** The MAC address of a host, as text. */
   ethernet?(name: string): string | undefined
+  /** What to do about a name that is not found, as the end of the sentence that says so. */
+  readonly remedy?: string
 }
 
 /** How an expression is read, beyond its text. */

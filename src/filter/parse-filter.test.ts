@@ -251,7 +251,9 @@ test('names are looked up only by the resolver that is passed', () => {
     { resolver },
   )
   assertRefused({ 'host foo': /no host or network is called "foo"; correct it/ }, { resolver })
-  assertRefused({ 'host foo': /pass --resolve/, 'net foo': /pass --resolve/, 'gateway foo': /pass --resolve/ })
+  const plain = /"foo"; write an address$/
+  assertRefused({ 'host foo': plain, 'net foo': plain, 'gateway foo': plain })
+  assertRefused({ 'host foo': /"foo"; ask somebody$/ }, { resolver: { remedy: 'ask somebody' } })
 })
 
 test('depth and length that would exhaust the stack are refused or read, but never crash', () => {
