@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { closeSync, openSync, readdirSync } from 'node:fs'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { policySource } from '../src/control/policy-source.js'
-import { alu64, assemble, exit, jumpIf, label, mov64, R0 } from '../src/ebpf/index.js'
+import { alu64, assemble, exit, jumpIf, label, mov64, POLICY_COUNTERS, R0 } from '../src/ebpf/index.js'
 import { testRun } from '../src/kernel/index.js'
 import { LoadError, type LoadedPolicy, loadPolicy, type PolicySource } from '../src/loader/index.js'
 import {
@@ -60,6 +61,20 @@ function udp6(): Uint8Array {
   return frame
 }
 
+function openDescriptors(): number {
+  return readdirSync('/proc/self/fd').length
+}
+
+/** Has the descriptor `fd` mean another file: the lowest number that is free is the one that was closed last. */
+function putInPlaceOf(fd: number, path: string): void {
+  const others: number[] = []
+  do others.push(openSync(path, 'r'))
+  while (others.at(-1)! < fd)
+  closeSync(fd)
+  assert.equal(openSync(path, 'r'), fd)
+  for (const other of others) closeSync(other)
+}
+
 function run({ program }: LoadedPolicy, frame: Uint8Array, repeat = 1): number {
   return testRun({ fd: program.fd, data: frame, repeat }).retval
 }
@@ -67,6 +82,25 @@ function run({ program }: LoadedPolicy, frame: Uint8Array, repeat = 1): number {
 describe('a policy in the kernel', { skip: skipUnless('root') }, () => {
   after(() => {
     for (const loaded of opened) loaded.close()
+  })
+
+  it('gives everything of an old version back, and keeps older counts, where its counters cannot be read', () => {
+    const seen = count('udp', { name: 'seen' })
+    const others = (length: number) => Array.from({ length }, (_, port) => drop(`tcp port ${port + 1}`))
+    const before = openDescriptors()
+    const loaded = load(seen)
+    run(loaded, udp(), 5)
+    // So many rules that slots, and with them counters, are made anew.
+    loaded.replace(sourceOf(seen, ...others(100)))
+    assert.equal(loaded.counts()[0]!.packets, 5)
+    const held = openDescriptors()
+    putInPlaceOf(loaded.program.maps.get(POLICY_COUNTERS)!.fd, '/dev/null')
+    assert.throws(() => loaded.replace(sourceOf(seen, ...others(300))), /KernelError/)
+    assert.equal(openDescriptors(), held)
+    run(loaded, udp(), 2)
+    assert.equal(loaded.counts()[0]!.packets, 7)
+    loaded.close()
+    assert.equal(openDescriptors(), before)
   })
 
   it('loads with every action, enforced and shadowed, with and without an end', () => {

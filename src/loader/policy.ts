@@ -45,7 +45,8 @@ export interface LoadedPolicy {
   /**
    * Changes the policy in one step for each device: a packet meets the old one
    * or the new one. Rules that stay keep their counters, ends and buckets.
-   * Whatever it throws, the old policy stays as it was.
+   * Whatever it throws, the old policy stays as it was; only where the counters
+   * that it leaves cannot be read, the new one is in force without those counts.
    */
   replace(source: PolicySource): void
   /**
@@ -129,9 +130,14 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
       throw error
     }
     version = next
-    const moved = next.kept.get(POLICY_COUNTERS) !== old.kept.get(POLICY_COUNTERS) ? finalCounts(old) : new Map()
-    earlier = carry(source, earlier, moved)
-    release(old, next.kept)
+    let moved: ReadonlyMap<string, PolicyCount> = new Map()
+    try {
+      if (next.kept.get(POLICY_COUNTERS) !== old.kept.get(POLICY_COUNTERS)) moved = finalCounts(old)
+    } finally {
+      // The new one is in force, whatever could not be read of the old one.
+      earlier = carry(source, earlier, moved)
+      release(old, next.kept)
+    }
   }
 
   const replaceSet = (name: string, contents: SetContents) => {
