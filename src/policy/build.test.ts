@@ -106,9 +106,10 @@ describe('the builders', () => {
     assert.match(limited({ rate: '10 packets' }), /^limit\('tcp'\): "10 packets" is no rate; write one such as/)
     assert.match(limited({ rate: '0 pps' }), /lets nothing pass; write action: drop$/)
     assert.match(limited({ rate: '1.5 pps' }), /"1\.5 pps" is 1\.5 packets a second; write a whole number/)
-    assert.match(limited({ rate: '999 GB/s' }), /write a whole number of them, 1 to 15000000000/)
+    assert.match(limited({ rate: '999 GB/s' }), /write a whole number from 1 to 15000000000$/)
     assert.match(limited({ burst: '64 kB' }), /the burst is in bytes and the rate in packets/)
     assert.match(limited({ burst: 0 }), /nothing would ever pass; write at least 1$/)
+    assert.match(limited({ rate: '1 Mpps', burst: 15e9 + 1 }), /is 15000000001 packets; write a whole number from 1 to/)
     assert.match(
       limited({ rate: '1 MB/s', burst: 1000 }),
       /no frame of 1514 bytes would ever pass; write at least 1514/,

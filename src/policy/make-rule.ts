@@ -15,8 +15,6 @@ export class OptionError extends Error {
   }
 }
 
-/** Nanoseconds times a rate, and a burst in billionths, must fit into 64 bits. */
-const LARGEST_RATE = 15e9
 /** The largest frame of plain Ethernet: a bucket that cannot hold one lets none of them pass, ever. */
 const FULL_FRAME_BYTES = 1514
 const LONGEST_REFILL_SECONDS = 365 * 86_400
@@ -86,11 +84,8 @@ function makeRate(text: string): Rate {
     throw new OptionError('rate', `"${text}" is no rate; write one such as 1000 pps, 10 Mbit/s or 5 MB/s`)
   const { unit, perSecond } = rate
   if (perSecond === 0) throw new OptionError('rate', 'a rate of 0 lets nothing pass; write action: drop')
-  if (!Number.isInteger(perSecond) || perSecond > LARGEST_RATE)
-    throw new OptionError(
-      'rate',
-      `"${text}" is ${perSecond} ${unit} a second; write a whole number of them, 1 to ${LARGEST_RATE}`,
-    )
+  if (!isWithin(perSecond, RANGES.perSecond))
+    throw new OptionError('rate', `"${text}" is ${perSecond} ${unit} a second; ${rangeHint(RANGES.perSecond)}`)
   return rate
 }
 
@@ -102,12 +97,12 @@ function makeBurst({ unit, perSecond }: Rate, wanted: number | string | undefine
     throw new OptionError('burst', `"${wanted}" is no burst; write a number, or one such as 2000 packets or 64 kB`)
   if (burst.unit !== unit)
     throw new OptionError('burst', `the burst is in ${burst.unit} and the rate in ${unit}; write both in one unit`)
-  if (!Number.isInteger(burst.amount) || burst.amount > LARGEST_RATE)
-    throw new OptionError('burst', `a burst is a whole number of ${unit}, at most ${LARGEST_RATE}; write one`)
   if (burst.amount < least) {
     const why = unit === 'bytes' ? `no frame of ${FULL_FRAME_BYTES} bytes would ever pass` : 'nothing would ever pass'
     throw new OptionError('burst', `with a burst of ${burst.amount} ${unit} ${why}; write at least ${least}`)
   }
+  if (!isWithin(burst.amount, RANGES.burst))
+    throw new OptionError('burst', `the burst is ${burst.amount} ${unit}; ${rangeHint(RANGES.burst)}`)
   const most = perSecond * LONGEST_REFILL_SECONDS
   if (burst.amount > most) {
     const message = `a burst of ${burst.amount} ${unit} would take more than a year to come back; write at most ${most}`

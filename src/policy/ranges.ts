@@ -10,6 +10,9 @@ export const RANGES = {
   oneIn: { min: 1, max: 2 ** 32 - 1 },
   /** Of a sampled packet. */
   bytes: { min: 1, max: 2048 },
+  /** Packets or bytes; nanoseconds times a rate, and a burst in billionths, must fit into 64 bits. */
+  burst: { min: 1, max: 15e9 },
+  perSecond: { min: 1, max: 15e9 },
   cpu: { min: 0, max: 4095 },
   value: { min: 0, max: 2 ** 32 - 1 },
   v4: { min: 0, max: 32 },

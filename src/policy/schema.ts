@@ -50,7 +50,7 @@ const rule = z.discriminatedUnion('action', [
         .describe('With per: source-prefix, the lengths.'),
       rate: rate.describe('1000 pps, 10 Mbit/s, 5 MB/s.'),
       burst: z
-        .union([whole({ min: 1, max: Number.MAX_SAFE_INTEGER }), text(AMOUNT_PATTERN, burstError)], {
+        .union([whole(RANGES.burst), text(AMOUNT_PATTERN, burstError)], {
           error: burstError,
         })
         .optional()
