@@ -21,14 +21,14 @@ describe('a compiled policy', () => {
       segments.map(({ rules }) => rules),
       [[0, 1], [2], [3], [4, 5]],
     )
-    assert.deepEqual(compilePolicy(policy()), { policy: policy(), segments: [], warnings: [] })
+    assert.deepEqual(compilePolicy(policy()), { policy: policy(), conditions: [], segments: [], warnings: [] })
   })
 
-  it('refuses what is not compiled, by the name of the rule and the place in its expression', () => {
+  it('refuses what is not compiled, all at once, by the name of the rule and the place in its expression', () => {
     assert.throws(
-      () => compilePolicy(policy(drop('arp'), drop('udp and inbound', { name: 'in' }))),
+      () => compilePolicy(policy(drop('arp'), drop('udp and inbound', { name: 'in' }), drop('ifindex 3'))),
       (error: Error) => {
-        assert.match(error.message, /^rule 2 "in": .+\n {2}udp and inbound\n {10}\^{7}$/)
+        assert.match(error.message, /^rule 2 "in": .+\n {2}udp and inbound\n {10}\^{7}\nrule 3 "drop ifindex 3": /)
         return error instanceof PolicyError
       },
     )
@@ -56,6 +56,15 @@ describe('warnings of a policy', () => {
     assert.deepEqual(warningsOf(drop('udp', { mode: 'shadow', name: 'tried' }), drop('udp')), [])
     assert.deepEqual(warningsOf(drop('udp', { for: '10m', name: 'short' }), drop('udp')), [])
     assert.deepEqual(warningsOf(drop('udp port 53'), drop('udp')), [])
+  })
+
+  it('name a rule whose end has passed, and no other thing about it', () => {
+    const until = '2020-01-01T00:00:00Z'
+    assert.deepEqual(warningsOf(drop('tcp'), drop('udp', { until, name: 'old' }), drop('tcp port 9', { until })), [
+      'rule 2 "old" meets no packet, because the moment in its "until" has passed; write a later one, or remove the rule',
+      'rule 3 "drop tcp port 9" meets no packet, because the moment in its "until" has passed; write a later one, or remove the rule',
+    ])
+    assert.deepEqual(warningsOf(drop('udp', { until: '2999-01-01T00:00:00Z' })), [])
   })
 
   it('are found in lists of any length', () => {

@@ -1,4 +1,4 @@
-import { FilterError, type FilterOptions, formatFilterError, parseFilter } from './filter/index.js'
+import { FilterError, formatFilterError, parseFilter } from './filter/index.js'
 import {
   buildGraph,
   type Condition,
@@ -9,7 +9,7 @@ import {
   UnsupportedError,
   unreachableRules,
 } from './ir/index.js'
-import { isFinal, type Policy, PolicyError, type Rule } from './policy/index.js'
+import { isFinal, type PlaceOf, type Policy, PolicyError, type PolicyFault, type Rule } from './policy/index.js'
 
 /** A run of rules whose first match decides; behind its last rule the list may go on for a packet that it matched. */
 export interface PolicySegment {
@@ -35,6 +35,12 @@ export interface CompiledPolicy {
   readonly warnings: readonly PolicyWarning[]
 }
 
+interface CompilePolicyOptions {
+  /** By its `tcpdump -y` name. */
+  readonly linkType?: string
+  readonly placeOf?: PlaceOf
+}
+
 /** In longer lists only what single ways of single rules take is found, and in those of more tests in all. */
 const MOST_SEARCHED = 100
 const MOST_TESTS = 4000
@@ -43,13 +49,12 @@ const MOST_NAMED = 3
 
 /**
  * The rule road for a policy: each expression to a condition, and the list to
- * graphs. Throws PolicyError, which names the rule, where an expression cannot
- * be compiled for the link type, `EN10MB` where nothing is said.
+ * graphs. Throws PolicyError with every expression that cannot be compiled for
+ * the link type, `EN10MB` where nothing is said; `placeOf` says where each
+ * stands, and without it the rule is named.
  */
-export function compilePolicy(policy: Policy, options: { readonly linkType?: string } = {}): CompiledPolicy {
-  const { linkType = 'EN10MB' } = options
-  const sets = new Set(Object.keys(policy.sets))
-  const conditions = policy.rules.map((rule, index) => conditionOf(rule, index, { sets, linkType }))
+export function compilePolicy(policy: Policy, options: CompilePolicyOptions = {}): CompiledPolicy {
+  const conditions = conditionsOf(policy, options)
   let segments: readonly PolicySegment[] | null = null
   return {
     policy,
@@ -63,16 +68,24 @@ export function compilePolicy(policy: Policy, options: { readonly linkType?: str
   }
 }
 
-function conditionOf({ name, match }: Rule, index: number, options: FilterOptions & { linkType: string }): Condition {
-  try {
-    const { expression } = parseFilter(match, options)
-    return lower(expression, { linkType: options.linkType, netmask: 0 })
-  } catch (error) {
-    if (!(error instanceof FilterError || error instanceof UnsupportedError)) throw error
-    const [, ...place] = formatFilterError(new FilterError(error.message, match, error.span)).split('\n')
-    const fault = { path: ['rules', index, 'match'], message: error.message, detail: place.join('\n') }
-    throw new PolicyError([fault], () => `rule ${index + 1} "${name}"`)
-  }
+function conditionsOf({ rules, sets: named }: Policy, options: CompilePolicyOptions): readonly Condition[] {
+  const { linkType = 'EN10MB', placeOf = ({ path }: PolicyFault) => nameOf(rules, Number(path[1])) } = options
+  const sets = new Set(Object.keys(named))
+  const faults: PolicyFault[] = []
+  const conditions = rules.flatMap(({ match }, index) => {
+    try {
+      const { expression } = parseFilter(match, { sets, linkType })
+      return [lower(expression, { linkType, netmask: 0 })]
+    } catch (error) {
+      if (!(error instanceof FilterError || error instanceof UnsupportedError)) throw error
+      const { message, span } = error
+      const [, ...shown] = formatFilterError(new FilterError(message, match, span)).split('\n')
+      faults.push({ path: ['rules', index, 'match'], message, detail: shown.join('\n'), column: span.start })
+      return []
+    }
+  })
+  if (faults.length > 0) throw new PolicyError(faults, placeOf)
+  return conditions
 }
 
 /** A rule that ends by itself may have ended: then its packets meet the rules behind it. */
@@ -104,10 +117,22 @@ function warningsOf(rules: readonly Rule[], conditions: readonly Condition[]): P
   // What only many rules together take takes the square of a list's length to find.
   if (rules.length <= MOST_SEARCHED && testsIn(listed) <= MOST_TESTS)
     for (const rule of unreachableRules(listed)) if (!shadows.has(rule)) shadows.set(rule, null)
-  const warnings = [...shadows]
-    .sort(([one], [other]) => one - other)
-    .map(([rule, by]) => ({ rule, message: sentence(rules, rule, by) }))
+  const messages = new Map([...shadows].map(([rule, by]) => [rule, sentence(rules, rule, by)]))
+  rules.forEach((rule, index) => {
+    if (hasEnded(rule)) messages.set(index, `${nameOf(rules, index)} ${ENDED}`)
+  })
+  const warnings = [...messages].sort(([one], [other]) => one - other).map(([rule, message]) => ({ rule, message }))
   return unsearchedFrom === null ? warnings : [...warnings, unsearched(rules, unsearchedFrom)]
+}
+
+const ENDED = 'meets no packet, because the moment in its "until" has passed; write a later one, or remove the rule'
+
+function hasEnded({ lifetime }: Rule): boolean {
+  return lifetime?.kind === 'until' && lifetime.unixSeconds * 1000 <= Date.now()
+}
+
+function nameOf(rules: readonly Rule[], index: number): string {
+  return `rule ${index + 1} "${rules[index]!.name}"`
 }
 
 /** Rules whose expression a final rule before them has too, and that rule. */
@@ -123,17 +148,17 @@ function repeatedRules(rules: readonly Rule[]): ReadonlyMap<number, number> {
 }
 
 function sentence(rules: readonly Rule[], rule: number, by: readonly number[] | null): string {
-  const nameOf = (index: number) => `rule ${index + 1} "${rules[index]!.name}"`
+  const named = (index: number) => nameOf(rules, index)
   if (by?.length === 0)
-    return `${nameOf(rule)} can never match, because its expression contradicts itself; correct or remove it`
+    return `${named(rule)} can never match, because its expression contradicts itself; correct or remove it`
   if (by?.length === 1)
-    return `${nameOf(rule)} is never reached, because ${nameOf(by[0]!)} takes all of its packets; move it before that rule, or remove it`
-  const takers = by === null || by.length > MOST_NAMED ? 'the rules before it' : by.map(nameOf).join(' and ')
-  return `${nameOf(rule)} is never reached, because ${takers} take all of its packets together; move it up, or remove it`
+    return `${named(rule)} is never reached, because ${named(by[0]!)} takes all of its packets; move it before that rule, or remove it`
+  const takers = by === null || by.length > MOST_NAMED ? 'the rules before it' : by.map(named).join(' and ')
+  return `${named(rule)} is never reached, because ${takers} take all of its packets together; move it up, or remove it`
 }
 
 /** Silence about the rest would say that there is nothing to warn of. */
 function unsearched(rules: readonly Rule[], rule: number): PolicyWarning {
-  const message = `from rule ${rule + 1} "${rules[rule]!.name}" on, rules were not compared with all rules before them, because they are too many or too long: some may never be reached; put lists of addresses into sets`
+  const message = `from ${nameOf(rules, rule)} on, rules were not compared with all rules before them, because they are too many or too long: some may never be reached; put lists of addresses into sets`
   return { rule, message }
 }

@@ -190,6 +190,26 @@ describe('a policy that is wrong', () => {
     ],
     ['a broken entry', 'rules: []\nsets: { office: [192.0.2.1/24] }', /^sluice: .*bad\.yaml:2:18: /],
     [
+      'what no program at a device can ask',
+      'rules:\n  - { action: drop, match: udp and inbound }\n  - { action: drop, match: ifindex 3 }\n',
+      /^sluice: .*bad\.yaml:2:36: [^\n]*\n {2}udp and inbound\n {10}\^{7}\n.*bad\.yaml:3:28: /,
+    ],
+    [
+      'a CPU that there is not',
+      'rules:\n  - { action: drop, match: arp }\n  - { name: away, action: steer, match: udp, cpu: 4095 }\n',
+      /^sluice: .*bad\.yaml:3:51: rule 2 "away" steers to CPU 4095, and this machine has 0 to \d+; write one of them\n$/,
+    ],
+    [
+      'a burst of nothing',
+      'rules: [{ action: limit, match: udp, per: rule, rate: 10 pps, burst: 0 }]',
+      /"burst" is 0; write a whole number from 1 to 15000000000\n$/,
+    ],
+    [
+      'the name of a host',
+      'rules: [{ action: drop, match: host localhost }]',
+      /no host or network is called "localhost"; write an address\n/,
+    ],
+    [
       'YAML that is none',
       'rules:\n  - { action: drop, match: tcp[0] = 1 }\n  - { action: drop }\n',
       /^sluice: .*bad\.yaml:2:\d+: [^\n]*(\n.*bad\.yaml:2:.*)*\n$/,
@@ -205,6 +225,14 @@ describe('a policy that is wrong', () => {
       }
     })
   }
+
+  it('is looked at all the same where it steers to a CPU that is not here', () => {
+    const file = write('away.yaml', 'rules: [{ action: steer, match: udp, cpu: 4095 }]')
+    for (const form of ['ast', 'ir', 'wasm']) {
+      const { status, stderr } = runCli(['compile', file, '--to', form])
+      assert.equal(status, 0, stderr)
+    }
+  })
 
   it('is refused for one bad line among a million', () => {
     const lines = Array.from({ length: 1_000_000 }, (_, n) => `${11 + (n >> 16)}.${(n >> 8) & 255}.${n & 255}.0/24`)

@@ -133,6 +133,16 @@ test('a faulty policy or list is one message, and the old policy stays', { skip 
     ['policy.yaml', POLICY.replace('match: udp }', 'match: upd }'), /^sluice: .*policy\.yaml:5:\d+: /],
     [
       'policy.yaml',
+      POLICY.replace('match: udp }', 'match: inbound }'),
+      /^sluice: .*policy\.yaml:5:41: .* which way they went/,
+    ],
+    [
+      'policy.yaml',
+      `${POLICY}  - { action: steer, match: icmp, cpu: 4095 }`,
+      /^sluice: .*policy\.yaml:8:\d+: rule 4 "steer icmp" steers to CPU 4095/,
+    ],
+    [
+      'policy.yaml',
       `${POLICY}  - { action: forward, match: icmp, device: nowhere0 }`,
       /^sluice: there is no network device "nowhere0"/,
     ],

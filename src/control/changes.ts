@@ -1,6 +1,7 @@
 import {
   changeContents,
   nearest,
+  type PlaceOf,
   type Policy,
   PolicyError,
   policy,
@@ -126,7 +127,8 @@ export function applyChanges(file: PolicyFile, changes: PolicyChanges): ChangedP
   for (const [name, change] of setChanges) sets.set(name, changeContents(sets.get(name)!, change))
 
   const kept = { added, removed, sets: setChanges }
-  return { policy: checked(file.policy, rules, added.length), sets, changes: kept, lapsed }
+  const placeOf = placeAmong(rules, file)
+  return { policy: checked(file.policy, rules, added.length, placeOf), sets, changes: kept, lapsed, placeOf }
 }
 
 interface Listed {
@@ -145,15 +147,23 @@ function indexOf(listed: readonly Listed[], { name }: Rule, place: Place, lapsed
 }
 
 /** The file's own rules have been judged with it. */
-function checked({ sets, tables }: Policy, rules: readonly Rule[], added: number): Policy {
+function checked({ sets, tables }: Policy, rules: readonly Rule[], added: number, placeOf: PlaceOf): Policy {
   if (added === 0) return { rules, sets, tables }
   try {
     return policy({ sets, tables }, ...rules)
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error
-    throw new PolicyError(error.faults, ({ path }) => {
-      const rule = path[0] === 'rules' ? rules[Number(path[1])] : undefined
-      return rule === undefined ? path.join('.') : `rule "${rule.name}"`
-    })
+    throw new PolicyError(error.faults, placeOf)
+  }
+}
+
+/** The file's own rules stand there, at another index perhaps; added ones are named. */
+function placeAmong(rules: readonly Rule[], file: PolicyFile): PlaceOf {
+  return (fault) => {
+    const [part, index, ...rest] = fault.path
+    const rule = part === 'rules' ? rules[Number(index)] : undefined
+    if (rule === undefined) return file.placeOf(fault)
+    const own = file.policy.rules.indexOf(rule)
+    return own < 0 ? `rule "${rule.name}"` : file.placeOf({ ...fault, path: ['rules', own, ...rest] })
   }
 }

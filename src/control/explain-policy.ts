@@ -66,9 +66,9 @@ const REPEAT = 100_000
  * LoadError where the verifier refuses it.
  */
 export function explainPolicy(file: string): PolicyExplanation {
-  const { policy, sets } = readPolicyFile(file)
-  const { warnings, conditions } = compilePolicy(policy)
-  const source = policySource(policy, { sets, conditions, interfaceIndex: numberedDevices() })
+  const { policy, sets, placeOf } = readPolicyFile(file)
+  const { warnings, conditions } = compilePolicy(policy, { placeOf })
+  const source = policySource(policy, { sets, conditions, interfaceIndex: numberedDevices(), placeOf })
   const slots = policy.rules.map((_, rule) => rule)
   const program = source.compile(slots, Math.max(slots.length, 1))
   const names = new Set(sets.keys())

@@ -1,6 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { loadSets, type Policy, type PolicyOptions, readPolicy, type SetContents } from '../policy/index.js'
+import {
+  loadSets,
+  type PlaceOf,
+  type Policy,
+  type PolicyOptions,
+  placesIn,
+  readPolicy,
+  type SetContents,
+} from '../policy/index.js'
 
 /** A policy file that cannot be opened. */
 export class PolicyFileError extends Error {
@@ -11,12 +19,15 @@ export class PolicyFileError extends Error {
 export interface PolicyFile {
   readonly policy: Policy
   readonly sets: ReadonlyMap<string, SetContents>
+  /** Where a part of the policy stands, for faults that are found after it was read. */
+  readonly placeOf: PlaceOf
 }
 
 /** Reads a policy and its lists, whose paths count from its folder. Throws PolicyFileError, PolicyError and SetError. */
 export function readPolicyFile(path: string, options: PolicyOptions = {}): PolicyFile {
-  const policy = readPolicy(textOf(path), path, options)
-  return { policy, sets: loadSets(policy, dirname(path)) }
+  const text = textOf(path)
+  const policy = readPolicy(text, path, options)
+  return { policy, sets: loadSets(policy, dirname(path)), placeOf: placesIn(text, path) }
 }
 
 function textOf(path: string): string {

@@ -21,14 +21,15 @@ export interface PolicyForms {
 }
 
 /**
- * The forms of the policy in `file`, for Ethernet frames. Nothing is asked of
- * the kernel: a program names devices only in a map that the loader fills.
- * Throws PolicyFileError, PolicyError and SetError.
+ * The forms of the policy in `file`, for Ethernet frames. A program names
+ * devices only in a map that the loader fills, so that they need not be there;
+ * for `ebpf` the kernel is asked how many CPUs it may have, and for nothing else.
+ * Throws PolicyFileError, PolicyError and SetError; `ebpf` throws PolicyError.
  */
 export function policyForms(file: string): PolicyForms {
-  const { policy, sets } = readPolicyFile(file)
-  const { warnings, conditions } = compilePolicy(policy)
-  const source = policySource(policy, { sets, conditions, interfaceIndex: numberedDevices() })
+  const { policy, sets, placeOf } = readPolicyFile(file)
+  const { warnings, conditions } = compilePolicy(policy, { placeOf })
+  const source = policySource(policy, { sets, conditions, interfaceIndex: numberedDevices(), placeOf })
   const segments = () =>
     source.segments().map(({ graph, rules }) => ({ graph, rules: rules.map((rule) => policy.rules[rule]!.name) }))
   return {

@@ -13,7 +13,17 @@ import { parseFilter } from '../filter/index.js'
 import { type Condition, type Graph, lower, optimizeRules } from '../ir/index.js'
 import { possibleCpus } from '../kernel/index.js'
 import type { PolicySource } from '../loader/index.js'
-import type { Action, Lifetime, LimitAction, Policy, Rule, SetContents } from '../policy/index.js'
+import {
+  type Action,
+  type Lifetime,
+  type LimitAction,
+  type PlaceOf,
+  type Policy,
+  PolicyError,
+  type PolicyFault,
+  type Rule,
+  type SetContents,
+} from '../policy/index.js'
 
 /** What the names of a policy stand for on this machine. */
 export interface PolicySurroundings {
@@ -30,6 +40,8 @@ export interface PolicySurroundings {
    * packet (METADATA_… of `sluice/memory`), for the stage `classify`. By default not.
    */
   readonly metadata?: boolean
+  /** Where a part of the policy stands, for its faults; without it that is its path, `rules[2].cpu`. */
+  readonly placeOf?: PlaceOf
 }
 
 /** Receive queues that packets can be diverted from; more than any device has today. */
@@ -51,17 +63,19 @@ export interface PreparedPolicy extends PolicySource {
 
 /**
  * A policy made ready for `loadPolicy`: each match is compiled once, here.
- * Throws FilterError and UnsupportedError for a match, whatever
- * `interfaceIndex` throws, and RangeError for a CPU that this machine has not.
+ * Throws FilterError and UnsupportedError for a match, and whatever
+ * `interfaceIndex` throws. Its program is for this machine: `compile` throws
+ * PolicyError for rules that steer to a CPU that there is not.
  */
 export function policySource(policy: Policy, surroundings: PolicySurroundings): PreparedPolicy {
-  const { inFront = [], sets, metadata = false } = surroundings
+  const { inFront = [], sets, metadata = false, placeOf } = surroundings
   const names = new Set(Object.keys(policy.sets))
   const conditionsOf = (rules: readonly Rule[]) => rules.map(({ match }) => conditionOf(match, names))
   const conditions = [...conditionsOf(inFront), ...(surroundings.conditions ?? conditionsOf(policy.rules))]
   const whole = { ...policy, rules: [...inFront, ...policy.rules] }
   const prepared = prepareRules(whole.rules, conditions, surroundings)
-  return sourceOf({ policy: whole, inFront: inFront.length, prepared, metadata }, sets)
+  const requireCpus = () => refuseMissingCpus(policy, placeOf)
+  return sourceOf({ policy: whole, inFront: inFront.length, prepared, metadata, requireCpus }, sets)
 }
 
 /** What of a policy does not depend on its slots and on what its sets hold. */
@@ -105,10 +119,12 @@ interface Parts {
   readonly inFront: number
   readonly prepared: PreparedRules
   readonly metadata: boolean
+  /** Throws PolicyError. */
+  requireCpus(): void
 }
 
 function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
-  const { policy, inFront, prepared, metadata } = parts
+  const { policy, inFront, prepared, metadata, requireCpus } = parts
   return {
     inFront,
     sets: setContents,
@@ -120,6 +136,7 @@ function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
     conditions: prepared.conditions,
     segments: () => prepared.segments(policy.rules.length),
     compile(slots, capacity) {
+      requireCpus()
       const segments = prepared.segments(slots.length).map(({ graph, rules }) => ({
         graph,
         rules: rules.map((rule) => prepared.codeOf(rule, slots[rule]!)),
@@ -167,13 +184,18 @@ function actionOf(action: Action, { interfaceIndex }: PolicySurroundings): RuleA
       }
     case 'forward':
       return { kind: 'forward', interfaceIndex: interfaceIndex(action.device) }
-    case 'steer':
-      if (action.cpu >= possibleCpus())
-        throw new RangeError(`there is no CPU ${action.cpu} to steer to: this machine has 0 to ${possibleCpus() - 1}`)
-      return action
     default:
       return action
   }
+}
+
+function refuseMissingCpus({ rules }: Policy, placeOf: PlaceOf | undefined): void {
+  const faults = rules.flatMap(({ name, action }, rule): PolicyFault[] => {
+    if (action.kind !== 'steer' || action.cpu < possibleCpus()) return []
+    const message = `rule ${rule + 1} "${name}" steers to CPU ${action.cpu}, and this machine has 0 to ${possibleCpus() - 1}; write one of them`
+    return [{ path: ['rules', rule, 'cpu'], message }]
+  })
+  if (faults.length > 0) throw new PolicyError(faults, placeOf)
 }
 
 function keyOf(limit: LimitAction): LimitKey {

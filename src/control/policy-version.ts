@@ -16,15 +16,15 @@ export interface PolicyVersion extends ChangedPolicy {
 /** Throws PolicyError, and what `policySource` throws. */
 export function prepareVersion(file: PolicyFile, changes: PolicyChanges, inFront: readonly Rule[]): PolicyVersion {
   const changed = applyChanges(file, changes)
-  const { policy, sets } = changed
-  const compiled = compilePolicy(policy)
+  const { policy, sets, placeOf } = changed
+  const compiled = compilePolicy(policy, { placeOf })
   const warnings = [...compiled.warnings, ...withoutReader(policy)]
   const interfaceIndex = (device: string) => findDevice(device).index
   return {
     ...changed,
     file,
     warnings,
-    source: policySource(policy, { sets, inFront, interfaceIndex, conditions: compiled.conditions }),
+    source: policySource(policy, { sets, inFront, interfaceIndex, conditions: compiled.conditions, placeOf }),
   }
 }
 

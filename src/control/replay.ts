@@ -40,8 +40,8 @@ export function replayPolicy(file: string, policyFile: string): ReplayReport {
   try {
     const { linkType } = capture
     checkLinkType(linkType, file)
-    const { policy, sets } = readPolicyFile(policyFile, { linkType })
-    const compiled = compilePolicy(policy, { linkType })
+    const { policy, sets, placeOf } = readPolicyFile(policyFile, { linkType })
+    const compiled = compilePolicy(policy, { linkType, placeOf })
     const judge = createJudge(compiled, sets)
     const packetsOf = new Array<number>(policy.rules.length).fill(0)
     const bytesOf = new Array<number>(policy.rules.length).fill(0)

@@ -14,6 +14,9 @@ export interface PolicyFault {
   readonly column?: number
 }
 
+/** Where a fault stands, for a reader: `policy.yaml:7:12`. */
+export type PlaceOf = (fault: PolicyFault) => string
+
 /**
  * A policy that cannot be used. `message` has one sentence for each fault, each
  * beginning with its place (`policy.yaml:7:12`), all of them found at once.
@@ -23,7 +26,7 @@ export class PolicyError extends Error {
 
   constructor(
     readonly faults: readonly PolicyFault[],
-    placeOf: (fault: PolicyFault) => string = ({ path }) => formatPath(path),
+    placeOf: PlaceOf = ({ path }) => formatPath(path),
   ) {
     super(faults.map((fault) => formatFault(fault, placeOf(fault))).join('\n'))
   }

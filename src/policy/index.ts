@@ -3,7 +3,7 @@ export { count, divert, drop, forward, limit, mark, type PolicySettings, pass, p
 export { changeContents, type SetChange } from './change-set.js'
 export type { PolicyOptions } from './check.js'
 export { describeRule } from './describe-rule.js'
-export { PolicyError, type PolicyFault, type PolicyPath } from './error.js'
+export { type PlaceOf, PolicyError, type PolicyFault, type PolicyPath } from './error.js'
 export { nearest } from './nearest.js'
 export { faultOfPrefix } from './parse-prefix.js'
 export {
@@ -26,7 +26,7 @@ export {
 } from './policy.js'
 export { isInSet, type PrefixList, type SetContents } from './prefix-set.js'
 export { printPolicy } from './print-policy.js'
-export { readPolicy } from './read-policy.js'
+export { placesIn, readPolicy } from './read-policy.js'
 export { readRule } from './read-rule.js'
 export { loadSets, readSet, SetError } from './read-set.js'
 export { policyJsonSchema } from './schema.js'

@@ -1,7 +1,7 @@
 import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import { fillTables } from './build.js'
 import { checkPolicy, type PolicyOptions } from './check.js'
-import { PolicyError, type PolicyFault } from './error.js'
+import { type PlaceOf, PolicyError, type PolicyFault } from './error.js'
 import { explainIssues } from './explain-issue.js'
 import { makeRule, OptionError } from './make-rule.js'
 import type { Policy, Rule } from './policy.js'
@@ -20,18 +20,12 @@ export function readPolicy(text: string, file: string, options: PolicyOptions = 
   const good = json === null ? null : policyOf(json, options)
   // For everything else there is the parser of YAML, which knows where things stand, and takes a hundred times as long.
   if (good !== null) return good
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines })
-  const at = (offset: number) => {
-    const { line, col } = lines.linePos(offset)
-    return `${file}:${line}:${col}`
-  }
+  const { document, lines, at, placeOf } = parseYaml(text, file)
   const broken = faultsOfFirstLine([...document.errors, ...document.warnings], lines)
   if (broken.length > 0) {
     const faults = broken.map(({ message, pos }) => ({ path: [], message: yamlSentence(message), column: pos[0] }))
     throw new PolicyError(faults, ({ column = 0 }) => at(column))
   }
-  const placeOf = (fault: PolicyFault) => at(offsetOf(document, text, fault))
   const inOrder = (faults: readonly PolicyFault[]) =>
     [...faults].sort((one, other) => offsetOf(document, text, one) - offsetOf(document, text, other))
 
@@ -47,6 +41,29 @@ export function readPolicy(text: string, file: string, options: PolicyOptions = 
   )
   if (faults.length > 0) throw new PolicyError(inOrder(faults), placeOf)
   return { rules: rules.filter((rule) => rule !== null), ...settings }
+}
+
+/**
+ * Where the faults stand that are found in the policy of `text` after it was
+ * read. The text is parsed with places when the first one is asked for.
+ */
+export function placesIn(text: string, file: string): PlaceOf {
+  let placeOf: PlaceOf | null = null
+  return (fault) => {
+    placeOf ??= parseYaml(text, file).placeOf
+    return placeOf(fault)
+  }
+}
+
+function parseYaml(text: string, file: string) {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines })
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset)
+    return `${file}:${line}:${col}`
+  }
+  const placeOf: PlaceOf = (fault) => at(offsetOf(document, text, fault))
+  return { document, lines, at, placeOf }
 }
 
 /** The value of JSON; null for what is none, and where a key stands twice, which JSON.parse would not tell. */
