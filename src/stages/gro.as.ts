@@ -13,8 +13,8 @@ import {
   FLAG_IPV6,
   FLAG_TCP,
   FLAGS_SEGMENT_SHIFT,
-  METADATA_BYTES,
   MOST_IN_BUNDLE,
+  TIME_SECONDS_BEFORE,
 } from '../memory/formats'
 import { poolTake } from '../memory/pool.as'
 import { release } from '../memory/pool.inline.as'
@@ -142,14 +142,15 @@ function append(pool: u32, state: u32, entry: u32, incoming: u32): bool {
   return true
 }
 
-/** A packet that is alone lies in the frame that it came in; one that grows is moved, with its metadata. */
+/** A packet that is alone lies in the frame that it came in; one that grows is moved, with its time and metadata. */
 function moveToLarge(pool: u32, state: u32, entry: u32): bool {
   const frame = state + GRO_FRAME
   store<u32>(frame, 0, BUNDLE_COUNT)
   if (poolTake(pool + CLASS_65536 * CACHE_BYTES, frame, 1) === 0) return false
   const from = load<u32>(entry, DESCRIPTOR_ADDRESS)
   const to = load<u32>(frame + BUNDLE_DESCRIPTORS, DESCRIPTOR_ADDRESS)
-  memory.copy(to - METADATA_BYTES, from - METADATA_BYTES, load<u32>(entry, DESCRIPTOR_CAPTURED) + METADATA_BYTES)
+  const bytes = load<u32>(entry, DESCRIPTOR_CAPTURED) + TIME_SECONDS_BEFORE
+  memory.copy(to - TIME_SECONDS_BEFORE, from - TIME_SECONDS_BEFORE, bytes)
   release(pool, from)
   store<u32>(entry, to, DESCRIPTOR_ADDRESS)
   store<u32>(entry, LARGE_FRAME_BYTES - (to & (LARGE_FRAME_BYTES - 1)), ENTRY_ROOM)

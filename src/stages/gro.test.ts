@@ -7,7 +7,16 @@ import { plainGro } from '../../test/support/plain-gro.js'
 import { seededRandom } from '../../test/support/random.js'
 import { randomFlows } from '../../test/support/random-flows.js'
 import { CORPUS, skipUnless } from '../../test/support/require.js'
+import {
+  BUNDLE_DESCRIPTORS,
+  DESCRIPTOR_BYTES,
+  METADATA_BYTES,
+  METADATA_HAS_TIME,
+  METADATA_VALID,
+  TIME_SECONDS_BEFORE,
+} from '../memory/index.js'
 import { gro } from './gro.js'
+import { observe } from './observe.js'
 import { segment } from './segment.js'
 
 let rig: StageRig
@@ -65,6 +74,35 @@ describe('gro, then segment', () => {
       assert.deepEqual(sorted(out.map(({ bytes }) => bytes)), sorted(packets))
     }
     assert.deepEqual(cut.read(), { packets: merge.read().made, made: merge.read().made + merge.read().appended })
+  })
+
+  it('keeps the time of the first packet for what is merged, and for all that is cut of it', () => {
+    const [merged, cut]: [number[][], number[][]] = [[], []]
+    const eachPacket = (bundle: number, look: (packet: number, index: number) => void) => {
+      const { words } = rig.bench.space
+      for (let index = 0; index < words[bundle / 4]!; index++)
+        look(words[(bundle + BUNDLE_DESCRIPTORS + index * DESCRIPTOR_BYTES) / 4]!, index)
+    }
+    const stamp = observe('stamp', (bundle) =>
+      eachPacket(bundle, (packet, index) => {
+        const { bytes } = rig.bench.space
+        bytes.fill(index + 1, packet - TIME_SECONDS_BEFORE, packet - METADATA_BYTES)
+        bytes[packet - METADATA_BYTES + METADATA_VALID] = METADATA_HAS_TIME
+      }),
+    )
+    const note = (name: string, seen: number[][]) =>
+      observe(name, (bundle) =>
+        eachPacket(bundle, (packet) => {
+          const { bytes } = rig.bench.space
+          const valid = bytes[packet - METADATA_BYTES + METADATA_VALID]!
+          seen.push([valid, ...bytes.slice(packet - TIME_SECONDS_BEFORE, packet - METADATA_BYTES)])
+        }),
+      )
+    rig = openStageRig(stamp, gro(), note('merged', merged), segment(), note('cut', cut))
+    rig.round([tcp(0), tcp(100), tcp(200)].map(flowFrame))
+    const first = [METADATA_HAS_TIME, ...new Uint8Array(TIME_SECONDS_BEFORE - METADATA_BYTES).fill(1)]
+    assert.deepEqual(merged, [first])
+    assert.deepEqual(cut, [first, first, first])
   })
 
   it('keeps the order within a flow', (context) => {

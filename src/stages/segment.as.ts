@@ -19,8 +19,8 @@ import {
   FLAGS_SEGMENT_SHIFT,
   FLAGS_TRANSPORT_MASK,
   FLAGS_TRANSPORT_SHIFT,
-  METADATA_BYTES,
   MOST_IN_BUNDLE,
+  TIME_SECONDS_BEFORE,
 } from '../memory/formats'
 import { poolTake } from '../memory/pool.as'
 import { release } from '../memory/pool.inline.as'
@@ -176,7 +176,7 @@ function write(target: u32, source: u32, headers: u32, at: u32, bytes: u32, inde
   const from = load<u32>(source, DESCRIPTOR_ADDRESS)
   const flags = load<u32>(source, DESCRIPTOR_FLAGS)
   const packet = load<u32>(target, DESCRIPTOR_ADDRESS)
-  memory.copy(packet - METADATA_BYTES, from - METADATA_BYTES, headers + METADATA_BYTES)
+  memory.copy(packet - TIME_SECONDS_BEFORE, from - TIME_SECONDS_BEFORE, headers + TIME_SECONDS_BEFORE)
   memory.copy(packet + headers, from + headers + at, bytes)
   const network = packet + networkOf(packet)
   const transport = packet + transportOf(flags)
