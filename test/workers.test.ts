@@ -132,6 +132,21 @@ describe('workers', () => {
     })
   })
 
+  it('hear of a change, and that they are watched, also while they are being started again', async (context) => {
+    const random = seededRandom(context, 'workers')
+    await withWorkers({}, async ({ workers, send, take }) => {
+      const left = () => workers.statistics().find(({ name }) => name === 'left')!
+      workers.watch(true)
+      workers.kill('left')
+      await until(() => left().restarts === 1)
+      await workers.change({ isLonger: true })
+      await returned(take, send(random, 200))
+      const more = left().stages.find(({ name }) => name === 'more')
+      assert.ok(more !== undefined && more.packets > 0)
+      assert.notEqual(more.nanosecondsPerPacket, null)
+    })
+  })
+
   it('draw other graphs while they run; what is the same keeps its counters', async (context) => {
     const random = seededRandom(context, 'workers')
     await withWorkers({}, async ({ workers, send, take }) => {
@@ -166,7 +181,12 @@ describe('workers', () => {
       const rounds = () => controls.map(({ offset }) => space.words[offset / 4 + 16]!)
       const before = rounds()
       await pause(500)
-      assert.deepEqual(rounds(), before)
+      // Once a second each looks all the same, and that second may end here.
+      const made = rounds().map((count, index) => count - before[index]!)
+      assert.ok(
+        made.every((count) => count <= 1),
+        `${made} rounds in half a second`,
+      )
     })
   })
 

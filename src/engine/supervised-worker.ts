@@ -70,6 +70,7 @@ export function superviseWorker<Settings>(
   let [restarts, reclaimedFrames, shortLives, nextId] = [0, 0, 0, START_ID]
   let startedAt = 0
   let isStopping = false
+  let isWatched = false
   let hasEnded = () => {}
 
   function launch(): Promise<void> {
@@ -88,6 +89,7 @@ export function superviseWorker<Settings>(
       cause = error instanceof Error ? error : new Error(String(error))
     })
     created.on('exit', (status) => clearUp(cause ?? new Error(`worker ${start.name} ended with status ${status}`)))
+    if (isWatched) order({ kind: 'watch', isOn: true })
     return answer()
   }
 
@@ -171,12 +173,16 @@ export function superviseWorker<Settings>(
     start: launch,
     change(settings) {
       current = settings
-      if (places === null) return Promise.resolve()
+      // One that has been started and has not answered yet was sent the settings before these.
+      if (thread === null) return Promise.resolve()
       const changed = answer()
       order({ kind: 'change', id: nextId - 1, settings })
       return changed
     },
-    watch: (isOn) => order({ kind: 'watch', isOn }),
+    watch(isOn) {
+      isWatched = isOn
+      order({ kind: 'watch', isOn })
+    },
     statistics: () => ({
       name: start.name,
       isRunning: places !== null,
