@@ -182,6 +182,7 @@ function openGrowth({ path, isGrowing }: Capture) {
   return {
     wait: (timeoutMs: number) =>
       new Promise<void>((resolve) => {
+        wake()
         const timer = setTimeout(() => wake(), timeoutMs)
         wake = () => {
           clearTimeout(timer)

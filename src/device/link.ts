@@ -68,6 +68,8 @@ function openEnd(space: Space, code: Code, name: string, incoming: Ring, outgoin
     isReady: () => isOpen && incoming.count() > 0,
     wait(timeoutMs) {
       if (!isOpen || incoming.count() > 0) return Promise.resolve()
+      // Who waits anew has been woken by something else; its earlier wait would keep a timer.
+      stopWaiting()
       return new Promise((resolve) => {
         const timer = setTimeout(() => stopWaiting(), timeoutMs)
         stopWaiting = () => {
