@@ -49,8 +49,12 @@ export function generateCommand(): Command {
     .option('--size <sizes>', 'bytes without FCS: 60, 60-1514, 60:7,1514:1, or imix, csit, trex, rfc2544')
     .option('--in-turn', 'take addresses and ports one after the other instead of at random')
     .option('--template <file>', 'send the packets of a capture, in their order, instead of a kind')
-    .option('--for <duration>', 'how long at most: 30s, 10m', parseDuration, parseDuration(DEFAULT_TIME))
-    .option(...COUNT_OPTION, parseCount, parseCount(DEFAULT_COUNT))
+    .addOption(
+      new Option('--for <duration>', 'how long at most: 30s, 10m')
+        .argParser(parseDuration)
+        .default(parseDuration(DEFAULT_TIME), DEFAULT_TIME),
+    )
+    .addOption(new Option(...COUNT_OPTION).argParser(parseCount).default(parseCount(DEFAULT_COUNT), DEFAULT_COUNT))
     .option('--measure <device>', 'count what arrives there; without --on, measure only')
     .option('--to-mac <mac>', 'Ethernet destination; by default as the kernel knows it')
     .option('--from-mac <mac>', "Ethernet source; by default the device's")
