@@ -94,7 +94,8 @@ function take(device: string): TakenPackets {
 async function serve(taken: TakenPackets): Promise<void> {
   process.once('SIGINT', taken.close)
   console.log(`answering for ${name}; ${taken.notes.join('; ')}`)
-  await taken.done
+  // A device that is removed ends it with one sentence.
+  await taken.done.catch((error: Error) => console.error(error.message))
   console.log(taken.statistics())
 }
 

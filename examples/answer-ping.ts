@@ -35,7 +35,8 @@ async function serve(taken: TakenPackets): Promise<void> {
   process.once('SIGINT', taken.close)
   const control = await serveEngine(taken)
   console.log(`answering pings; ${taken.notes.join('; ')}`)
-  await taken.done
+  // A device that is removed ends it with one sentence.
+  await taken.done.catch((error: Error) => console.error(error.message))
   control.close()
   console.log(taken.statistics())
 }

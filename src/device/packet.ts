@@ -66,9 +66,12 @@ export function openPacketDevice(space: Space, code: Code, pool: WorkerPool, opt
   )
   const { fd, interfaceIndex } = opened.socket
   const io = createFrameIo(space.memory)
-  const state = openInterfaceState(interfaceIndex, options.namespace)
-  const traffic = openTraffic(space, `packet ${name}`, [TOO_LONG, REFUSED])
-  const stock = openStock(space, pool, `packet ${name} stock`, frameBytes)
+  const socket = { close: () => closeAll(opened, ring) }
+  const state = openOver(socket, () => openInterfaceState(interfaceIndex, options.namespace))
+  const withState = { close: () => closeAll(state, socket) }
+  const traffic = openOver(withState, () => openTraffic(space, `packet ${name}`, [TOO_LONG, REFUSED]))
+  const withTraffic = { close: () => closeAll(traffic, withState) }
+  const stock = openOver(withTraffic, () => openStock(space, pool, `packet ${name} stock`, frameBytes))
   const sleep = createSleep(fd)
   const sender = createPacketSender(space.memory, fd, MOST_IN_BUNDLE)
   const [ready, receive] = [code.find('packetReady'), code.find('packetReceive')]
@@ -168,12 +171,16 @@ function kernelDrops(fd: number) {
   }
 }
 
-/** What `open` opens over the ring, whose memory is given back where that fails. */
-function openOver<Result>(ring: { close(): void }, open: () => Result): Result {
+/** What `open` opens on top of `below`, which is closed where that fails. */
+function openOver<Result>(below: { close(): void }, open: () => Result): Result {
   try {
     return open()
   } catch (error) {
-    ring.close()
+    below.close()
     throw error
   }
+}
+
+function closeAll(...parts: readonly { close(): void }[]): void {
+  for (const part of parts) part.close()
 }

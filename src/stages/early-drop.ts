@@ -5,7 +5,7 @@ import { reserveVerdicts } from './verdicts.js'
 /**
  * Drops what a compiled policy or expression says, before anything else has
  * read the packet. `drops[i]` says whether rule `i` drops; a packet whose first
- * matching rule does not drop, or that none matches, goes on. Handing the same
+ * matching rule does not drop or is not listed, or that none matches, goes on. Handing the same
  * `judge` and `drops` again keeps the stage when the graph is changed.
  */
 export function earlyDrop(name: string, judge: Judge, drops: readonly boolean[] = DROP_ALL): Stage {

@@ -1,9 +1,10 @@
 import { BUNDLE_COUNT, BUNDLE_DESCRIPTORS, DESCRIPTOR_BYTES } from '../memory/formats'
 
 /**
- * Splits a bundle by what a matcher has said of it: `chosen` has a byte for
- * each verdict, which are rules from -1, "none", on; where it is 1 the packet
- * is appended to `other`, where 0 it stays. Each descriptor is written to both
+ * Splits a bundle by what a matcher has said of it: `chosen` has the index of
+ * its last byte and then a byte for each verdict, which are rules from -1,
+ * "none", on, the last for all beyond; where it is 1 the packet is appended to
+ * `other`, where 0 it stays. Each descriptor is written to both
  * places and only one of them moves on, because a branch here would be foretold
  * wrongly as often as the matcher surprises.
  */
@@ -15,9 +16,10 @@ export function divideBundle(bundle: u32, verdicts: u32, chosen: u32, other: u32
   let stays = first
   let leaves = otherFirst
   let verdict = verdicts
+  const last = load<u32>(chosen)
   for (let at = first; at < end; at += DESCRIPTOR_BYTES, verdict += 4) {
     const descriptor = v128.load(at)
-    const isChosen: u32 = load<u8>(chosen + load<u32>(verdict) + 1)
+    const isChosen: u32 = load<u8>(chosen + min<u32>(load<u32>(verdict) + 1, last), 4)
     v128.store(stays, descriptor)
     v128.store(leaves, descriptor)
     stays += (1 - isChosen) << 4
