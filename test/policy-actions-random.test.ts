@@ -137,9 +137,10 @@ describe('random policies with every action', () => {
           `${JSON.stringify(value.rules)} on ${Buffer.from(bytes).toString('hex')}`,
         )
       }
-      const counters = machine.maps.get(POLICY_COUNTERS)!
+      // A policy of which no packet can reach a rule has no counters.
+      const counters = machine.maps.get(POLICY_COUNTERS)
       const counts = slots.map((slot) => {
-        const entry = counters.lookup(u32(slot))!
+        const entry = counters?.lookup(u32(slot)) ?? new Uint8Array(8)
         return Number(new DataView(entry.buffer, entry.byteOffset).getBigUint64(0, true))
       })
       assert.deepEqual(counts, [...wanted], JSON.stringify(value.rules))
