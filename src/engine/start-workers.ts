@@ -3,8 +3,10 @@ import {
   BUNDLE_BYTES,
   BUNDLE_DESCRIPTORS,
   type Code,
+  type Layout,
   MOST_DESCRIPTORS,
   type Pool,
+  type Region,
   type Space,
   WORKER_BYTES,
   WORKER_DESCRIPTORS,
@@ -66,6 +68,8 @@ export interface Workers<Settings> {
   watch(isOn: boolean): void
   /** Read from the shared memory: the workers do not notice. */
   statistics(): readonly WorkerStatistics[]
+  /** What the whole memory is used for: behind the part of each worker what stands in it, with its name in front. */
+  layout(): Layout
   /** Ends a worker's thread wherever it is; it is started again. */
   kill(name: string): void
   /** Lets all finish their round and end. Every frame is back in the pool then. */
@@ -183,7 +187,20 @@ export async function startWorkers<Settings>(
       for (const worker of workers) worker.watch(isOn)
     },
     statistics: () => workers.map((worker) => worker.statistics()),
+    layout() {
+      const whole = space.layout()
+      const inPart = new Map(workers.map((worker) => [`worker ${worker.name}`, worker]))
+      return { ...whole, regions: whole.regions.flatMap((region) => [region, ...partOf(inPart.get(region.name))]) }
+    },
     kill: (name) => workers.find((worker) => worker.name === name)?.kill(),
     close,
   }
+}
+
+/** What stands in the part of a worker; its engine's regions begin with its name already. */
+function partOf<Settings>(worker: SupervisedWorker<Settings> | undefined): Region[] {
+  if (worker === undefined) return []
+  const own = `${worker.name} `
+  const plain = (name: string) => (name.startsWith(own) ? name.slice(own.length) : name)
+  return worker.regions().map((region) => ({ ...region, name: `${worker.name}: ${plain(region.name)}` }))
 }

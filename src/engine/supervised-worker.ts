@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { withAffinity } from '../kernel/index.js'
 import {
+  type Region,
   type Space,
   WORKER_ASKED,
   WORKER_BUSY,
@@ -10,7 +11,7 @@ import {
   WORKER_ROUNDS,
 } from '../memory/index.js'
 import type { StageStatistics } from './engine.js'
-import { readStage, type StagePlace } from './open-stage.js'
+import { readStage } from './open-stage.js'
 import { type Answer, type Order, START_ID, type WorkerStart } from './worker-thread.js'
 
 /** A worker's thread, seen from the one that started it: started again whenever it ends and was not told to. */
@@ -22,6 +23,8 @@ export interface SupervisedWorker<Settings> {
   change(settings: Settings): Promise<void>
   watch(isOn: boolean): void
   statistics(): WorkerStatistics
+  /** Regions of its part of the memory, as they were when its graph last changed. */
+  regions(): readonly Region[]
   /** Ends the thread, at once; it is started again. */
   kill(): void
   /** Lets it finish its round and end; resolves when it has. */
@@ -65,7 +68,7 @@ export function superviseWorker<Settings>(
   const waiting = new Map<number, { resolve(): void; reject(error: Error): void }>()
   let current = settings
   let thread: Worker | null = null
-  let places: { readonly generation: number; readonly stages: readonly StagePlace[] } | null = null
+  let places: (Answer & { readonly kind: 'running' }) | null = null
   let seen: readonly StageStatistics[] = []
   let [restarts, reclaimedFrames, shortLives, nextId] = [0, 0, 0, START_ID]
   let startedAt = 0
@@ -190,6 +193,7 @@ export function superviseWorker<Settings>(
       reclaimedFrames,
       stages: read(),
     }),
+    regions: () => places?.regions ?? [],
     kill: endThread,
     async stop() {
       isStopping = true

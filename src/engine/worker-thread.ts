@@ -5,6 +5,7 @@ import {
   loadCode,
   MOST_DESCRIPTORS,
   openPart,
+  type Region,
   type Space,
   WORKER_ASKED,
   WORKER_BUSY,
@@ -62,6 +63,8 @@ export type Answer =
       readonly id: number
       readonly generation: number
       readonly stages: readonly StagePlace[]
+      /** What the worker's part of the memory is used for. */
+      readonly regions: readonly Region[]
     }
   | { readonly kind: 'refused'; readonly id: number; readonly message: string }
 
@@ -89,7 +92,14 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
   words[busy] = 1
   const engine = startEngine(space, code, pool, host.draw(draft, start.settings), start.engine)
   const tell = (answer: Answer) => port.postMessage(answer)
-  const running = (id: number) => tell({ kind: 'running', id, generation: words[generation]!, stages: engine.places() })
+  const running = (id: number) =>
+    tell({
+      kind: 'running',
+      id,
+      generation: words[generation]!,
+      stages: engine.places(),
+      regions: space.layout().regions,
+    })
   let isStopped = false
 
   function change(id: number, settings: Settings): void {

@@ -45,7 +45,7 @@ export function endChildren(): void {
 
 /** Starts a command that `endChildren` ends. */
 export function startCommand(command: readonly string[], env: NodeJS.ProcessEnv = process.env): ChildProcess {
-  const child = spawn(command[0]!, command.slice(1), { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command[0]!, command.slice(1), { env, stdio: ['pipe', 'pipe', 'pipe'] })
   children.add(child)
   return child
 }

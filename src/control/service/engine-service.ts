@@ -1,6 +1,6 @@
 import type { Engine, StageStatistics } from '../../engine/index.js'
 import type { XdpMode } from '../../loader/index.js'
-import type { Space } from '../../memory/index.js'
+import type { Layout, Space } from '../../memory/index.js'
 import { startEdgeCapture } from './edge-capture.js'
 import { type ControlSocket, listen } from './listen.js'
 import type { EngineStages } from './protocol.js'
@@ -19,7 +19,7 @@ export interface ServedEngine {
   /** One that runs in this thread can be traced; workers are seen by their statistics. */
   readonly engine:
     | Pick<Engine, 'watch' | 'statistics' | 'trace' | 'tap'>
-    | { watch(isOn: boolean): void; statistics(): readonly EngineStages[] }
+    | { watch(isOn: boolean): void; statistics(): readonly EngineStages[]; layout(): Layout }
 }
 
 /**
@@ -50,7 +50,7 @@ export function serveEngine({ name, device, mode, programId, space, engine }: Se
       policy: null,
     }),
     engine: {
-      layout: space.layout,
+      layout: 'layout' in engine ? engine.layout : space.layout,
       stages,
       watch: engine.watch,
       ...('trace' in engine && {
