@@ -19,7 +19,7 @@ export const XDP_RING_SEEN = 20
 /** The worker's pool, and room for a bundle of frames that it has just given. */
 export const XDP_POOL = 128
 export const XDP_FRESH = 132
-/** A byte for each UNIT of the UMEM: 1 where the kernel has the frame that was given to it by an address in there. */
+/** A byte for each UNIT of the UMEM: what the frame was given to the kernel for, by an address in there; 0 where it has none. */
 export const XDP_GIVEN = 136
 /** Frames that the kernel is to get to receive into, as soon as the pool has some. */
 export const XDP_OWED = 140
@@ -46,3 +46,7 @@ export const XDP_BYTES = 192
 export const XDP_UNIT_SHIFT = 9
 /** Frames that are received into have this size. */
 export const XDP_FRAME_BYTES = 2048
+
+/** What a frame was given for. */
+export const GIVEN_TO_RECEIVE = 1
+export const GIVEN_TO_SEND = 2

@@ -3,9 +3,12 @@ import {
   ERRNO,
   type Opened,
   openXsk,
+  openXskClaim,
   readXskStatistics,
+  waitForGrants,
   wakeXskReceive,
   wakeXskTransmit,
+  type XskClaim,
   type XskOptions,
   type XskRing,
   type XskRingOffsets,
@@ -17,6 +20,8 @@ import { BUNDLE_BYTES, type Code, type Region, type Space, type WorkerPool } fro
 import { createSleep } from './sleep.js'
 import { openTraffic, type Traffic } from './traffic.js'
 import {
+  GIVEN_TO_RECEIVE,
+  GIVEN_TO_SEND,
   XDP_BACK,
   XDP_BYTES,
   XDP_COMPLETION,
@@ -99,9 +104,11 @@ export function openXdpQueue(space: Space, code: Code, pool: WorkerPool, options
   }
   // The UMEM, from 0 on, holds the frames of all classes, so that each of them can be sent.
   const frames = Math.ceil(pool.framesEnd / PAGE_BYTES) * PAGE_BYTES
+  let claim: XskClaim | null = null
   let opened: Opened<XskSocket> | null = null
   let traffic: Traffic | null = null
   try {
+    claim = openXskClaim(space.memory, options)
     opened = openXsk(socketOptions(space, options, frames, reserve))
     traffic = openTraffic(space, `xdp ${name}`, REASONS)
     const units = frames >>> XDP_UNIT_SHIFT
@@ -114,9 +121,10 @@ export function openXdpQueue(space: Space, code: Code, pool: WorkerPool, options
     }
     writeState(space, state, fields, opened.socket, options)
     divert(queue, opened.socket.fd)
-    return runQueue(space, code, { name, options, opened, traffic, state, units, regions })
+    return runQueue(space, code, pool, { name, options, claim, opened, traffic, state, units, regions })
   } catch (error) {
     opened?.close()
+    claim?.close()
     traffic?.close()
     for (const region of regions) space.free(region)
     throw error
@@ -126,6 +134,7 @@ export function openXdpQueue(space: Space, code: Code, pool: WorkerPool, options
 interface QueueParts {
   readonly name: string
   readonly options: XdpQueueOptions
+  readonly claim: XskClaim
   readonly opened: Opened<XskSocket>
   readonly traffic: Traffic
   readonly state: number
@@ -133,13 +142,13 @@ interface QueueParts {
   readonly regions: readonly string[]
 }
 
-function runQueue(space: Space, code: Code, parts: QueueParts): XdpQueue {
-  const { name, options, opened, traffic, state, units, regions } = parts
+function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts): XdpQueue {
+  const { name, options, opened, traffic, state, regions } = parts
   const { words } = space
   const { socket } = opened
   const { fd } = socket
   const [receive, send, reap] = [code.find('xdpReceive'), code.find('xdpSend'), code.find('xdpReap')]
-  const [provide, reclaim] = [code.find('xdpProvide'), code.find('xdpReclaim')]
+  const provide = code.find('xdpProvide')
   const sleep = createSleep(fd)
   const underWay = (state + XDP_UNDER_WAY) / 4
   const [fillFlags, sendFlags] = [socket.fill.flags / 4, socket.transmit!.flags / 4]
@@ -190,12 +199,35 @@ function runQueue(space: Space, code: Code, parts: QueueParts): XdpQueue {
       last = statistics()
       sleep.close()
       options.divert(options.queue, null)
-      opened.close()
-      reclaim(state, units)
+      reap(state)
+      endQueue(space, code, pool, parts)
       traffic.close()
       for (const region of regions) space.free(region)
     },
   }
+}
+
+/**
+ * Closes the socket. What the kernel copies out of and into is free then, except
+ * packets that are under way, which may have been made of the frames themselves.
+ * With zero-copy nothing is, until the driver has been told. What is not free
+ * stays the kernel's until it lets go of the queue.
+ */
+function endQueue(
+  { words, bytes }: Space,
+  code: Code,
+  pool: WorkerPool,
+  { opened, claim, state, units }: QueueParts,
+): void {
+  const least = opened.socket.isZeroCopy ? GIVEN_TO_RECEIVE : GIVEN_TO_SEND
+  if (!opened.socket.isZeroCopy) code.find('xdpTakeBack')(state)
+  opened.close()
+  code.find('xdpReclaim')(state, units, least)
+  const given = words[(state + XDP_GIVEN) / 4]!
+  const held: number[] = []
+  for (let unit = 0; unit < units; unit++) if (bytes[given + unit] !== 0) held.push(unit << XDP_UNIT_SHIFT)
+  if (held.length === 0) claim.close()
+  else void waitForGrants([claim]).then(pool.holdForKernel(held))
 }
 
 /** What the kernel's chunks and rings begin on; it pins whole pages. */

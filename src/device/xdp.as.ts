@@ -22,6 +22,8 @@ import {
 import { poolTake } from '../memory/pool.as'
 import { cacheOf, foreign, isIn, release, releaseTo } from '../memory/pool.inline.as'
 import {
+  GIVEN_TO_RECEIVE,
+  GIVEN_TO_SEND,
   XDP_BACK,
   XDP_COMPLETION,
   XDP_COPIES,
@@ -117,7 +119,7 @@ export function xdpProvide(device: u32): u32 {
     const address = load<u32>(fresh + BUNDLE_DESCRIPTORS + index * DESCRIPTOR_BYTES, DESCRIPTOR_ADDRESS)
     const packet = (address & placeMask) + placeOffset
     store<u8>(packet - METADATA_BYTES, 0, METADATA_VALID)
-    store<u8>(given + ((address & -XDP_FRAME_BYTES) >> XDP_UNIT_SHIFT), 1)
+    store<u8>(given + ((address & -XDP_FRAME_BYTES) >> XDP_UNIT_SHIFT), GIVEN_TO_RECEIVE)
     store<u64>(entries + (((produced + index) & mask) << 3), <u64>(packet - back))
   }
   publishProduced(ring, produced + count)
@@ -147,7 +149,7 @@ export function xdpSend(device: u32, bundle: u32): u32 {
     if (refuse(device, at)) continue
     const address = load<u32>(at, DESCRIPTOR_ADDRESS)
     const captured = load<u32>(at, DESCRIPTOR_CAPTURED)
-    store<u8>(given + (address >> XDP_UNIT_SHIFT), 1)
+    store<u8>(given + (address >> XDP_UNIT_SHIFT), GIVEN_TO_SEND)
     const entry = i32x4.replace_lane(i32x4(0, 0, 0, 0), 0, address)
     v128.store(entries + ((produced + sent) & mask) * DESCRIPTOR_BYTES, i32x4.replace_lane(entry, 2, captured))
     bytes += captured
@@ -211,11 +213,32 @@ export function xdpReap(device: u32): u32 {
   return count
 }
 
-/** Gives every frame that the kernel had back to the pool, once it has let go of them; `units` is the size of GIVEN. */
-export function xdpReclaim(device: u32, units: u32): void {
+/**
+ * Before the socket is closed, where the kernel copies: what it has not taken
+ * from the transmit ring yet is ours again with the socket's end, as are frames
+ * to receive into. It publishes its index when it has taken, before the call returns.
+ */
+export function xdpTakeBack(device: u32): void {
+  const ring = device + XDP_TRANSMIT
+  const produced = load<u32>(ring, XDP_RING_INDEX)
+  const entries = load<u32>(ring, XDP_RING_ENTRIES)
+  const mask = load<u32>(ring, XDP_RING_MASK)
+  const given = load<u32>(device, XDP_GIVEN)
+  for (let index = atomic.load<u32>(load<u32>(ring, XDP_RING_CONSUMER)); index !== produced; index++) {
+    const unit = given + (load<u32>(entries + (index & mask) * DESCRIPTOR_BYTES, DESCRIPTOR_ADDRESS) >> XDP_UNIT_SHIFT)
+    if (load<u8>(unit) !== 0) store<u8>(unit, GIVEN_TO_RECEIVE)
+  }
+}
+
+/**
+ * Once the socket is closed: gives frames back to the pool that the kernel had
+ * for anything less than `least`; the others stay noted. `units` is the size of GIVEN.
+ */
+export function xdpReclaim(device: u32, units: u32, least: u32): void {
   const given = load<u32>(device, XDP_GIVEN)
   for (let unit: u32 = 0; unit < units; unit++) {
-    if (load<u8>(given + unit) === 0) continue
+    const purpose = <u32>load<u8>(given + unit)
+    if (purpose === 0 || purpose >= least) continue
     store<u8>(given + unit, 0)
     release(load<u32>(device, XDP_POOL), unit << XDP_UNIT_SHIFT)
   }

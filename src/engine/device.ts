@@ -45,6 +45,10 @@ export interface Device {
   statistics(): DeviceStatistics
   /** How it stands with what is behind the device, asked of the kernel at each call; missing where it cannot change. */
   state?(): DeviceState
-  /** Every frame that the device holds goes back to the pool. Closing again does nothing. */
+  /**
+   * Every frame that the device holds goes back to the pool; one that the kernel
+   * may still write into or send from, as soon as that is done with it. Closing
+   * again does nothing.
+   */
   close(): void
 }

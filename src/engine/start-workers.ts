@@ -1,4 +1,4 @@
-import { closeNoted, wholePages } from '../kernel/index.js'
+import { closeNoted, takeUpClaim, waitForGrants, wholePages } from '../kernel/index.js'
 import {
   BUNDLE_BYTES,
   BUNDLE_DESCRIPTORS,
@@ -10,6 +10,7 @@ import {
   type Space,
   WORKER_BYTES,
   WORKER_DESCRIPTORS,
+  WORKER_QUEUES,
   type WorkerPool,
 } from '../memory/index.js'
 import { openBell } from './bell.js'
@@ -76,6 +77,9 @@ export interface Workers<Settings> {
   close(): Promise<void>
 }
 
+/** How long the kernel may take to let go of the queues of a thread that has ended; it usually takes 20 to 45 ms. */
+const LET_GO_MS = 5000
+
 /**
  * Starts a thread for each worker of the plan, over the memory of `space` and
  * with rings between them. A thread that throws, is killed or hangs is started
@@ -120,6 +124,7 @@ export async function startWorkers<Settings>(
     const part = reserve(`worker ${name}`, 'worker', wholePages(partBytes), wholePages(1))
     const control = controls.get(name)!
     const descriptors = new Int32Array(space.memory.buffer, control + WORKER_DESCRIPTORS, MOST_DESCRIPTORS)
+    const queues = new Int32Array(space.memory.buffer, control + WORKER_QUEUES, 2 * MOST_DESCRIPTORS)
     const side = pool.openWorker(name)
     pools.push(side)
     const own = rings.filter((ring) => ring.from === name || ring.to === name)
@@ -132,7 +137,13 @@ export async function startWorkers<Settings>(
         isChecked: code.checked,
         part: { offset: part.offset, bytes: part.bytes },
         control,
-        pool: { address: side.address, number: side.number, frames: side.frames, framesEnd: side.framesEnd },
+        pool: {
+          address: side.address,
+          number: side.number,
+          frames: side.frames,
+          framesEnd: side.framesEnd,
+          kernel: side.kernel,
+        },
         rings: own,
         spinUs,
         engine: { ...engine, name },
@@ -141,10 +152,12 @@ export async function startWorkers<Settings>(
       {
         cpu,
         stallMs,
-        reclaim() {
-          // First what the kernel might still write into.
-          closeNoted(descriptors, space.memory, { at: part.offset, lengthBytes: part.bytes })
-          return pool.reclaim(side, underWay(own))
+        async reclaim() {
+          // First what the kernel might still write into, or send from.
+          const ofPart = { at: part.offset, lengthBytes: part.bytes }
+          const claims = closeNoted(descriptors, queues, space.memory, ofPart).map(takeUpClaim)
+          const isLetGo = await waitForGrants(claims, LET_GO_MS)
+          return pool.reclaim(side, underWay(own), isLetGo ? 'pool' : 'kernel')
         },
         ended: (error) => options.onEnd?.(name, error),
       },

@@ -47,8 +47,8 @@ export interface Supervision {
   readonly cpu: number | null
   /** How long a worker may stay in one round. */
   readonly stallMs: number
-  /** Clears up after a thread that has ended; gives how many frames it held. */
-  reclaim(): number
+  /** Clears up after a thread that has ended; gives how many frames it held. The next may start when it resolves. */
+  reclaim(): Promise<number>
   /** Told of each end that nobody ordered. */
   ended(error: Error): void
 }
@@ -74,6 +74,7 @@ export function superviseWorker<Settings>(
   let startedAt = 0
   let isStopping = false
   let isWatched = false
+  let cleared: Promise<void> = Promise.resolve()
   let hasEnded = () => {}
 
   function launch(): Promise<void> {
@@ -91,7 +92,9 @@ export function superviseWorker<Settings>(
     created.on('error', (error) => {
       cause = error instanceof Error ? error : new Error(String(error))
     })
-    created.on('exit', (status) => clearUp(cause ?? new Error(`worker ${start.name} ended with status ${status}`)))
+    created.on('exit', (status) => {
+      cleared = clearUp(cause ?? new Error(`worker ${start.name} ended with status ${status}`))
+    })
     if (isWatched) order({ kind: 'watch', isOn: true })
     return answer()
   }
@@ -116,13 +119,13 @@ export function superviseWorker<Settings>(
     thread?.postMessage(message)
   }
 
-  function clearUp(error: Error): void {
+  async function clearUp(error: Error): Promise<void> {
     const hadStarted = places !== null
     read()
     thread = null
     places = null
     if (!isStopping) ended(error)
-    reclaimedFrames += reclaim()
+    reclaimedFrames += await reclaim()
     for (const { reject } of waiting.values()) reject(error)
     waiting.clear()
     if (isStopping) hasEnded()
@@ -198,7 +201,7 @@ export function superviseWorker<Settings>(
     async stop() {
       isStopping = true
       clearInterval(watchdog)
-      if (thread === null) return
+      if (thread === null) return cleared
       const end = new Promise<void>((resolve) => {
         hasEnded = resolve
       })

@@ -12,6 +12,7 @@ import {
   WORKER_DESCRIPTORS,
   WORKER_ENDS,
   WORKER_GENERATION,
+  WORKER_QUEUES,
   WORKER_ROUNDS,
   type WorkerPoolPlace,
 } from '../memory/index.js'
@@ -78,7 +79,10 @@ const LOOKS_A_CLOCK = 64
 
 /** A worker's life in its thread. What it throws ends the thread; whoever started it clears up. */
 export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: WorkerStart<Settings>): Promise<void> {
-  noteDescriptors(new Int32Array(start.memory.buffer, start.control + WORKER_DESCRIPTORS, MOST_DESCRIPTORS))
+  noteDescriptors(
+    new Int32Array(start.memory.buffer, start.control + WORKER_DESCRIPTORS, MOST_DESCRIPTORS),
+    new Int32Array(start.memory.buffer, start.control + WORKER_QUEUES, 2 * MOST_DESCRIPTORS),
+  )
   const space = openPart(start.memory, start.part)
   const words = new Int32Array(start.memory.buffer, start.control)
   const [rounds, busy, asked, generation] = [WORKER_ROUNDS, WORKER_BUSY, WORKER_ASKED, WORKER_GENERATION].map(

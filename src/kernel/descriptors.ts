@@ -9,25 +9,56 @@ import { ERRNO, KernelError, numbers, outcome, rawSyscall, type SystemCall, type
  * word is written again and again.
  */
 let notes: Int32Array = new Int32Array(1)
+/** Of each descriptor, where it claims a queue: the device's index and the queue's number. An index of 0 is none. */
+let queues: Int32Array = new Int32Array(2)
 let isNoting = false
 
-/** From now on this thread notes which descriptors it has open, as many as there are words, and opens no more than that. */
-export function noteDescriptors(words: Int32Array): void {
+/** A descriptor that claims a queue of a device (`XskClaim`). */
+export interface QueueNote {
+  readonly fd: number
+  readonly interfaceIndex: number
+  readonly queue: number
+}
+
+/**
+ * From now on this thread notes which descriptors it has open, as many as there
+ * are words, and opens no more than that; and which queues they claim, two words
+ * for each.
+ */
+export function noteDescriptors(words: Int32Array, claims: Int32Array): void {
   notes = words
+  queues = claims
   isNoting = true
+}
+
+/** Notes that a descriptor claims a queue. Comes before the queue's socket is bound. */
+export function noteQueue({ fd, interfaceIndex, queue }: QueueNote): void {
+  const slot = notes.indexOf(fd)
+  if (slot < 0) return
+  queues[slot * 2 + 1] = queue
+  queues[slot * 2] = interfaceIndex
 }
 
 /**
  * Ends what a thread that is no more had open: what was mapped into its part
  * of the memory is covered with zeros, because a ring that is mapped holds its
- * socket, and the descriptors are closed. Throws KernelError.
+ * socket, and the descriptors are closed. Those that claim a queue stay open,
+ * and are given. Throws KernelError.
  */
-export function closeNoted(words: Int32Array, memory: LinearMemory, part: MemoryRange): void {
-  const open = words.filter((fd) => fd > 0)
-  if (open.length === 0) return
+export function closeNoted(
+  words: Int32Array,
+  claims: Int32Array,
+  memory: LinearMemory,
+  part: MemoryRange,
+): readonly QueueNote[] {
+  const open = [...words].map((fd, slot) => ({ fd, interfaceIndex: claims[slot * 2]!, queue: claims[slot * 2 + 1]! }))
+  const had = open.filter(({ fd }) => fd > 0)
+  if (had.length === 0) return []
   coverOver(memory, part)
-  open.forEach(closeDescriptor)
+  for (const { fd, interfaceIndex } of had) if (interfaceIndex === 0) closeDescriptor(fd)
   words.fill(0)
+  claims.fill(0)
+  return had.filter(({ interfaceIndex }) => interfaceIndex !== 0)
 }
 
 /** The descriptor that a call opens. Throws KernelError: EMFILE where a thread that notes them has no word left. */
@@ -51,6 +82,6 @@ export function tryOpenDescriptor(call: SystemCall, ...args: Word[]): number {
 export function closeDescriptor(fd: number): void {
   const slot = notes.indexOf(fd)
   // In this order, with nothing between: what is noted may be closed by another thread, when the number is somebody else's.
-  if (slot >= 0) notes[slot] = 0
+  if (slot >= 0) queues[slot * 2] = notes[slot] = 0
   rawSyscall(numbers.close, fd, 0, 0, 0, 0, 0)
 }

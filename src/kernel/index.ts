@@ -26,7 +26,7 @@ export {
   XDP_HAS_FRAGS,
 } from './bpf.js'
 export { bootTimeNs, createClock } from './clock.js'
-export { closeDescriptor, closeNoted, noteDescriptors } from './descriptors.js'
+export { closeDescriptor, closeNoted, noteDescriptors, type QueueNote } from './descriptors.js'
 export {
   type Channels,
   type Feature,
@@ -119,3 +119,4 @@ export {
   type XskUmem,
   xskRingBytes,
 } from './xsk.js'
+export { openXskClaim, takeUpClaim, waitForGrants, type XskClaim } from './xsk-claim.js'

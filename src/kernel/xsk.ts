@@ -153,8 +153,7 @@ export function openXsk(options: XskOptions): Opened<XskSocket> {
   const { memory, namespace, umem } = options
   const places = Object.entries(options.rings) as [XskRing, XskRingPlace][]
   checkPlaces(options, places)
-  const open = () => openDescriptor('opening an AF_XDP socket', 'socket', AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)
-  const fd = namespace ? withNamespace(namespace, open) : open()
+  const fd = namespace ? withNamespace(namespace, openXskSocket) : openXskSocket()
   const mapped: MemoryRange[] = []
   let isOpen = true
   const close = () => {
@@ -165,7 +164,7 @@ export function openXsk(options: XskOptions): Opened<XskSocket> {
     closeDescriptor(fd)
   }
   try {
-    if (!('fd' in umem)) registerUmem(fd, memory, umem)
+    if (!('fd' in umem)) registerXskUmem(fd, memory, umem)
     const rings = mapRings(fd, memory, places, mapped)
     bind(fd, options)
     return { socket: describe(fd, options, rings), close }
@@ -173,6 +172,11 @@ export function openXsk(options: XskOptions): Opened<XskSocket> {
     close()
     throw error
   }
+}
+
+/** An AF_XDP socket in the thread's namespace that is nothing yet. Throws KernelError. */
+export function openXskSocket(): number {
+  return openDescriptor('opening an AF_XDP socket', 'socket', AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)
 }
 
 function checkPlaces({ memory, umem }: XskOptions, places: readonly [XskRing, XskRingPlace][]): void {
@@ -190,8 +194,12 @@ function checkPlaces({ memory, umem }: XskOptions, places: readonly [XskRing, Xs
   }
 }
 
-/** struct xdp_umem_reg: u64 address, u64 length, u32 chunk, u32 headroom, u32 flags, u32 length of transmit metadata. */
-function registerUmem(fd: number, memory: LinearMemory, umem: XskUmem): void {
+/**
+ * Registers frames. Throws KernelError.
+ *
+ * struct xdp_umem_reg: u64 address, u64 length, u32 chunk, u32 headroom, u32 flags, u32 length of transmit metadata.
+ */
+export function registerXskUmem(fd: number, memory: LinearMemory, umem: XskUmem): void {
   const view = new DataView(new ArrayBuffer(32))
   view.setBigUint64(0, BigInt(memoryAddress(memory) + umem.at), true)
   view.setBigUint64(8, BigInt(umem.lengthBytes), true)
@@ -207,8 +215,7 @@ function mapRings(
   places: readonly [XskRing, XskRingPlace][],
   mapped: MemoryRange[],
 ): Partial<Record<XskRing, XskRingOffsets>> {
-  for (const [ring, { entries }] of places)
-    setOption(fd, `making a ${ring} ring of ${entries} entries`, RINGS[ring].option, new Uint32Array([entries]))
+  for (const [ring, { entries }] of places) makeXskRing(fd, ring, entries)
   const offsets = getOption(fd, 'asking for the layout of rings', XDP_MMAP_OFFSETS, 128)
   const rings: Partial<Record<XskRing, XskRingOffsets>> = {}
   for (const [ring, { at, entries }] of places) {
@@ -233,19 +240,38 @@ function mapRings(
   return rings
 }
 
-/** struct sockaddr_xdp: u16 family, u16 flags, u32 interface, u32 queue, u32 descriptor of the socket to share with. */
-function bind(fd: number, { interfaceIndex, queue, umem, zeroCopy = 'try', needWakeup = true }: XskOptions): void {
+/** Makes a ring of so many entries, a power of two. Throws KernelError. */
+export function makeXskRing(fd: number, ring: XskRing, entries: number): void {
+  setOption(fd, `making a ${ring} ring of ${entries} entries`, RINGS[ring].option, new Uint32Array([entries]))
+}
+
+/**
+ * Binds a socket to a queue; gives 0 or `-errno`.
+ *
+ * struct sockaddr_xdp: u16 family, u16 flags, u32 interface, u32 queue, u32 descriptor of the socket to share with.
+ */
+export function tryBindXsk(
+  fd: number,
+  options: Pick<XskOptions, 'interfaceIndex' | 'queue' | 'zeroCopy' | 'needWakeup'>,
+  sharedWithFd: number | null = null,
+): number {
+  const { interfaceIndex, queue, zeroCopy = 'try', needWakeup = true } = options
   const copyFlag = { never: BIND.copy, try: 0, require: BIND.zeroCopy }[zeroCopy]
-  const flags = 'fd' in umem ? BIND.sharedUmem : copyFlag | (needWakeup ? BIND.needWakeup : 0)
+  const flags = sharedWithFd === null ? copyFlag | (needWakeup ? BIND.needWakeup : 0) : BIND.sharedUmem
   const address = new DataView(new ArrayBuffer(16))
   address.setUint16(0, AF_XDP, true)
   address.setUint16(2, flags, true)
   address.setUint32(4, interfaceIndex, true)
   address.setUint32(8, queue, true)
-  address.setUint32(12, 'fd' in umem ? umem.fd : 0, true)
+  address.setUint32(12, sharedWithFd ?? 0, true)
+  return trySyscall('bind', fd, addressOf(address), address.byteLength)
+}
+
+function bind(fd: number, options: XskOptions): void {
+  const { interfaceIndex, queue, umem } = options
   const deadline = performance.now() + BUSY_MS
   for (;;) {
-    const result = trySyscall('bind', fd, addressOf(address), address.byteLength)
+    const result = tryBindXsk(fd, options, 'fd' in umem ? umem.fd : null)
     if (result === 0) return
     if (result !== -ERRNO.EBUSY || performance.now() > deadline)
       throw new KernelError(`binding an AF_XDP socket to queue ${queue} of device ${interfaceIndex}`, -result)

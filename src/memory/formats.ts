@@ -144,10 +144,12 @@ export const CACHE_OWNERS = 40
 export const CACHE_FAULTS = 44
 /** One byte a frame: the worker that holds it, 0 while it lies in the shared pool. */
 export const CACHE_HOLDERS = 48
-/** The number of the worker whose cache this is, 1 to MOST_WORKERS. */
+/** The number of the worker whose cache this is, 1 to MOST_WORKERS, or HELD_BY_KERNEL. */
 export const CACHE_WORKER = 52
 export const CACHE_BYTES = 64
-export const MOST_WORKERS = 255
+export const MOST_WORKERS = 254
+/** Holder of frames whose socket is closed, and which the kernel may still write into or send from. */
+export const HELD_BY_KERNEL = 255
 
 /** Classes of frames, in the order of their caches; the last holds what was merged, up to a whole IP packet. */
 export const FRAME_CLASSES = 4
@@ -203,6 +205,7 @@ export const RING_SLOTS = 128
  *     76  u32  odd while its stages change: their counters have no place then
  *     80  u32  it is to end: by itself, where it waits
  *     128 u32  each: a descriptor that its thread has open; 0 or less, none
+ *     384 u32  for each of these, where it waits for a queue: the device's index and the queue's number; else 0 and 0
  */
 export const WORKER_BELL = 0
 export const WORKER_ROUNDS = 64
@@ -212,7 +215,8 @@ export const WORKER_GENERATION = 76
 export const WORKER_ENDS = 80
 export const WORKER_DESCRIPTORS = 128
 export const MOST_DESCRIPTORS = 64
-export const WORKER_BYTES = 384
+export const WORKER_QUEUES = 384
+export const WORKER_BYTES = 896
 
 /** Counters of a device, f64 each. */
 export const TRAFFIC_RECEIVED_PACKETS = 0

@@ -132,14 +132,31 @@ export function poolReclaim(cache: u32, frame: u32): void {
     store<u8>(ownerAt(cache, frame), OWNER_NOBODY)
     poison(cache, frame)
   }
-  const index = (frame - load<u32>(cache, CACHE_FRAMES)) >> load<u32>(cache, CACHE_FRAME_SHIFT)
-  store<u8>(load<u32>(cache, CACHE_HOLDERS) + index, 0)
+  holdFrame(cache, frame, 0)
   const shared = load<u32>(cache, CACHE_SHARED)
   lock(shared, load<u32>(cache, CACHE_WORKER))
   const count = load<u32>(shared, SHARED_COUNT)
   store<u32>(load<u32>(shared, SHARED_STACK) + (count << 2), frame)
   store<u32>(shared, count + 1, SHARED_COUNT)
   atomic.store<u32>(shared, 0, SHARED_LOCK)
+}
+
+/** Notes that `kernel`, the caches in the kernel's name, holds the frame that the address lies in. */
+export function poolHold(kernel: u32, address: u32): void {
+  const cache = cacheOf(kernel, address)
+  if (cache === 0) foreign(kernel, address)
+  else holdFrame(cache, address, load<u32>(cache, CACHE_WORKER))
+}
+
+/** The kernel has let go of such a frame: it is free. */
+export function poolLetGo(kernel: u32, address: u32): void {
+  const cache = cacheOf(kernel, address)
+  if (cache !== 0) poolReclaim(cache, address & load<u32>(cache, CACHE_FRAME_MASK))
+}
+
+function holdFrame(cache: u32, address: u32, worker: u32): void {
+  const index = (address - load<u32>(cache, CACHE_FRAMES)) >> load<u32>(cache, CACHE_FRAME_SHIFT)
+  store<u8>(load<u32>(cache, CACHE_HOLDERS) + index, <u8>worker)
 }
 
 /** In the checked build: counts each frame of the bundle that is free as used after it was freed, and notes its owner. */

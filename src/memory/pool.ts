@@ -9,6 +9,7 @@ import {
   FAULT_USE_AFTER_FREE,
   FAULT_WRITE_AFTER_FREE,
   FAULTS_BYTES,
+  HELD_BY_KERNEL,
   MOST_WORKERS,
   SHARED_BYTES,
   SHARED_COUNT,
@@ -38,6 +39,8 @@ export interface ClassBalance {
   readonly frames: number
   /** In the shared pool and in the caches of all workers; `frames` less this are in use. */
   readonly free: number
+  /** Of those in use, frames of closed sockets that the kernel has not let go of yet. */
+  readonly heldByKernel: number
   /** Frames that somebody asked for when none was left. */
   readonly missing: number
 }
@@ -50,9 +53,10 @@ export interface Pool {
    * the shared pool; gives how many. `underWay` are addresses in frames that
    * lie in rings, which stay. Its thread must have ended, and what devices of
    * its own the kernel writes into must be closed. Its side stays, for the next
-   * thread that does its work.
+   * thread that does its work. Where it is not known that the kernel has let go
+   * of them, they are left `to` it.
    */
-  reclaim(worker: WorkerPool, underWay: Iterable<number>): number
+  reclaim(worker: WorkerPool, underWay: Iterable<number>, to?: 'pool' | 'kernel'): number
   balance(): readonly ClassBalance[]
   faults(): PoolFaults
   /**
@@ -84,6 +88,8 @@ export function createPool(space: Space, code: Code, size: PoolSize): Pool {
   for (const pooled of classes) fillShared(space, code, pooled)
 
   const workers = new Map<number, number>()
+  const forKernel = { classes, faults, name: 'kernel', number: HELD_BY_KERNEL, closed() {} }
+  const kernel = openWorkerPool(space, code, forKernel).address
   return {
     openWorker(name) {
       let number = 1
@@ -94,14 +100,18 @@ export function createPool(space: Space, code: Code, size: PoolSize): Pool {
         faults,
         name,
         number,
+        kernel,
         closed: () => workers.delete(number),
       })
       workers.set(number, worker.address)
       return worker
     },
-    reclaim: ({ address, number }, underWay) => reclaimFrames(space, code, classes, address, number, underWay),
+    reclaim({ address, number }, underWay, to = 'pool') {
+      const holder = to === 'kernel' ? HELD_BY_KERNEL : to
+      return reclaimFrames(space, code, classes, address, number, underWay, holder)
+    },
     balance: () =>
-      classes.map(({ frameBytes, count, shared }, index) => {
+      classes.map(({ frameBytes, count, shared, holders }, index) => {
         let free = words[(shared + SHARED_COUNT) / 4]!
         let missing = 0
         for (const address of workers.values()) {
@@ -109,7 +119,8 @@ export function createPool(space: Space, code: Code, size: PoolSize): Pool {
           free += words[(cache + CACHE_COUNT) / 4]!
           missing += counters[(cache + CACHE_MISSING) / 8]!
         }
-        return { frameBytes, frames: count, free, missing }
+        const ofKernel = bytes.subarray(holders, holders + count).filter((holder) => holder === HELD_BY_KERNEL)
+        return { frameBytes, frames: count, free, heldByKernel: ofKernel.length, missing }
       }),
     faults: () => ({
       foreign: words[(faults + FAULT_FOREIGN) / 4]!,

@@ -7,6 +7,7 @@ import type { Space } from './space.js'
  * Gives what an ended worker held back to the shared pool: frames whose holder
  * it is and those in its caches, which may be both, less those that are under
  * way in a ring. The worker's own caches do it, so none other is disturbed.
+ * Or leaves them to another holder, by its number.
  */
 export function reclaimFrames(
   space: Space,
@@ -15,6 +16,7 @@ export function reclaimFrames(
   caches: number,
   worker: number,
   underWay: Iterable<number>,
+  to: 'pool' | number,
 ): number {
   const { words, bytes } = space
   const give = code.find('poolReclaim')
@@ -33,7 +35,8 @@ export function reclaimFrames(
     for (let frame = 0; frame < count; frame++) {
       const address = frames.offset + frame * frameBytes
       if (bytes[holders + frame] !== worker || away.has(address)) continue
-      give(cache, address)
+      if (to === 'pool') give(cache, address)
+      else bytes[holders + frame] = to
       reclaimed++
     }
   })

@@ -28,6 +28,8 @@ export interface WorkerPoolPlace {
   readonly frames: number
   /** Where the last of them ends: what the kernel is given of the memory, from 0 on. */
   readonly framesEnd: number
+  /** Address of the caches in whose name the kernel holds frames. */
+  readonly kernel: number
 }
 
 /** What a worker takes frames from and gives them to; shared only through bulk exchange. */
@@ -38,6 +40,12 @@ export interface WorkerPool extends WorkerPoolPlace {
   take(bundle: number, count: number, frameBytes?: FrameClass): number
   /** Gives the frames of `count` descriptors at that address back. */
   give(descriptors: number, count: number): void
+  /**
+   * Frames, by an address in each, that this worker held and that the kernel is
+   * not done with. They count as held by the kernel until what this gives is
+   * called: then they are free, also where the worker has been closed meanwhile.
+   */
+  holdForKernel(addresses: readonly number[]): () => void
   /** Bytes from an address in a frame to the frame's end; 0 for an address in none. */
   room(address: number): number
   /** Everything in its caches goes to the shared pool, and the caches' memory is free. */
@@ -50,6 +58,8 @@ interface WorkerPoolRequest {
   readonly faults: number
   readonly name: string
   readonly number: number
+  /** Missing where these are the kernel's own. */
+  readonly kernel?: number
   closed(): void
 }
 
@@ -84,6 +94,7 @@ export function openWorkerPool(space: Space, code: Code, request: WorkerPoolRequ
     number,
     frames: classes.reduce((sum, { count }) => sum + count, 0),
     framesEnd: Math.max(...classes.map(({ frames: { offset, bytes } }) => offset + bytes)),
+    kernel: request.kernel ?? region.offset,
   })
   return {
     ...attached,
@@ -97,8 +108,9 @@ export function openWorkerPool(space: Space, code: Code, request: WorkerPoolRequ
 
 /** A worker's side, in the worker's thread: closing it empties the caches, which stay. */
 export function attachWorkerPool({ words }: Space, code: Code, place: WorkerPoolPlace): WorkerPool {
-  const { address } = place
+  const { address, kernel } = place
   const [take, give, drain] = [code.find('poolTake'), code.find('poolGive'), code.find('poolDrain')]
+  const [hold, letGo] = [code.find('poolHold'), code.find('poolLetGo')]
   const caches = new Map(CLASSES.map(({ frameBytes }, index) => [frameBytes, address + index * CACHE_BYTES]))
   const has = ([, cache]: [FrameClass, number]) => words[(cache + CACHE_FRAMES_BYTES) / 4]! > 0
   const classes = [...caches].filter(has).map(([frameBytes]) => frameBytes)
@@ -107,6 +119,12 @@ export function attachWorkerPool({ words }: Space, code: Code, place: WorkerPool
     classes: classes.sort((one, other) => one - other),
     take: (bundle, count, frameBytes: FrameClass = 2048) => take(caches.get(frameBytes)!, bundle, count) as number,
     give: (descriptors, count) => give(address, descriptors, count),
+    holdForKernel(addresses) {
+      for (const held of addresses) hold(kernel, held)
+      return () => {
+        for (const held of addresses) letGo(kernel, held)
+      }
+    },
     room(inFrame) {
       for (const [frameBytes, cache] of caches) {
         const first = words[(cache + CACHE_FRAMES) / 4]!

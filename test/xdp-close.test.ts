@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { afterEach, beforeEach, it } from 'node:test'
+import { openXdp } from '../src/device/index.js'
+import { startWorkers } from '../src/engine/index.js'
+import { closeNetlink, findLink, openRoute, withNamespace } from '../src/kernel/index.js'
+import { openBench } from './support/engine.js'
+import { eventually } from './support/eventually.js'
+import { skipUnless } from './support/require.js'
+import { sending } from './support/sending-worker.js'
+import { createVethPair, type VethPair } from './support/veth-pair.js'
+
+const ENTRIES = 64
+const PACKETS = 8
+const SKIP = skipUnless('root', 'ip')
+
+let pair: VethPair
+let upper: { readonly name: string; readonly index: number; readonly namespace: VethPair['near']['namespace'] }
+
+function inNear(command: string): void {
+  withNamespace(pair.near.namespace, () => execFileSync('sh', ['-c', command]))
+}
+
+/** A device that hands its packets to a veth whose queueing discipline lets one a second go: there they are the kernel's. */
+beforeEach(() => {
+  if (SKIP !== false) return
+  pair = createVethPair()
+  const { name, namespace } = pair.near
+  inNear(`ip link add upper link ${name} type macvlan mode private && ip link set upper up`)
+  inNear(`tc qdisc add dev ${name} root tbf rate 8kbit burst 1600 limit 100000`)
+  const route = openRoute(namespace)
+  upper = { name: 'upper', index: findLink(route, 'upper').index, namespace }
+  closeNetlink(route)
+})
+
+/** The first goes at once; of the others none within a second. */
+const packets = () => Array<Uint8Array>(PACKETS).fill(new Uint8Array(1500).fill(2))
+
+function dropWhatStands(): void {
+  inNear(`tc qdisc del dev ${pair.near.name} root`)
+}
+
+afterEach(() => pair?.close())
+
+it('frames of a closed AF_XDP socket stay the kernel’s as long as it may send from them, and then are free', {
+  skip: SKIP,
+}, async () => {
+  const { space, code, pool, worker, ...bench } = openBench()
+  const { queues } = openXdp(space, code, worker, upper, { divert() {}, entries: ENTRIES })
+  const device = queues[0]!
+  const bundle = bench.bundle('sent')
+  assert.equal(bench.fill(bundle, packets()), PACKETS)
+  device.send(bundle)
+  device.flush()
+  const held = () => pool.balance().reduce((sum, { heldByKernel }) => sum + heldByKernel, 0)
+  device.close()
+  assert.equal(held(), PACKETS - 1)
+  assert.equal(bench.inUse(), PACKETS - 1, 'what is received into is free with the socket')
+  worker.close()
+  assert.equal(held(), PACKETS - 1)
+  dropWhatStands()
+  await eventually('the kernel lets go', () => held() === 0)
+  assert.equal(bench.inUse(), 0)
+  const { lastFrame: _, ...faults } = pool.faults()
+  assert.deepEqual(faults, { foreign: 0, doubleFree: 0, useAfterFree: 0, writeAfterFree: 0 })
+})
+
+it('a worker that ends with packets under way is started again when the kernel is done with its frames', {
+  skip: SKIP,
+}, async () => {
+  const bench = openBench()
+  const { space, code, pool, worker } = bench
+  const settings = { device: upper, entries: ENTRIES }
+  const ends: string[] = []
+  const workers = await startWorkers(sending, space, code, pool, { settings, onEnd: (name) => ends.push(name) })
+  const sender = () => workers.statistics().find(({ name }) => name === 'sender')!
+  try {
+    const bundle = bench.bundle('sent')
+    bench.fill(bundle, packets())
+    workers.to('sender').send(bundle)
+    workers.to('sender').flush()
+    await eventually('all are under way', () => sender().stages.some((stage) => stage.packets === PACKETS))
+    workers.kill('sender')
+    await eventually('the thread has ended', () => ends.length > 0)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    assert.deepEqual([sender().isRunning, sender().reclaimedFrames], [false, 0])
+    dropWhatStands()
+    await eventually('the worker runs again', () => sender().isRunning, 30_000)
+    // As long as the first is under way, it is another frame.
+    assert.ok(sender().reclaimedFrames >= ENTRIES + PACKETS - 1, `${sender().reclaimedFrames}`)
+  } finally {
+    await workers.close()
+    worker.close()
+  }
+  assert.equal(bench.inUse(), 0)
+})
