@@ -40,6 +40,7 @@ export {
   CaptureError,
   type CaptureWriter,
   createCapture,
+  createCopy,
   openCapture,
 } from './device/index.js'
 export { disassemble, type Program } from './ebpf/index.js'

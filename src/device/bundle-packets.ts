@@ -7,11 +7,12 @@ import {
   type Space,
 } from '../memory/index.js'
 import type { CapturedPacket } from './capture.js'
+import { packetRecords } from './packet-records.js'
 import { packetTimes } from './packet-time.js'
 
 /**
  * Gives what hands each packet of a bundle to a function, with its number in it,
- * its length on the wire and its time; what has no time is given the present
+ * its length on the wire, its time and its record; what has no time is given the present
  * one. `data` is the frame itself, which is another packet's afterwards.
  */
 export function bundlePackets(
@@ -19,6 +20,7 @@ export function bundlePackets(
 ): (bundle: number, write: (packet: CapturedPacket, index: number) => void) => void {
   const { words, bytes } = space
   const times = packetTimes(space)
+  const records = packetRecords(space)
   return (bundle, write) => {
     const now = performance.timeOrigin + performance.now()
     for (let index = 0; index < words[bundle >>> 2]!; index++) {
@@ -31,6 +33,7 @@ export function bundlePackets(
           wireLength: words[word + DESCRIPTOR_WIRE / 4]!,
           seconds: isTimed ? times.seconds(at) : Math.floor(now / 1000),
           nanoseconds: isTimed ? times.nanoseconds(at) : Math.floor((now % 1000) * 1e6),
+          record: records.find(at),
         },
         index,
       )

@@ -8,10 +8,10 @@ import { gunzipSync } from 'node:zlib'
 import { testDevice } from '../../test/support/device-suite.js'
 import { type EngineBench, openBench } from '../../test/support/engine.js'
 import { skipUnless } from '../../test/support/require.js'
-import type { CapturedPacket } from './capture.js'
+import type { CapturedPacket, CaptureWriter } from './capture.js'
 import { openCaptureDevice } from './capture-device.js'
 import { openCapture } from './open-capture.js'
-import { type CaptureWriter, createCapture } from './pcap-writer.js'
+import { createCapture } from './pcap-writer.js'
 import { createPcapng } from './pcapng-writer.js'
 
 const FIELDS = { linkTypeNumber: 1, snapLength: 65535, resolution: 'nanoseconds' } as const

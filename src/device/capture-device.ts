@@ -16,9 +16,9 @@ import {
   type WorkerPool,
 } from '../memory/index.js'
 import { bundlePackets } from './bundle-packets.js'
-import type { Capture, CapturedPacket } from './capture.js'
+import type { Capture, CapturedPacket, CaptureWriter } from './capture.js'
+import { packetRecords } from './packet-records.js'
 import { packetTimes } from './packet-time.js'
-import type { CaptureWriter } from './pcap-writer.js'
 import { TOO_LONG } from './sender.js'
 import { openTraffic } from './traffic.js'
 
@@ -48,9 +48,9 @@ const NO_FRAME = 0
 
 /**
  * A device that receives the packets of a capture, as fast as it is asked, and
- * writes what is sent. Length on the wire and time of a packet go with its
- * frame: a pcap file that goes through an engine into a writer with its
- * `fileHeader` comes out byte for byte. What has no time is given the present
+ * writes what is sent. Length on the wire, time and record of a packet go with
+ * its frame: a file that is opened `whole` and goes through an engine into its
+ * `createCopy` comes out byte for byte. What has no time is given the present
  * one. Each packet is copied once. Throws LayoutError.
  */
 export function openCaptureDevice(
@@ -62,6 +62,7 @@ export function openCaptureDevice(
   const { words, bytes, counters } = space
   const traffic = openTraffic(space, `capture ${name}`, [TOO_LONG])
   const times = packetTimes(space)
+  const records = packetRecords(space)
   const growth = reader === undefined ? null : openGrowth(reader)
   const settleSent = code.find('settleSent')
   let pending: CapturedPacket | null = null
@@ -107,7 +108,7 @@ export function openCaptureDevice(
   }
 
   /** Copies a packet into a frame; false where it has to wait for one. */
-  function place(bundle: number, { data, wireLength, seconds, nanoseconds }: CapturedPacket): boolean {
+  function place(bundle: number, { data, wireLength, seconds, nanoseconds, record }: CapturedPacket): boolean {
     const taken = takeFrame(bundle, data.length)
     if (taken === NO_FRAME) return false
     if (taken < 0) {
@@ -118,6 +119,7 @@ export function openCaptureDevice(
     const at = words[word + DESCRIPTOR_ADDRESS / 4]!
     bytes.set(data, at)
     times.write(at, seconds, nanoseconds)
+    if (record) records.keep(at, record)
     words[word + DESCRIPTOR_WIRE / 4] = wireLength
     words[word + DESCRIPTOR_CAPTURED / 4] = data.length
     count(TRAFFIC_RECEIVED_PACKETS, 1)

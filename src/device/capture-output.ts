@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import { CaptureWriteError } from './capture.js'
+import { type CaptureOutput, CaptureWriteError } from './capture.js'
 import { openOutput } from './output-file.js'
 
 export interface CaptureWriteOptions {
@@ -8,16 +8,6 @@ export interface CaptureWriteOptions {
    * what has been flushed; otherwise it gets its name when it is complete.
    */
   readonly isInPlace?: boolean
-}
-
-/** Records on their way to a file, in a buffer that `room` makes place in. */
-export interface CaptureOutput {
-  /** Place for a record of so many bytes, in the buffer that it gives, from `at` on; what stands there is old. */
-  room(bytes: number): Buffer
-  readonly at: number
-  flush(): void
-  finish(): void
-  discard(): void
 }
 
 const BUFFER_BYTES = 256 * 1024

@@ -7,6 +7,45 @@ export interface CapturedPacket {
   /** Seconds since 1970, and the rest in nanoseconds: two numbers, because a BigInt a packet costs more than the packet. */
   readonly seconds: number
   readonly nanoseconds: number
+  /** Of a file that was opened `whole`, where it holds more of the packet than these. */
+  readonly record?: PacketRecord | null
+}
+
+/** What stands around the bytes of a packet in its record of the file; views, as the bytes are. */
+export interface PacketRecord {
+  /** Whose record it is: only who writes that file again can use it. */
+  readonly source: object
+  /** It rises from record to record, and no two of a process have the same. */
+  readonly number: number
+  /** Which section of a pcapng file, from 1 on; 0 in pcap. */
+  readonly section: number
+  /** Of a pcapng block what comes before the bytes; of a pcap record what its header has beyond time and lengths. */
+  readonly head: Uint8Array
+  /** How many bytes the packet had when it was read. */
+  readonly dataLength: number
+  /** What follows them: padding, options and length; of pcap, bytes beyond the snapshot length. */
+  readonly tail: Uint8Array
+}
+
+/** Takes packets; a file stands under its name only after `finish`, unless it is written in place. */
+export interface CaptureWriter {
+  write(packet: CapturedPacket): void
+  /** Hands what was written to the kernel. */
+  flush(): void
+  /** Writes what is left and gives the file its name. */
+  finish(): void
+  /** Takes back what was written; nothing happens after `finish`. */
+  discard(): void
+}
+
+/** Records on their way to a file, in a buffer that `room` makes place in. */
+export interface CaptureOutput {
+  /** Place for a record of so many bytes, in the buffer that it gives, from `at` on; what stands there is old. */
+  room(bytes: number): Buffer
+  readonly at: number
+  flush(): void
+  finish(): void
+  discard(): void
 }
 
 /** An open capture file, read once from front to back. */
@@ -21,8 +60,8 @@ export interface Capture {
   /** Bytes of a packet that the capture kept at most. */
   readonly snapLength: number
   readonly resolution: 'microseconds' | 'nanoseconds'
-  /** The 24 bytes that a pcap file begins with, for who writes the like; null for pcapng and Kuznetsov's format. */
-  readonly fileHeader: Uint8Array | null
+  /** Writes the file again (`createCopy`); null where it was not opened `whole`. */
+  readonly again: ((output: CaptureOutput) => CaptureWriter) | null
   /** The next packet, or null: at the end, at a break, and where a file that grows has no whole one yet. */
   next(): CapturedPacket | null
   /** Whether somebody may still write to the file. */

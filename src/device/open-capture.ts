@@ -9,6 +9,12 @@ export interface CaptureReadOptions {
    * `next` again. Its header must be there; a packed file cannot be followed.
    */
   readonly grows?: boolean
+  /**
+   * Everything that the file holds goes with its packets, for `createCopy`. Its
+   * interfaces may then differ: otherwise reading ends at the first of another
+   * link type or snapshot length, as in libpcap, because a filter is compiled for one.
+   */
+  readonly whole?: boolean
 }
 
 /**
@@ -18,10 +24,10 @@ export interface CaptureReadOptions {
  *
  *     for (const { data } of openCapture('flood.pcap').packets()) …
  */
-export function openCapture(path: string, { grows = false }: CaptureReadOptions = {}): Capture {
+export function openCapture(path: string, { grows = false, whole = false }: CaptureReadOptions = {}): Capture {
   const source = opened(path, grows)
   try {
-    const capture = openPcap(source, path) ?? openPcapng(source, path)
+    const capture = openPcap(source, path, whole) ?? openPcapng(source, path, whole)
     if (capture === null) {
       throw new CaptureError(
         `${path} is not a capture file: it does not begin as pcap, pcapng or gzip does; give a file that tcpdump -w or Wireshark wrote`,

@@ -1,6 +1,9 @@
 import type { ByteSource } from './byte-source.js'
-import { type Capture, type CapturedPacket, CaptureError } from './capture.js'
+import { type Capture, type CapturedPacket, CaptureError, type CaptureOutput } from './capture.js'
 import { effectiveSnapLength, largestSnapLength, linkTypeName } from './link-type.js'
+import { nextRecordNumber } from './packet-records.js'
+import { MAGIC_MICROSECONDS, MAGIC_MODIFIED, MAGIC_NANOSECONDS } from './pcap-formats.js'
+import { writePcap } from './pcap-writer.js'
 import { readingOf } from './reading.js'
 
 /**
@@ -14,13 +17,10 @@ import { readingOf } from './reading.js'
  *     16  u32  snapshot length                 16  only in the modified format: interface, protocol,
  *     20  u32  link type, FCS flags in bits 28+    packet type, 8 bytes
  */
-const MAGIC_MICROSECONDS = 0xa1b2c3d4
-const MAGIC_NANOSECONDS = 0xa1b23c4d
-/** Written by the patched libpcap of Red Hat 6 (A. Kuznetsov): longer record headers. */
-const MAGIC_MODIFIED = 0xa1b2cd34
 const MAGICS = [MAGIC_MICROSECONDS, MAGIC_NANOSECONDS, MAGIC_MODIFIED]
 
 const FILE_HEADER_BYTES = 24
+const RECORD_HEADER_BYTES = 16
 const ETHERNET_HEADER_BYTES = 14
 
 /** `captured, wire` changed places in version 2.3; files of that version exist with either order. */
@@ -35,14 +35,20 @@ interface PcapHeader {
   readonly linkType: string
   readonly snapLength: number
   readonly largestSnapLength: number
+  /** Whether packets have records. */
+  readonly isWhole: boolean
 }
 
-/** Null where the file does not begin with a pcap magic. Throws CaptureError where its header is broken. */
-export function openPcap(source: ByteSource, path: string): Capture | null {
-  const header = readHeader(source, path)
+/**
+ * Null where the file does not begin with a pcap magic. Throws CaptureError
+ * where its header is broken. Of what is `whole`, a packet has a record where
+ * the file holds bytes of it beyond the snapshot length, or a longer header.
+ */
+export function openPcap(source: ByteSource, path: string, isWhole: boolean): Capture | null {
+  const header = readHeader(source, path, isWhole)
   if (header === null) return null
   const { bytes, at } = source
-  const fileHeader = header.recordHeaderBytes === 16 ? bytes.slice(at - FILE_HEADER_BYTES, at) : null
+  const fileHeader = new Uint8Array(bytes.subarray(at - FILE_HEADER_BYTES, at))
   let number = 0
   const reading = readingOf(source, () => {
     const packet = readRecord(source, header, path, number + 1)
@@ -56,11 +62,11 @@ export function openPcap(source: ByteSource, path: string): Capture | null {
     linkTypeNumber: header.linkTypeNumber,
     snapLength: header.snapLength,
     resolution: header.nanosecondsPerUnit === 1 ? 'nanoseconds' : 'microseconds',
-    fileHeader,
+    again: isWhole ? (output: CaptureOutput) => writePcap(output, fileHeader, header) : null,
   } as const)
 }
 
-function readHeader(source: ByteSource, path: string): PcapHeader | null {
+function readHeader(source: ByteSource, path: string, isWhole: boolean): PcapHeader | null {
   if (source.fill(4) < 4) return null
   const littleEndian = MAGICS.includes(source.view.getUint32(source.at, true))
   const magic = source.view.getUint32(source.at, littleEndian)
@@ -83,12 +89,13 @@ function readHeader(source: ByteSource, path: string): PcapHeader | null {
   source.at += FILE_HEADER_BYTES
   return {
     littleEndian,
-    recordHeaderBytes: modified ? 24 : 16,
+    recordHeaderBytes: modified ? 24 : RECORD_HEADER_BYTES,
     lengthOrder: major === 543 || minor < 3 ? 'wire-first' : minor === 3 ? 'smaller-is-captured' : 'captured-first',
     nanosecondsPerUnit: magic === MAGIC_NANOSECONDS ? 1 : 1000,
     linkTypeNumber,
     linkType,
     largestSnapLength: largestSnapLength(linkType),
+    isWhole,
     // The patched libpcap put an Ethernet header in front of cooked packets after cutting them.
     snapLength: modified && linkType === 'EN10MB' ? snapLength + ETHERNET_HEADER_BYTES : snapLength,
   }
@@ -122,7 +129,18 @@ function readRecord(source: ByteSource, header: PcapHeader, path: string, number
   const start = source.at
   source.at += stored
   const data = source.bytes.subarray(start, start + Math.min(stored, snapLength))
-  return { data, wireLength, seconds, nanoseconds }
+  const packet = { data, wireLength, seconds, nanoseconds }
+  const isAllSaid = stored === data.length && recordHeaderBytes === RECORD_HEADER_BYTES
+  if (!header.isWhole || isAllSaid) return packet
+  const record = {
+    source: header,
+    number: nextRecordNumber(),
+    section: 0,
+    head: source.bytes.subarray(start - recordHeaderBytes + RECORD_HEADER_BYTES, start),
+    dataLength: data.length,
+    tail: source.bytes.subarray(start + data.length, start + stored),
+  }
+  return { ...packet, record }
 }
 
 function cutOff(source: ByteSource, path: string, number: number, wanted: number, there: number): CaptureError {

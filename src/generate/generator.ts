@@ -169,7 +169,7 @@ export function openGenerator(space: Space, code: Code, pool: WorkerPool, name: 
   }
 }
 
-type SentClass = Exclude<FrameClass, 512>
+type SentClass = Exclude<FrameClass, 512 | 524288>
 
 const CLASS_NUMBERS: Readonly<Record<SentClass, number>> = { 2048: CLASS_2048, 4096: CLASS_4096, 65536: CLASS_65536 }
 

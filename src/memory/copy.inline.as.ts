@@ -7,12 +7,13 @@ import {
   CLASS_2048,
   CLASS_4096,
   CLASS_65536,
+  CLASS_524288,
+  COPIED_BEFORE,
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_BYTES,
   DESCRIPTOR_CAPTURED,
   DESCRIPTOR_FLAGS,
   DESCRIPTOR_WIRE,
-  TIME_SECONDS_BEFORE,
 } from './formats'
 import { poolGive, poolTake } from './pool.as'
 
@@ -27,7 +28,8 @@ export function copyPacket(pool: u32, descriptor: u32, most: u32, bundle: u32): 
     copyInto(pool + CLASS_512 * CACHE_BYTES, pool, descriptor, length, bundle) ||
     copyInto(pool + CLASS_2048 * CACHE_BYTES, pool, descriptor, length, bundle) ||
     copyInto(pool + CLASS_4096 * CACHE_BYTES, pool, descriptor, length, bundle) ||
-    copyInto(pool + CLASS_65536 * CACHE_BYTES, pool, descriptor, length, bundle)
+    copyInto(pool + CLASS_65536 * CACHE_BYTES, pool, descriptor, length, bundle) ||
+    copyInto(pool + CLASS_524288 * CACHE_BYTES, pool, descriptor, length, bundle)
   )
 }
 
@@ -43,7 +45,7 @@ function copyInto(cache: u32, pool: u32, descriptor: u32, length: u32, bundle: u
     return false
   }
   const from = load<u32>(descriptor, DESCRIPTOR_ADDRESS)
-  memory.copy(to - TIME_SECONDS_BEFORE, from - TIME_SECONDS_BEFORE, length + TIME_SECONDS_BEFORE)
+  memory.copy(to - COPIED_BEFORE, from - COPIED_BEFORE, length + COPIED_BEFORE)
   store<u32>(place, load<u32>(descriptor, DESCRIPTOR_WIRE), DESCRIPTOR_WIRE)
   store<u32>(place, length, DESCRIPTOR_CAPTURED)
   store<u32>(place, load<u32>(descriptor, DESCRIPTOR_FLAGS), DESCRIPTOR_FLAGS)

@@ -82,14 +82,19 @@ export const METADATA_HAS_FLOW = 2
 export const METADATA_HAS_VERDICT = 4
 /** What lies before the metadata is valid: when the packet was captured. */
 export const METADATA_HAS_TIME = 8
+/** And before that: the number of the record of a capture file that the packet came in. */
+export const METADATA_HAS_RECORD = 16
 
 /**
- * So many bytes before the packet's first: seconds since 1970, and nanoseconds,
- * f64 each, so that what a capture file says comes back also where it is
- * nonsense. Whoever copies a packet copies from here on.
+ * So many bytes before the packet's first, f64 each: the number of its record;
+ * seconds since 1970, and nanoseconds, so that what a capture file says comes
+ * back also where it is nonsense. Whoever copies a packet copies from
+ * COPIED_BEFORE on.
  */
+export const RECORD_NUMBER_BEFORE = 40
 export const TIME_SECONDS_BEFORE = 32
 export const TIME_NANOSECONDS_BEFORE = 24
+export const COPIED_BEFORE = 40
 
 /**
  * Packet type of an Ethernet frame: network, transport, and what makes a
@@ -151,12 +156,17 @@ export const MOST_WORKERS = 254
 /** Holder of frames whose socket is closed, and which the kernel may still write into or send from. */
 export const HELD_BY_KERNEL = 255
 
-/** Classes of frames, in the order of their caches; the last holds what was merged, up to a whole IP packet. */
-export const FRAME_CLASSES = 4
+/**
+ * Classes of frames, in the order of their caches. 65536 holds what was merged,
+ * up to a whole IP packet; 524288 the longest packet that a capture file may
+ * have (libpcap's MAXIMUM_SNAPLEN, 262144), which no network device receives.
+ */
+export const FRAME_CLASSES = 5
 export const CLASS_2048 = 0
 export const CLASS_512 = 1
 export const CLASS_4096 = 2
 export const CLASS_65536 = 3
+export const CLASS_524288 = 4
 /** Frames that a cache holds at most, and that move between it and the shared pool at once. */
 export const CACHE_ENTRIES = 512
 export const CACHE_BULK = 256

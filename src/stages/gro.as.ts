@@ -3,6 +3,7 @@ import {
   BUNDLE_DESCRIPTORS,
   CACHE_BYTES,
   CLASS_65536,
+  COPIED_BEFORE,
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_BYTES,
   DESCRIPTOR_CAPTURED,
@@ -13,8 +14,8 @@ import {
   FLAG_IPV6,
   FLAG_TCP,
   FLAGS_SEGMENT_SHIFT,
+  HEADROOM_BYTES,
   MOST_IN_BUNDLE,
-  TIME_SECONDS_BEFORE,
 } from '../memory/formats'
 import { poolTake } from '../memory/pool.as'
 import { release } from '../memory/pool.inline.as'
@@ -142,15 +143,16 @@ function append(pool: u32, state: u32, entry: u32, incoming: u32): bool {
   return true
 }
 
-/** A packet that is alone lies in the frame that it came in; one that grows is moved, with its time and metadata. */
+/** A packet that is alone lies in the frame that it came in; one that grows is moved, with its time and metadata, where it is no longer than such a frame. */
 function moveToLarge(pool: u32, state: u32, entry: u32): bool {
+  const captured = load<u32>(entry, DESCRIPTOR_CAPTURED)
+  if (captured > LARGE_FRAME_BYTES - HEADROOM_BYTES) return false
   const frame = state + GRO_FRAME
   store<u32>(frame, 0, BUNDLE_COUNT)
   if (poolTake(pool + CLASS_65536 * CACHE_BYTES, frame, 1) === 0) return false
   const from = load<u32>(entry, DESCRIPTOR_ADDRESS)
   const to = load<u32>(frame + BUNDLE_DESCRIPTORS, DESCRIPTOR_ADDRESS)
-  const bytes = load<u32>(entry, DESCRIPTOR_CAPTURED) + TIME_SECONDS_BEFORE
-  memory.copy(to - TIME_SECONDS_BEFORE, from - TIME_SECONDS_BEFORE, bytes)
+  memory.copy(to - COPIED_BEFORE, from - COPIED_BEFORE, captured + COPIED_BEFORE)
   release(pool, from)
   store<u32>(entry, to, DESCRIPTOR_ADDRESS)
   store<u32>(entry, LARGE_FRAME_BYTES - (to & (LARGE_FRAME_BYTES - 1)), ENTRY_ROOM)

@@ -5,6 +5,8 @@ import {
   CLASS_2048,
   CLASS_4096,
   CLASS_65536,
+  CLASS_524288,
+  COPIED_BEFORE,
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_BYTES,
   DESCRIPTOR_CAPTURED,
@@ -20,7 +22,6 @@ import {
   FLAGS_TRANSPORT_MASK,
   FLAGS_TRANSPORT_SHIFT,
   MOST_IN_BUNDLE,
-  TIME_SECONDS_BEFORE,
 } from '../memory/formats'
 import { poolTake } from '../memory/pool.as'
 import { release } from '../memory/pool.inline.as'
@@ -68,6 +69,7 @@ const SEGMENT_MALFORMED: u32 = 8
 /** Room of a frame from where the packet begins, at the farthest, to its end. */
 const ROOM_2048: u32 = 1710
 const ROOM_4096: u32 = 3502
+const ROOM_65536: u32 = 65390
 
 const KINDS: u32 = FLAG_TCP | FLAG_UDP
 /** What says where the transport header is, and of which kind. */
@@ -165,7 +167,10 @@ function cut(pool: u32, state: u32, descriptor: u32, first: u32, last: u32, can:
 
 /** Takes a frame of the least class that has room; false where there is none. */
 function takeFrame(pool: u32, state: u32, bytes: u32): bool {
-  const size = bytes <= ROOM_2048 ? CLASS_2048 : bytes <= ROOM_4096 ? CLASS_4096 : CLASS_65536
+  let size: u32 = CLASS_524288
+  if (bytes <= ROOM_2048) size = CLASS_2048
+  else if (bytes <= ROOM_4096) size = CLASS_4096
+  else if (bytes <= ROOM_65536) size = CLASS_65536
   const frame = state + SEGMENT_FRAME
   store<u32>(frame, 0, BUNDLE_COUNT)
   return poolTake(pool + size * CACHE_BYTES, frame, 1) !== 0
@@ -176,7 +181,7 @@ function write(target: u32, source: u32, headers: u32, at: u32, bytes: u32, inde
   const from = load<u32>(source, DESCRIPTOR_ADDRESS)
   const flags = load<u32>(source, DESCRIPTOR_FLAGS)
   const packet = load<u32>(target, DESCRIPTOR_ADDRESS)
-  memory.copy(packet - TIME_SECONDS_BEFORE, from - TIME_SECONDS_BEFORE, headers + TIME_SECONDS_BEFORE)
+  memory.copy(packet - COPIED_BEFORE, from - COPIED_BEFORE, headers + COPIED_BEFORE)
   memory.copy(packet + headers, from + headers + at, bytes)
   const network = packet + networkOf(packet)
   const transport = packet + transportOf(flags)

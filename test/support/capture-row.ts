@@ -14,7 +14,7 @@ export function captureOf(packets: Iterable<CapturedPacket>): Capture {
     linkTypeNumber: 1,
     snapLength: 262_144,
     resolution: 'nanoseconds',
-    fileHeader: null,
+    again: null,
     isGrowing: false,
     error: null,
     next,
