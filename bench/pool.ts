@@ -1,7 +1,7 @@
 import { BUNDLE_BYTES, BUNDLE_DESCRIPTORS, createPool, createSpace, loadCode } from '../src/memory/index.js'
 import { findCompilers, startC } from './c-program.js'
 import { printReport } from './report.js'
-import { spreadOf } from './statistics.js'
+import { type Spread, spreadOf } from './statistics.js'
 
 /**
  * A buffer of 2048 bytes for each packet, taken and given back, 64 at a time:
@@ -65,20 +65,18 @@ peer?.close()
 if (peer === null) console.error('malloc in C is left out: there is no C compiler (Debian: apt-get install gcc)')
 
 const all = [...ways, ...(peer === null ? [] : [{ by: `malloc and free, C, ${compiler} -O2`, samples: malloc }])]
-const spreads = all.map(({ by, samples }) => ({ by, ...spreadOf(samples) }))
-const [inBulk, oneByOne, array, buffer, c] = spreads.map(({ median }) => median) as [
-  number,
-  number,
-  number,
-  number,
-  number?,
-]
+const [inBulk, oneByOne, array, buffer] = ways.map(({ samples }) => samples) as [number[], number[], number[], number[]]
+/** Over the pool in bulk, within a round, because the machine's pace changes between them. */
+const overBulk = (samples: number[]) => spreadOf(samples.map((sample, round) => sample / inBulk[round]!)).median
+const row = (by: string, { median, least, most }: Spread) => {
+  return { by, nsPerBuffer: median, nsLeast: least, nsMost: most }
+}
 printReport({
   name: 'pool',
-  rows: spreads.map(({ by, median, least, most }) => ({ by, nsPerBuffer: median, nsLeast: least, nsMost: most })),
+  rows: all.map(({ by, samples }) => row(by, spreadOf(samples))),
   ratios: {
-    speedup: Math.min(array, buffer) / inBulk,
-    ...(c === undefined ? {} : { speedupOverMalloc: c / inBulk }),
-    bulkSpeedup: oneByOne / inBulk,
+    speedup: Math.min(overBulk(array), overBulk(buffer)),
+    ...(peer === null ? {} : { speedupOverMalloc: overBulk(malloc) }),
+    bulkSpeedup: overBulk(oneByOne),
   },
 })

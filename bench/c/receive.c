@@ -62,23 +62,24 @@ static void spill(uint32_t cache)
 	U32(cache + CACHE_COUNT) = CACHE_ENTRIES - CACHE_BULK;
 }
 
+/* What the cache says of its class is read once for each run of frames of one class, as in pool.as.ts. */
 static void give(const struct descriptor *descriptors, uint32_t count)
 {
-	uint32_t cache = pool;
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t address = descriptors[i].address;
-		if (address - U32(cache + CACHE_FRAMES) >= U32(cache + CACHE_FRAMES_BYTES)) {
-			for (cache = pool; address - U32(cache + CACHE_FRAMES) >= U32(cache + CACHE_FRAMES_BYTES);) {
-				cache += CACHE_BYTES;
-				if (cache == pool + FRAME_CLASSES * CACHE_BYTES)
-					abort();
-			}
+	for (uint32_t i = 0; i < count;) {
+		uint32_t cache = pool, address = descriptors[i].address;
+		while (address - U32(cache + CACHE_FRAMES) >= U32(cache + CACHE_FRAMES_BYTES)) {
+			cache += CACHE_BYTES;
+			if (cache == pool + FRAME_CLASSES * CACHE_BYTES)
+				abort();
 		}
 		if (U32(cache + CACHE_COUNT) == CACHE_ENTRIES)
 			spill(cache);
-		uint32_t held = U32(cache + CACHE_COUNT);
-		U32(U32(cache + CACHE_STACK) + 4 * held) = address & U32(cache + CACHE_FRAME_MASK);
-		U32(cache + CACHE_COUNT) = held + 1;
+		uint32_t frames = U32(cache + CACHE_FRAMES), bytes = U32(cache + CACHE_FRAMES_BYTES);
+		uint32_t mask = U32(cache + CACHE_FRAME_MASK), held = U32(cache + CACHE_COUNT);
+		uint32_t *stack = &U32(U32(cache + CACHE_STACK));
+		for (; i < count && held < CACHE_ENTRIES && descriptors[i].address - frames < bytes; i++)
+			stack[held++] = descriptors[i].address & mask;
+		U32(cache + CACHE_COUNT) = held;
 	}
 }
 
