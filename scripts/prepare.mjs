@@ -4,8 +4,8 @@
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -16,12 +16,14 @@ const BUILDS = {
   dist: {
     project: 'tsconfig.json',
     sources: ['src', 'scripts/assemble.mjs', 'scripts/bundle.mjs'],
+    compiled: 'src',
     assembled: 'dist',
     bundler: 'scripts/bundle.mjs',
   },
   build: {
     project: 'tsconfig.test.json',
     sources: ['src', 'test', 'bench', 'examples', 'scripts/assemble.mjs'],
+    compiled: '.',
     assembled: 'build/src',
   },
 }
@@ -65,16 +67,58 @@ function isInstalled() {
 }
 
 function build(folder) {
-  const { project, sources, assembled, bundler } = BUILDS[folder]
+  const { project, sources, compiled, assembled, bundler } = BUILDS[folder]
   const stamp = join(ROOT, folder, '.stamp')
   const hash = hashOf([...SHARED_SOURCES, ...sources])
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return
   // What was compiled from a file that is gone must not be found by a test run or an import.
-  rmSync(join(ROOT, folder), { recursive: true, force: true })
-  run(`building ${folder}/`, process.execPath, [TSC, '-p', project])
-  run(`assembling ${assembled}/engine.wasm`, process.execPath, ['scripts/assemble.mjs', assembled])
-  if (bundler !== undefined) run(`bundling ${folder}/bin/`, process.execPath, [bundler])
+  if (hasOrphans(folder, compiled)) rmSync(join(ROOT, folder), { recursive: true, force: true })
+  const known = ['--incremental', '--tsBuildInfoFile', join(folder, '.tsbuildinfo')]
+  run(`building ${folder}/`, process.execPath, [TSC, '-p', project, ...known])
+  assemble(assembled)
+  if (bundler !== undefined) {
+    rmSync(join(ROOT, folder, 'bin'), { recursive: true, force: true })
+    run(`bundling ${folder}/bin/`, process.execPath, [bundler])
+  }
   writeFileSync(stamp, hash)
+}
+
+/** Whether a module in `folder` has no source below `compiled` any more. */
+function hasOrphans(folder, compiled) {
+  if (!existsSync(join(ROOT, folder))) return false
+  return readdirSync(join(ROOT, folder), { recursive: true })
+    .filter((file) => file.endsWith('.js') && !file.startsWith('bin/'))
+    .some((file) => !existsSync(join(ROOT, compiled, file.replace(/\.js$/, '.ts'))))
+}
+
+const MODULES = ['engine.wasm', 'engine-checked.wasm']
+const MODULES_STAMP = '.engine-stamp'
+
+/** Makes the modules of the AssemblyScript, which takes longest, only where a file has changed that they are made of. */
+function assemble(folder) {
+  const hash = hashOf([...SHARED_SOURCES, 'scripts/assemble.mjs', ...assembledSources()])
+  const made = [folder, BUILDS.dist.assembled].find((each) => {
+    const stamp = join(ROOT, each, MODULES_STAMP)
+    return existsSync(stamp) && readFileSync(stamp, 'utf8') === hash
+  })
+  if (made === folder) return
+  if (made === undefined) run(`assembling ${folder}/engine.wasm`, process.execPath, ['scripts/assemble.mjs', folder])
+  else for (const module of MODULES) copyFileSync(join(ROOT, made, module), join(ROOT, folder, module))
+  writeFileSync(join(ROOT, folder, MODULES_STAMP), hash)
+}
+
+/** Every `*.as.ts`, and what they import: layouts that TypeScript reads too. */
+function assembledSources() {
+  const files = readdirSync(join(ROOT, 'src'), { recursive: true })
+    .filter((file) => file.endsWith('.as.ts'))
+    .map((file) => join('src', file))
+  const seen = new Set(files)
+  for (const file of seen) {
+    for (const [, target] of readFileSync(join(ROOT, file), 'utf8').matchAll(/from '(\.[^']+)'/g)) {
+      seen.add(join(dirname(file), `${target.replace(/\.js$/, '')}.ts`))
+    }
+  }
+  return [...seen].sort()
 }
 
 function run(what, command, args) {
