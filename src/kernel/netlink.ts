@@ -40,6 +40,8 @@ const HEADER_BYTES = 16
 const RECEIVE_BYTES = 32 * 1024
 const TIMEOUT_SECONDS = 5n
 
+const OPTION = 'setting a netlink socket option'
+
 /** A netlink socket: it stays in the namespace it was opened in, wherever its thread goes. */
 export interface NetlinkSocket {
   readonly fd: number
@@ -51,10 +53,10 @@ export interface NetlinkSocket {
 export function openNetlink(protocol: number, namespace?: NetworkNamespace): NetlinkSocket {
   const open = () => openDescriptor('opening a netlink socket', 'socket', AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)
   const fd = namespace ? withNamespace(namespace, open) : open()
-  setOption(fd, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([TIMEOUT_SECONDS, 0n]))
+  setOption(OPTION, fd, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([TIMEOUT_SECONDS, 0n]))
   // Errors come with the kernel's own sentence, and without our message sent back.
-  setOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, new Uint32Array([1]))
-  setOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, new Uint32Array([1]))
+  setOption(OPTION, fd, SOL_NETLINK, NETLINK_EXT_ACK, new Uint32Array([1]))
+  setOption(OPTION, fd, SOL_NETLINK, NETLINK_CAP_ACK, new Uint32Array([1]))
   return { fd, received: new Uint8Array(RECEIVE_BYTES), sequence: 0 }
 }
 
@@ -172,8 +174,9 @@ export function readU32(value: Uint8Array | undefined): number {
   return value && value.length >= 4 ? viewOn(value).getUint32(0, true) : 0
 }
 
-function setOption(fd: number, level: number, option: number, value: ArrayBufferView): void {
-  syscall('setting a netlink socket option', 'setsockopt', fd, level, option, addressOf(value), value.byteLength)
+/** setsockopt(2). Throws a KernelError that begins with `what`. */
+export function setOption(what: string, fd: number, level: number, option: number, value: ArrayBufferView): void {
+  syscall(what, 'setsockopt', fd, level, option, addressOf(value), value.byteLength)
 }
 
 function align(length: number): number {
