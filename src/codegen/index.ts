@@ -1,3 +1,4 @@
+export type { Judge } from '../memory/index.js'
 export type { LimitKey, RuleAction, RuleCode } from './ebpf/actions/action.js'
 export type { LimitTable, PolicyLayout } from './ebpf/actions/parts.js'
 export {
@@ -10,5 +11,5 @@ export { type Action, emitXdp, RULE_COUNTERS, type XdpOptions } from './ebpf/emi
 export { type SetsByName, setImage, setMapName } from './ebpf/set-maps.js'
 export { NO_RULE, VERDICT_BYTES } from './wasm/bundle.js'
 export { emitMatcher, type Matcher, type MatcherOptions } from './wasm/emit-matcher.js'
-export { type Judge, loadMatcher } from './wasm/load-matcher.js'
+export { loadMatcher } from './wasm/load-matcher.js'
 export { type PlacedMatcher, placeMatcher } from './wasm/place-matcher.js'

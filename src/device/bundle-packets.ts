@@ -4,11 +4,11 @@ import {
   DESCRIPTOR_BYTES,
   DESCRIPTOR_CAPTURED,
   DESCRIPTOR_WIRE,
+  packetTimes,
   type Space,
 } from '../memory/index.js'
 import type { CapturedPacket } from './capture.js'
 import { packetRecords } from './packet-records.js'
-import { packetTimes } from './packet-time.js'
 
 /**
  * Gives what hands each packet of a bundle to a function, with its number in it,

@@ -9,6 +9,7 @@ import {
   DESCRIPTOR_WIRE,
   HEADROOM_BYTES,
   MOST_IN_BUNDLE,
+  packetTimes,
   type Space,
   TRAFFIC_COPIED_PACKETS,
   TRAFFIC_RECEIVED_BYTES,
@@ -18,7 +19,6 @@ import {
 import { bundlePackets } from './bundle-packets.js'
 import type { Capture, CapturedPacket, CaptureWriter } from './capture.js'
 import { packetRecords } from './packet-records.js'
-import { packetTimes } from './packet-time.js'
 import { TOO_LONG } from './sender.js'
 import { openTraffic } from './traffic.js'
 

@@ -25,6 +25,8 @@ export type DeviceState = 'up' | 'down' | 'gone' | 'closed'
  */
 export interface Device {
   readonly name: string
+  /** Of the end of a ring between two workers: the other worker. */
+  readonly peer?: string
   /**
    * Appends up to `most` packets to the bundle at that address, whose room is
    * MOST_IN_BUNDLE; gives how many. Does not wait.

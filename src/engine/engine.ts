@@ -1,9 +1,10 @@
 import { BUNDLE_BYTES, type Code, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
+import { openEngineTrace, type TraceOptions } from './engine-trace.js'
 import { type Graph, GraphError } from './graph.js'
 import { edgeName, edgesOf, onEdges } from './on-edges.js'
 import { type OpenStage, openStage, readStage, type StagePlace } from './open-stage.js'
 import { isSameStage, type Stage } from './stage.js'
-import { openTracer, type Trace, type TraceOptions, type Tracer } from './trace.js'
+import type { Trace, Tracer } from './trace.js'
 
 export interface EngineOptions {
   /** Unique among the engines of a memory: regions are named for it. */
@@ -52,6 +53,8 @@ export interface Engine {
    * work, and LayoutError.
    */
   trace(options: TraceOptions): Trace
+  /** Lets a tracer of somebody else take its bundles; null: nobody any more. */
+  follow(tracer: Tracer | null): void
   /**
    * Puts a stage of one output on an edge, `STAGE.OUTPUT` or, behind a device,
    * `receive DEVICE`; what it gives takes it away. It stays when the graph is
@@ -90,6 +93,7 @@ export function startEngine(
   let drawn = graph
   let taps: readonly Tap[] = []
   let tracer: Tracer | null = null
+  let stopTrace = () => {}
   let current = connect([], graph)
   let entries = entriesOf(current, graph)
 
@@ -143,9 +147,10 @@ export function startEngine(
         packets += count
         if (touches) touchPackets(bundle)
         if (tracer === null) stage.take(bundle, isWatched)
-        else tracer.run(bundle, device.name, stage, isWatched)
+        else tracer.run(bundle, device, stage, isWatched)
       }
-      for (let index = 0; index < current.length; index++) current[index]!.flush(bundle, isWatched)
+      if (tracer !== null) tracer.flush(current, bundle, isWatched)
+      else for (let index = 0; index < current.length; index++) current[index]!.flush(bundle, isWatched)
       return packets
     },
     isReady,
@@ -159,10 +164,15 @@ export function startEngine(
     graph: () => drawn,
     trace(options) {
       if (tracer !== null) throw new Error(`${name} is traced already; stop the other trace, or wait for its end`)
-      tracer = openTracer(space, pool, `${name} trace`, options, () => {
+      const opened = openEngineTrace(space, pool, `${name} trace`, options, () => {
         tracer = null
       })
-      return tracer
+      tracer = opened.tracer
+      stopTrace = opened.trace.stop
+      return opened.trace
+    },
+    follow(other) {
+      tracer = other
     },
     tap(edge, stage) {
       const tap = { edge, stage }
@@ -187,7 +197,7 @@ export function startEngine(
         .map(({ device }) => `the device ${device.name} has been removed: no packets come from it any more`),
     places: () => current.map(({ place }) => place),
     close() {
-      tracer?.stop()
+      stopTrace()
       for (const stage of current) stage.close()
       current = []
       entries = []

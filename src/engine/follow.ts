@@ -1,8 +1,11 @@
 import type { Space, WorkerPool } from '../memory/index.js'
 import type { Device } from './device.js'
+import { divideBundle } from './divide-bundle.js'
 import { deviceOf } from './graph.js'
 import { type OpenStage, readStage } from './open-stage.js'
 import { lookAtPacket, type PacketLook } from './packet-look.js'
+import type { PacketMarks } from './packet-marks.js'
+import type { KeptPacket } from './stage.js'
 
 /** What a stage has changed in a packet; a key is missing where that stayed. */
 export interface PacketChange {
@@ -23,92 +26,239 @@ export type TraceStep = { readonly stage: string; readonly packets: number } & (
       readonly lengthBytes: readonly number[]
       /**
        * Whether they lie in the frames that the stage was given. Others are
-       * copies, parts, or what it had kept before.
+       * copies or parts, or are what it had kept.
        */
       readonly isSame: boolean
       readonly change: PacketChange
+      /** What made the stage give what it had kept: the end of the round, or another packet; null: it has just come. */
+      readonly released: 'round' | 'packet' | null
     }
   | { readonly went: 'sent'; readonly device: string }
   /** By the stage, or by the device that it sends to. */
   | { readonly went: 'dropped'; readonly reason: string; readonly device: string | null }
-  /** Until later, alone or as part of another packet. */
+  /** Until later, by itself. */
   | { readonly went: 'kept' }
+  /** Into a packet that the stage had kept: one that is followed, whose steps tell the rest, or another, which is followed from now on. */
+  | { readonly went: 'merged'; readonly into: number | null; readonly lengthBytes: number }
 )
 
-/**
- * Takes a bundle of a packet through a stage and all behind it, as
- * `OpenStage.take` does, and tells what became of it: to which outputs it was
- * handed, and which counters of drops have moved.
- */
-export function followPackets(
+/** What one thread sees of the way of one packet, from where it comes until it goes. */
+export interface Way {
+  readonly number: number
+  readonly steps: TraceStep[]
+  /** Packets that have come with its mark, and that are kept or went to another worker: as many will come again. */
+  came: number
+  left: number
+}
+
+/** Follows packets through the stages of an engine, and takes the others there. */
+export interface Follower {
+  /** Takes a bundle of packets of one way, which have its mark, to their end. */
+  follow(way: Way, stage: OpenStage, bundle: number, isWatched: boolean): void
+  /** Takes packets to their end that are not followed. */
+  pass(stage: OpenStage, bundle: number, isWatched: boolean): void
+  /** As `OpenStage.flush`. */
+  flush(stage: OpenStage, bundle: number, isWatched: boolean): void
+  /** Whether packets that are followed wait in one of these stages. */
+  isAwaiting(stages: readonly OpenStage[]): boolean
+}
+
+type Handler = (order: number, target: OpenStage, from: number) => void
+
+/** `begin` starts a way where a packet comes out of a stage that had kept it. */
+export function openFollower(
   space: Space,
   pool: WorkerPool,
-  first: OpenStage,
-  received: number,
-  isWatched: boolean,
-): TraceStep[] {
+  marks: PacketMarks,
+  begin: (number: number, came: number) => Way,
+): Follower {
   const { words } = space
-  const steps: TraceStep[] = []
+  /** Stages in which packets wait, and how many. */
+  const holders = new Map<OpenStage, number>()
+  /** Where the outputs of stages lead while they lead here. */
+  const outputs = new Map<OpenStage, readonly OpenStage[]>()
   /** A frame is known by its end. */
   const frameOf = ({ address }: PacketLook) => address + pool.room(address)
   const lookAt = (bundle: number) =>
     Array.from({ length: words[bundle >>> 2]! }, (_, index) => lookAtPacket(space, bundle, index))
 
-  function noteOutput({ stage, targets }: OpenStage, order: number, before: readonly PacketLook[], from: number): void {
-    const after = lookAt(from)
-    const frames = before.map(frameOf)
-    const isSame = after.every((packet) => frames.includes(frameOf(packet)))
-    steps.push({
-      stage: stage.name,
-      packets: after.length,
-      went: 'output',
-      output: stage.outputs[order]!,
-      to: targets()[order]!.stage.name,
-      lengthBytes: after.map(({ lengthBytes }) => lengthBytes),
-      isSame,
-      change: isSame && before.length === 1 ? changeOf(before[0]!, after[0]!) : {},
-    })
+  /** While it runs, the outputs of the stage lead to `handle`, which hands on to where they led. */
+  function lead(stage: OpenStage, handle: Handler, run: () => void): void {
+    const [before, real] = [stage.targets(), outputs.get(stage) ?? stage.targets()]
+    outputs.set(stage, real)
+    stage.lead(real.map((target, order) => ({ ...target, take: (from) => handle(order, target, from) })))
+    try {
+      run()
+    } finally {
+      stage.lead(before)
+      if (before === real) outputs.delete(stage)
+    }
   }
 
-  function walk(stage: OpenStage, bundle: number): void {
+  /** Runs with an eye on the stages in which packets wait. */
+  function watchHolders(released: 'round' | 'packet', isWatched: boolean, run: () => void): void {
+    const [stage] = [...holders.keys()].filter((each) => !outputs.has(each))
+    if (stage === undefined) {
+      run()
+      return
+    }
+    const handle: Handler = (order, target, from) =>
+      divideBundle(space, from, marks.read, (number, count) => {
+        if (number === 0) target.take(from, isWatched)
+        else release(stage, order, target, from, begin(number, count), released, isWatched)
+      })
+    lead(stage, handle, () => watchHolders(released, isWatched, run))
+  }
+
+  /** Goes on with what a stage had kept. */
+  function release(
+    stage: OpenStage,
+    order: number,
+    target: OpenStage,
+    from: number,
+    way: Way,
+    released: 'round' | 'packet',
+    isWatched: boolean,
+  ): void {
+    expect(stage, -words[from >>> 2]!)
+    way.steps.push({ ...outputStep(stage, order, target, lookAt(from)), isSame: false, change: {}, released })
+    walk(way, target, from, isWatched)
+  }
+
+  function expect(stage: OpenStage, packets: number): void {
+    const waiting = (holders.get(stage) ?? 0) + packets
+    if (waiting > 0) holders.set(stage, waiting)
+    else holders.delete(stage)
+  }
+
+  function walk(way: Way, stage: OpenStage, bundle: number, isWatched: boolean): void {
     const before = lookAt(bundle)
     const { name } = stage.stage
     const device = deviceOf(stage.stage)
+    const kept = stage.kept()
     let drops = dropsOf(space, stage, device)
-    let [dropped, handed] = [0, 0]
+    let [dropped, handed, isMerged] = [0, 0, false]
     const noteDrops = () => {
       const now = dropsOf(space, stage, device)
       for (const { packets, reason, device } of dropsSince(drops, now)) {
-        steps.push({ stage: name, packets, went: 'dropped', reason, device })
+        way.steps.push({ stage: name, packets, went: 'dropped', reason, device })
         dropped += packets
       }
       drops = now
     }
-    const targets = stage.targets()
-    // While it has this packet, its outputs lead here, and from here to where they led.
-    const caught = targets.map((target, order): OpenStage => {
-      const take = (from: number) => {
-        noteDrops()
-        noteOutput(stage, order, before, from)
-        handed++
-        walk(target, from)
-      }
-      return { ...target, take }
-    })
-    stage.lead(caught)
-    try {
-      stage.take(bundle, isWatched)
-    } finally {
-      stage.lead(targets)
+    const noteMerged = (packet: KeptPacket) => {
+      const number = marks.read(packet.address)
+      way.steps.push({
+        stage: name,
+        packets: before.length,
+        went: 'merged',
+        into: number === 0 ? null : number,
+        lengthBytes: packet.lengthBytes,
+      })
+      if (number === 0) marks.write(packet.address, way.number)
+      isMerged = true
     }
+    /** Whose a packet is that comes out: the way's number, another's, or 0. */
+    const ownerOf = (packet: PacketLook): number => {
+      const number = marks.read(packet.address)
+      if (number === way.number) return number
+      if (kept === null && number === 0) {
+        marks.write(packet.address, way.number)
+        return way.number
+      }
+      if (kept !== null && hasGrown(packet, kept)) noteMerged(packet)
+      return marks.read(packet.address)
+    }
+    const handle: Handler = (order, target, from) => {
+      noteDrops()
+      const after = lookAt(from)
+      divideBundle(
+        space,
+        from,
+        (_, index) => ownerOf(after[index]!),
+        (owner, count) => {
+          if (owner === 0) pass(target, from, isWatched)
+          else if (owner !== way.number) release(stage, order, target, from, begin(owner, count), 'packet', isWatched)
+          else {
+            way.steps.push(handedStep(stage, order, target, before, lookAt(from)))
+            handed += count
+            walk(way, target, from, isWatched)
+          }
+        },
+      )
+    }
+    lead(stage, handle, () => stage.take(bundle, isWatched))
     noteDrops()
     const rest = before.length - dropped
-    if (device !== null && rest > 0) steps.push({ stage: name, packets: rest, went: 'sent', device: device.name })
-    else if (device === null && handed === 0 && rest > 0) steps.push({ stage: name, packets: rest, went: 'kept' })
+    if (rest <= 0) return
+    if (device !== null) {
+      way.steps.push({ stage: name, packets: rest, went: 'sent', device: device.name })
+      if (device.peer !== undefined) way.left += rest
+    } else if (handed === 0 && !isMerged) noteKept(rest)
+
+    function noteKept(packets: number): void {
+      const now = stage.kept()
+      const own = now === null ? packets : ownAmong(now) - ownAmong(kept ?? [])
+      const host = own > 0 ? undefined : now?.find((packet) => hasGrown(packet, kept ?? []))
+      if (host === undefined) way.steps.push({ stage: name, packets, went: 'kept' })
+      else noteMerged(host)
+      const waiting = host !== undefined && marks.read(host.address) === way.number ? 1 : own
+      way.left += waiting
+      expect(stage, waiting)
+    }
+
+    function ownAmong(packets: readonly KeptPacket[]): number {
+      return packets.filter(({ address }) => marks.read(address) === way.number).length
+    }
   }
 
-  walk(first, received)
-  return steps
+  function handedStep(
+    stage: OpenStage,
+    order: number,
+    target: OpenStage,
+    before: readonly PacketLook[],
+    after: readonly PacketLook[],
+  ): TraceStep {
+    const frames = before.map(frameOf)
+    const isSame = after.every((packet) => frames.includes(frameOf(packet)))
+    const change = isSame && before.length === 1 ? changeOf(before[0]!, after[0]!) : {}
+    return { ...outputStep(stage, order, target, after), isSame, change, released: null }
+  }
+
+  function pass(stage: OpenStage, bundle: number, isWatched: boolean): void {
+    watchHolders('packet', isWatched, () => stage.take(bundle, isWatched))
+  }
+
+  return {
+    follow: walk,
+    pass,
+    flush(stage, bundle, isWatched) {
+      watchHolders('round', isWatched, () => stage.flush(bundle, isWatched))
+      if (holders.has(stage) && stage.kept()?.length === 0) holders.delete(stage)
+    },
+    isAwaiting(stages) {
+      for (const stage of holders.keys()) if (!stages.includes(stage)) holders.delete(stage)
+      return holders.size > 0
+    },
+  }
+}
+
+/** What goes to an output, but for what became of it in the stage. */
+function outputStep({ stage }: OpenStage, order: number, target: OpenStage, packets: readonly PacketLook[]) {
+  return {
+    stage: stage.name,
+    packets: packets.length,
+    went: 'output',
+    output: stage.outputs[order]!,
+    to: target.stage.name,
+    lengthBytes: packets.map(({ lengthBytes }) => lengthBytes),
+  } as const
+}
+
+/** Whether something was merged into a packet since the stage had kept these; the packet may have moved meanwhile. */
+function hasGrown({ address, lengthBytes }: KeptPacket, kept: readonly KeptPacket[]): boolean {
+  const old = kept.find((each) => each.address === address)
+  return old === undefined || old.lengthBytes < lengthBytes
 }
 
 interface Drops {

@@ -1,6 +1,7 @@
 /** Bundles through stages: rings, the graph as one draws it, and the loop of one worker. */
 export type { Device, DeviceState, DeviceStatistics } from './device.js'
 export { type Engine, type EngineOptions, type StageStatistics, startEngine } from './engine.js'
+export type { TraceOptions } from './engine-trace.js'
 export type { TraceStep } from './follow.js'
 export { draw, type Edge, type Graph, GraphError, type Line, printGraph, receive, type Source, send } from './graph.js'
 export { edgesOf } from './on-edges.js'
@@ -8,7 +9,7 @@ export { type Plan, planWorkers, type WorkerDraft, type WorkerHost } from './pla
 export { printTrace } from './print-trace.js'
 export { createRing, type Ring } from './ring.js'
 export type { Publish } from './ring-device.js'
-export { isSameStage, type Judge, type RunningStage, type Stage, type StageHost } from './stage.js'
+export { isSameStage, type Judge, type KeptPacket, type RunningStage, type Stage, type StageHost } from './stage.js'
 export { startWorkers, type WorkerPlacement, type Workers, type WorkersOptions } from './start-workers.js'
 export type { WorkerStatistics } from './supervised-worker.js'
-export type { Trace, TracedPacket, TraceOptions } from './trace.js'
+export type { Trace, TracedPacket } from './trace.js'

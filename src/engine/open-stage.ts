@@ -1,6 +1,6 @@
 import { BUNDLE_BYTES, BUNDLE_DESCRIPTORS, type Code, type Space, type WorkerPool } from '../memory/index.js'
 import type { StageStatistics } from './engine.js'
-import type { Stage, StageHost } from './stage.js'
+import type { KeptPacket, Stage, StageHost } from './stage.js'
 
 /** A stage of a running graph, with its counters and what it leads to. */
 export interface OpenStage {
@@ -12,6 +12,8 @@ export interface OpenStage {
   take(bundle: number, isWatched: boolean): void
   /** Lets the stage give what it kept, and takes that on. */
   flush(bundle: number, isWatched: boolean): void
+  /** Packets that wait in it; null where it does not tell. */
+  kept(): readonly KeptPacket[] | null
   readonly place: StagePlace
   close(): void
 }
@@ -119,6 +121,7 @@ export function openStage(
       targets = next
     },
     targets: () => targets,
+    kept: () => running.kept?.() ?? null,
     take(bundle, isWatched) {
       check?.(pool.address, bundle, Math.min(255, index + FIRST_OWNER))
       const count = countOf(bundle)

@@ -7,30 +7,43 @@ export function printTrace({ number, device, lengthBytes, flags, begin, steps }:
   return [`${number}: ${what}: ${begin}\n`, ...steps.map((step) => `   ${printStep(step)}\n`)].join('')
 }
 
-function printStep(step: TraceStep): string {
+function printStep(step: TracedPacket['steps'][number]): string {
+  const at = step.worker === undefined ? step.stage : `${step.worker}: ${step.stage}`
   const several = step.packets === 1 ? '' : `${step.packets} packets `
   switch (step.went) {
     case 'output': {
-      const notes = step.isSame ? [...noteSeveral(step.packets), ...printChange(step.change)] : [printOthers(step)]
-      return `${step.stage} ─ ${step.output} ─▶ ${step.to}${notes.length === 0 ? '' : `: ${notes.join(', ')}`}`
+      const notes = notesOf(step)
+      return `${at} ─ ${step.output} ─▶ ${step.to}${notes.length === 0 ? '' : `: ${notes.join(', ')}`}`
     }
     case 'sent':
-      return `${step.stage}: ${several}sent`
+      return `${at}: ${several}sent`
     case 'dropped':
-      return `${step.stage}: ${several}dropped${step.device === null ? '' : ` by ${step.device}`}, ${step.reason}`
+      return `${at}: ${several}dropped${step.device === null ? '' : ` by ${step.device}`}, ${step.reason}`
     case 'kept':
-      return `${step.stage}: ${several}kept`
+      return `${at}: ${several}kept`
+    case 'merged': {
+      const host = step.into === null ? 'an earlier packet' : `packet ${step.into}`
+      return `${at}: ${several}merged into ${host}, which has ${step.lengthBytes} bytes now`
+    }
   }
 }
 
-const noteSeveral = (packets: number) => (packets === 1 ? [] : [`${packets} packets`])
+type OutputStep = TraceStep & { readonly went: 'output' }
 
-function printOthers({ packets, lengthBytes }: TraceStep & { readonly went: 'output' }): string {
-  const lengths = [...new Set(lengthBytes)].join(', ')
-  return packets === 1
-    ? `in another frame, ${lengths} bytes`
-    : `${packets} packets in other frames, of ${lengths} bytes`
+function notesOf(step: OutputStep): string[] {
+  if (step.released !== null)
+    return [step.released === 'round' ? 'at the end of the round' : 'when another packet came', lengthsOf(step)]
+  if (!step.isSame) return [printOthers(step)]
+  return [...(step.packets === 1 ? [] : [`${step.packets} packets`]), ...printChange(step.change)]
 }
+
+function printOthers(step: OutputStep): string {
+  return step.packets === 1
+    ? `in another frame, ${lengthsOf(step)}`
+    : `${step.packets} packets in other frames, of ${lengthsOf(step)}`
+}
+
+const lengthsOf = ({ lengthBytes }: OutputStep) => `${[...new Set(lengthBytes)].join(', ')} bytes`
 
 function printChange({ lengthBytes, flags, bytes }: PacketChange): string[] {
   return [

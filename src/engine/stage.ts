@@ -1,5 +1,7 @@
 import type { Code, RegionKind, Space, WorkerPool } from '../memory/index.js'
 
+export type { Judge } from '../memory/index.js'
+
 /** What the engine lends to a stage that starts. */
 export interface StageHost {
   readonly space: Space
@@ -13,6 +15,13 @@ export interface StageHost {
   reserve(what: string, kind: RegionKind, bytes: number): number
   /** Counts all packets of the bundle as dropped for reason `drops[reason]`, and gives their frames back. */
   dropAll(bundle: number, reason: number): void
+}
+
+/** A packet that waits in a stage. */
+export interface KeptPacket {
+  readonly address: number
+  /** On the wire, as it is now. */
+  readonly lengthBytes: number
 }
 
 /**
@@ -30,6 +39,12 @@ export interface RunningStage {
   hasMore?(): boolean
   /** Called once a round with an empty bundle, for what the stage has kept: merged, delayed or made. */
   flush?(bundle: number): void
+  /**
+   * For stages that keep packets or merge them: those that wait in it, a merged
+   * one once. Only a trace asks. A stage that keeps some and has not this can
+   * be traced as well; what it gives is then taken to be of the packet that it was given.
+   */
+  kept?(): readonly KeptPacket[]
   /** Gives back every frame that it keeps. */
   close?(): void
 }
@@ -50,13 +65,6 @@ export interface Stage {
   readonly settings: Readonly<Record<string, unknown>>
   start(host: StageHost): RunningStage
 }
-
-/**
- * A compiled matcher over the engine's memory: for `count` descriptors at an
- * address it writes the first rule that matches, or -1, each a word of 32 bits,
- * to another. `loadMatcher` of codegen gives one.
- */
-export type Judge = (descriptors: number, count: number, verdicts: number) => void
 
 /** Whether a running stage can go on as the other one. */
 export function isSameStage(one: Stage, other: Stage): boolean {

@@ -171,6 +171,56 @@ describe('a trace', () => {
     close()
   })
 
+  it('follows what is merged: alone, into one that is followed, and into one that is not', () => {
+    const { engine, all, bench, round, close } = open(
+      (_, device) => draw([receive(device), gro('gro'), count('out'), discard('end')]),
+      { 2048: 64, 65536: 4 },
+    )
+    const third = firstByteIs(bench, () => true)
+    const skipOne: Judge = (descriptors, count, verdicts) => {
+      third(descriptors, count, verdicts)
+      bench.space.words[verdicts / 4] = 0xffffffff
+    }
+    const segments = [0, 1, 2].map((index) => tcpSegment(100, 1 + index * 100))
+    const one = engine.trace({ judge: skipOne, limit: 2 })
+    round(segments)
+    assert.ok(one.isDone())
+    assert.deepEqual(one.take().map(way), [
+      [
+        'gro: merged into an earlier packet, which has 254 bytes now',
+        'gro ─ out ─▶ out: at the end of the round, 354 bytes',
+        'out ─ out ─▶ end',
+        'end: dropped, end',
+      ],
+      ['gro: merged into packet 1, which has 354 bytes now'],
+    ])
+    const other = engine.trace({ judge: all, limit: 3 })
+    round([...segments.slice(0, 2), tcpSegment(100, 201, TCP_FLAG.ack | TCP_FLAG.push)])
+    assert.deepEqual(other.take().map(way), [
+      ['gro: kept', 'gro ─ out ─▶ out: when another packet came, 354 bytes', 'out ─ out ─▶ end', 'end: dropped, end'],
+      ['gro: merged into packet 1, which has 254 bytes now'],
+      ['gro: merged into packet 1, which has 354 bytes now'],
+    ])
+    close()
+  })
+
+  it('follows what others make a stage give, also when they are not followed', () => {
+    const { engine, bench, round, close } = open(
+      (_, device) => draw([receive(device), gro('gro'), count('out'), discard('end')]),
+      { 2048: 64, 65536: 4 },
+    )
+    const layout = bench.space.layout()
+    const trace = engine.trace({ judge: firstByteIs(bench, (byte) => byte === 2), limit: 1 })
+    // The last does not follow the others: the merged one has to go.
+    round([tcpSegment(100), tcpSegment(100, 101), tcpSegment(100, 999)])
+    assert.deepEqual(trace.take().map(way), [
+      ['gro: kept', 'gro ─ out ─▶ out: when another packet came, 254 bytes', 'out ─ out ─▶ end', 'end: dropped, end'],
+    ])
+    assert.deepEqual(bench.space.layout(), layout)
+    assert.equal(engine.statistics()[1]!.packets, 2)
+    close()
+  })
+
   it('says what is kept, and follows all parts of what is cut', () => {
     const { bench, bundle, engine, all, round, close } = open(
       (_, device) => draw([receive(device), gro('gro'), segment('segment'), count('out'), discard('end')]),
@@ -178,7 +228,15 @@ describe('a trace', () => {
     )
     const trace = engine.trace({ judge: all, limit: 2 })
     round([tcpSegment(1000)])
-    assert.deepEqual(trace.take().map(way), [['gro: kept']])
+    assert.deepEqual(trace.take().map(way), [
+      [
+        'gro: kept',
+        'gro ─ out ─▶ segment: at the end of the round, 1054 bytes',
+        'segment ─ out ─▶ out',
+        'out ─ out ─▶ end',
+        'end: dropped, end',
+      ],
+    ])
     // 1,600 bytes of payload that a TAP device has left to cut into segments of 1,000.
     bench.fill(bundle, [tcpSegment(1600)])
     const flags = FLAG_TCP | FLAG_CHECKSUM_MISSING | ((34 >> 1) << 8) | (1000 << FLAGS_SEGMENT_SHIFT)
@@ -196,8 +254,8 @@ describe('a trace', () => {
   })
 })
 
-const tcpSegment = (payload: number) =>
-  flowFrame({ family: 4, protocol: 'tcp', payload: new Uint8Array(payload), sequence: 1, flags: TCP_FLAG.ack })
+const tcpSegment = (payload: number, sequence = 1, flags: number = TCP_FLAG.ack) =>
+  flowFrame({ family: 4, protocol: 'tcp', payload: new Uint8Array(payload), sequence, flags })
 
 /** An engine with one of the stages, and what comes out by each output. */
 function openStage(make: (bench: EngineBench) => readonly Stage[]) {
@@ -234,7 +292,7 @@ describe('packets meet the same whether they are traced or not', () => {
         trace?.stop()
         for (const { steps } of trace?.take() ?? []) {
           found++
-          assert.ok(steps.length > 0)
+          assert.ok(steps.length > 0 && steps.at(-1)!.went !== 'kept', 'the way has an end')
         }
         for (const packets of [...plain.outputs, ...traced.outputs]) packets.splice(0)
       }

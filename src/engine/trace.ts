@@ -1,24 +1,13 @@
-import {
-  BUNDLE_BYTES,
-  BUNDLE_DESCRIPTORS,
-  DESCRIPTOR_BYTES,
-  MOST_IN_BUNDLE,
-  type Space,
-  type WorkerPool,
-} from '../memory/index.js'
-import { followPackets, type TraceStep } from './follow.js'
+import { BUNDLE_DESCRIPTORS, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
+import type { Device } from './device.js'
+import { divideBundle } from './divide-bundle.js'
+import { openFollower, type TraceStep, type Way } from './follow.js'
 import type { OpenStage } from './open-stage.js'
-import { lookAtPacket } from './packet-look.js'
+import { lookAtPacket, type PacketLook } from './packet-look.js'
+import { packetMarks } from './packet-marks.js'
 import type { Judge } from './stage.js'
 
-export interface TraceOptions {
-  /** What is followed: packets of which it says rule 0. */
-  readonly judge: Judge
-  /** So many packets, 1 or more; then the trace ends by itself. */
-  readonly limit: number
-}
-
-/** A packet that was followed through a graph. */
+/** A packet that was followed through a graph, or through those of several workers. */
 export interface TracedPacket {
   /** From 1 on, in the order in which they came. */
   readonly number: number
@@ -29,96 +18,121 @@ export interface TracedPacket {
   readonly flags: readonly string[]
   /** Its first 64 bytes when it came, in hexadecimal. */
   readonly begin: string
-  /** What it met, in the order in which it did: what a stage handed to an output goes to its end first. */
-  readonly steps: readonly TraceStep[]
+  /**
+   * What it met, in the order in which it did: what a stage handed to an output
+   * goes to its end first. With the worker where it met it, if there are several.
+   */
+  readonly steps: readonly (TraceStep & { readonly worker?: string })[]
 }
 
 /** A trace at work, or at its end. */
 export interface Trace {
-  /** The packets that were followed since the last call. */
+  /** The packets whose ways have ended since the last call; one that has not been seen for a second is given as far as it came. */
   take(): TracedPacket[]
-  /** Whether it has ended: as many were found as were asked for, or it was stopped. */
+  /** Whether it has ended: as many were found as were asked for and all were taken, or it was stopped. */
   isDone(): boolean
   /** The graph goes on without it; stopping again does nothing. */
   stop(): void
 }
 
-/** What takes the bundles of an engine through its graph while packets are followed. */
-export interface Tracer extends Trace {
-  /** Takes a bundle that a device has received to its end; it is empty then. */
-  run(bundle: number, device: string, stage: OpenStage, isWatched: boolean): void
+/** A piece of a packet's way, as one thread has seen it. */
+export interface TracePart extends Readonly<Way> {
+  /** Parts of one packet stand in this order. */
+  readonly order: number
+  /** How it came to be followed; null where it was already. */
+  readonly arrival: (Omit<PacketLook, 'address'> & { readonly device: string }) | null
 }
 
+/** Where a trace keeps what it needs, as plain numbers, and which it is. */
+export interface TracePlace {
+  readonly id: number
+  readonly limit: number
+  /** Address of TRACE_SHARED_BYTES that all threads have in common. */
+  readonly shared: number
+  /** Address of TRACE_BYTES that are one thread's. */
+  readonly verdicts: number
+}
+
+/** Two words: packets that were found, and parts that were begun. */
+const FOUND = 0
+const BEGUN = 1
+export const TRACE_SHARED_BYTES = 64
 const VERDICT_BYTES = 4
+export const TRACE_BYTES = MOST_IN_BUNDLE * VERDICT_BYTES
 const MATCHED = 0
 
-/** Starts a trace; `title` begins the names of its regions, and `ended` is called when it ends. Throws LayoutError. */
-export function openTracer(
-  space: Space,
-  pool: WorkerPool,
-  title: string,
-  { judge, limit }: TraceOptions,
-  ended: () => void,
-): Tracer {
-  const { words, bytes } = space
-  const received = `${title} received`
-  const aside = space.reserve({ name: received, kind: 'bundle', bytes: BUNDLE_BYTES }).offset
-  const verdicts = reserveOr(space, `${title} verdicts`, MOST_IN_BUNDLE * VERDICT_BYTES, () => space.free(received))
-  let followed: TracedPacket[] = []
-  let count = 0
-  let isOpen = true
-
-  /** Puts packets `from` to `until` of those received into the bundle, which is empty. */
-  const lay = (bundle: number, from: number, until: number) => {
-    const first = aside + BUNDLE_DESCRIPTORS
-    bytes.copyWithin(bundle + BUNDLE_DESCRIPTORS, first + from * DESCRIPTOR_BYTES, first + until * DESCRIPTOR_BYTES)
-    words[bundle >>> 2] = until - from
-  }
-  const isFollowed = (index: number) => count < limit && words[(verdicts >>> 2) + index] === MATCHED
-  const stop = () => {
-    if (!isOpen) return
-    isOpen = false
-    space.free(received)
-    space.free(`${title} verdicts`)
-    ended()
-  }
-  return {
-    run(bundle, device, stage, isWatched) {
-      const packets = words[bundle >>> 2]!
-      judge(bundle + BUNDLE_DESCRIPTORS, packets, verdicts)
-      bytes.copyWithin(aside, bundle, bundle + BUNDLE_BYTES)
-      // In the order in which they came: those between two that are followed stay together.
-      for (let index = 0; index < packets; ) {
-        let until = index
-        while (until < packets && !isFollowed(until)) until++
-        if (until > index) {
-          lay(bundle, index, until)
-          stage.take(bundle, isWatched)
-        }
-        index = until
-        if (index === packets) break
-        lay(bundle, index, ++index)
-        const { begin, lengthBytes, flags } = lookAtPacket(space, bundle, 0)
-        const steps = followPackets(space, pool, stage, bundle, isWatched)
-        followed.push({ number: ++count, device, lengthBytes, flags, begin, steps })
-      }
-      if (count >= limit) stop()
-    },
-    take() {
-      const taken = followed
-      followed = []
-      return taken
-    },
-    isDone: () => !isOpen,
-    stop,
-  }
+/** How many packets were found by all threads. */
+export function packetsFound({ words }: Space, { shared }: Pick<TracePlace, 'shared'>): number {
+  return Atomics.load(words, (shared >>> 2) + FOUND)
 }
 
-function reserveOr(space: Space, name: string, bytes: number, undo: () => void): number {
-  try {
-    return space.reserve({ name, kind: 'state', bytes }).offset
-  } catch (error) {
-    undo()
-    throw error
+/** What takes the bundles of an engine through its graph while packets are followed. */
+export interface Tracer {
+  /** Takes a bundle that a device has received to its end; it is empty then. */
+  run(bundle: number, device: Device, stage: OpenStage, isWatched: boolean): void
+  /** Lets all stages give what they have kept, at the end of a round. */
+  flush(stages: readonly OpenStage[], bundle: number, isWatched: boolean): void
+  /** What was seen since the last call. */
+  take(): readonly TracePart[]
+  /** Whether packets that are followed wait in one of these stages. */
+  isAwaiting(stages: readonly OpenStage[]): boolean
+}
+
+/** Follows packets that come from without, if the judge says so, and those that others have marked. */
+export function openTracer(space: Space, pool: WorkerPool, place: TracePlace, judge: Judge): Tracer {
+  const { words } = space
+  const { id, limit, shared, verdicts } = place
+  const marks = packetMarks(space, id)
+  const follower = openFollower(space, pool, marks, (number, came) => beginPart(number, came, null))
+  let parts: TracePart[] = []
+
+  function beginPart(number: number, came: number, arrival: TracePart['arrival']): Way {
+    const part = { number, came, left: 0, steps: [], order: Atomics.add(words, (shared >>> 2) + BEGUN, 1), arrival }
+    parts.push(part)
+    return part
+  }
+
+  /** The number of a packet that is found now; 0 where there were enough. */
+  function find(): number {
+    if (packetsFound(space, place) >= limit) return 0
+    const number = Atomics.add(words, (shared >>> 2) + FOUND, 1) + 1
+    if (number <= limit) return number
+    Atomics.sub(words, (shared >>> 2) + FOUND, 1)
+    return 0
+  }
+
+  return {
+    run(bundle, device, stage, isWatched) {
+      judge(bundle + BUNDLE_DESCRIPTORS, words[bundle >>> 2]!, verdicts)
+      const found = new Set<number>()
+      const numberOf = (packet: number, index: number) => {
+        const known = marks.read(packet)
+        if (known !== 0 || device.peer !== undefined || words[(verdicts >>> 2) + index] !== MATCHED) return known
+        const number = find()
+        if (number === 0) return 0
+        found.add(number)
+        marks.write(packet, number)
+        return number
+      }
+      divideBundle(space, bundle, numberOf, (number, count) => {
+        if (number === 0) {
+          follower.pass(stage, bundle, isWatched)
+          return
+        }
+        const { address: _, ...look } = lookAtPacket(space, bundle, 0)
+        const isNew = found.has(number)
+        const way = beginPart(number, isNew ? 0 : count, isNew ? { ...look, device: device.name } : null)
+        follower.follow(way, stage, bundle, isWatched)
+      })
+    },
+    flush(stages, bundle, isWatched) {
+      for (const stage of stages) follower.flush(stage, bundle, isWatched)
+    },
+    take() {
+      const taken = parts
+      parts = []
+      return taken
+    },
+    isAwaiting: follower.isAwaiting,
   }
 }

@@ -66,7 +66,7 @@ export const BUNDLE_BYTES = 4112
  *     -6   u8   verdict
  *     -5   u8   which of these are valid: bits of METADATA_HAS_…; whoever gives the frame to a driver, or
  *              writes a packet into it that no driver has seen, writes 0
- *     -4   u32  free for stages
+ *     -4   u32  which trace follows it, and under which number (`engine/packet-marks.ts`)
  */
 export const METADATA_BYTES = 16
 export const METADATA_MARK = 0
@@ -74,7 +74,7 @@ export const METADATA_HASH = 4
 export const METADATA_TYPE = 8
 export const METADATA_VERDICT = 10
 export const METADATA_VALID = 11
-export const METADATA_FREE = 12
+export const METADATA_TRACE = 12
 export const METADATA_HAS_MARK = 1
 /** Type, and the flow hash of wire/flow-hash.ts. */
 export const METADATA_HAS_FLOW = 2
@@ -84,6 +84,7 @@ export const METADATA_HAS_VERDICT = 4
 export const METADATA_HAS_TIME = 8
 /** And before that: the number of the record of a capture file that the packet came in. */
 export const METADATA_HAS_RECORD = 16
+export const METADATA_HAS_TRACE = 32
 
 /**
  * So many bytes before the packet's first, f64 each: the number of its record;

@@ -2,6 +2,7 @@
 export { type Code, loadCode } from './code.js'
 export * from './formats.js'
 export type { FrameClass } from './frame-class.js'
+export { type Judge, type JudgePlace, loadJudge, MATCHER } from './judge.js'
 export {
   FIRST_OFFSET,
   type Layout,
@@ -12,6 +13,7 @@ export {
   type RegionKind,
   type RegionRequest,
 } from './layout.js'
+export { packetTimes } from './packet-time.js'
 export {
   type ClassBalance,
   createPool,

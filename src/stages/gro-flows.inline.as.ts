@@ -1,18 +1,16 @@
 import { DESCRIPTOR_ADDRESS, FLAG_IPV6 } from '../memory/formats'
 import {
-  ENTRY_BYTES,
   ENTRY_HASH,
   ENTRY_NETWORK,
   ENTRY_OFFLOAD,
   ENTRY_PLACE,
   GRO_BUCKET_SLOTS,
   GRO_BUCKETS,
-  GRO_ENTRIES,
-  GRO_HASHES,
   GRO_ORDER,
   GRO_ORDER_COUNT,
   GRO_ORDER_PLACES,
 } from './gro-layout.inline.as'
+import { ENTRY_BYTES, GRO_ENTRIES, GRO_HASHES } from './offload-state'
 import { ETHERNET_BYTES, IPV4_ADDRESSES, IPV6_ADDRESSES, IPV6_NEXT, transportOf } from './transport.inline.as'
 
 /** Version and flow label, as they are loaded; the traffic class may differ within a flow. */

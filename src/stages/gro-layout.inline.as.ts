@@ -1,6 +1,6 @@
 /**
- * What GRO keeps in its memory, in bytes; counters and the size of all stand in
- * `offload-state.ts`, which TypeScript reads too.
+ * What GRO keeps in its memory, in bytes; counters, the size of all and the
+ * slots stand in `offload-state.ts`, which TypeScript reads too.
  *
  *     0     u32   the next descriptor of the bundle to look at, and where they end (`pending.inline.as.ts`)
  *     8     u32   how many places of the order are taken
@@ -14,8 +14,6 @@
  */
 export const GRO_ORDER_COUNT = 8
 export const GRO_INCOMING = 64
-export const GRO_HASHES = 128
-export const GRO_ENTRIES = 384
 export const GRO_ORDER = 4480
 export const GRO_ORDER_PLACES = 1024
 export const GRO_FRAME = 5504
@@ -46,4 +44,3 @@ export const ENTRY_PLACE = 48
 export const ENTRY_FIXED_ID = 52
 /** u8: the network header says that it can neither be appended nor wait for others. */
 export const ENTRY_ALONE = 53
-export const ENTRY_BYTES = 64

@@ -1,6 +1,15 @@
-import type { RunningStage, Stage, StageHost } from '../engine/index.js'
-import { CACHE_BYTES, CACHE_FRAMES_BYTES, CLASS_65536, FLAG_TCP, FLAG_UDP } from '../memory/index.js'
-import { GRO_APPENDED, GRO_BYTES, GRO_MADE } from './offload-state.js'
+import type { KeptPacket, RunningStage, Stage, StageHost } from '../engine/index.js'
+import {
+  CACHE_BYTES,
+  CACHE_FRAMES_BYTES,
+  CLASS_65536,
+  DESCRIPTOR_ADDRESS,
+  DESCRIPTOR_WIRE,
+  FLAG_TCP,
+  FLAG_UDP,
+  type Space,
+} from '../memory/index.js'
+import { ENTRY_BYTES, GRO_APPENDED, GRO_BYTES, GRO_ENTRIES, GRO_HASHES, GRO_MADE, GRO_SLOTS } from './offload-state.js'
 
 export interface GroOptions {
   /** Whether segments of a TCP connection are merged; they are where it is not said. */
@@ -47,6 +56,7 @@ export function gro(name = 'gro', { tcp = true, udp = true }: GroOptions = {}): 
         run: (bundle) => run(pool.address, state, bundle, kinds),
         hasMore: () => space.words[state >>> 2] !== space.words[(state >>> 2) + 1],
         flush: (bundle) => flush(state, bundle),
+        kept: () => keptIn(space, state),
         close() {
           giveBack(pool.address, state)
           const last = read()
@@ -60,4 +70,14 @@ export function gro(name = 'gro', { tcp = true, udp = true }: GroOptions = {}): 
 function checkFrames({ space, pool }: StageHost, name: string): void {
   if (space.words[(pool.address + CLASS_65536 * CACHE_BYTES + CACHE_FRAMES_BYTES) >>> 2] !== 0) return
   throw new Error(`${name} merges packets in frames of 65,536 bytes, and the pool has none; create it with some`)
+}
+
+/** The packets in all slots that hold a flow. */
+function keptIn({ words }: Space, state: number): KeptPacket[] {
+  return Array.from({ length: GRO_SLOTS }, (_, slot) => slot)
+    .filter((slot) => words[((state + GRO_HASHES) >>> 2) + slot] !== 0)
+    .map((slot) => {
+      const entry = (state + GRO_ENTRIES + slot * ENTRY_BYTES) >>> 2
+      return { address: words[entry + DESCRIPTOR_ADDRESS / 4]!, lengthBytes: words[entry + DESCRIPTOR_WIRE / 4]! }
+    })
 }

@@ -1,5 +1,5 @@
 import { type Graph, placeBoundsChecks } from '../../ir/index.js'
-import { DESCRIPTOR_ADDRESS, DESCRIPTOR_BYTES, DESCRIPTOR_CAPTURED } from '../../memory/index.js'
+import { DESCRIPTOR_ADDRESS, DESCRIPTOR_BYTES, DESCRIPTOR_CAPTURED, MATCHER } from '../../memory/index.js'
 import {
   access,
   block,
@@ -26,9 +26,6 @@ import { IMAGES, type MatcherImage } from './lookups.js'
 export interface MatcherOptions {
   readonly memory?: { readonly shared: boolean; readonly maximumPages: number }
 }
-
-/** Names by which a matcher and its host find each other. */
-export const MATCHER = { host: 'sluice', memory: 'memory', judge: 'judge' } as const
 
 const COUNT = 'count'
 const NEXT_VERDICT = 'verdict'

@@ -1,15 +1,16 @@
 import type { Graph } from '../../ir/index.js'
-import type { Space } from '../../memory/index.js'
+import { type Judge, type JudgePlace, loadJudge, type Space } from '../../memory/index.js'
 import type { SetContents } from '../../policy/index.js'
-import { PAGE_BYTES } from '../../wasm/index.js'
+import { encodeModule, PAGE_BYTES } from '../../wasm/index.js'
 import { contentsOf, type SetsByName, setImage } from '../ebpf/set-maps.js'
 import { emitMatcher } from './emit-matcher.js'
-import { type Judge, loadMatcher } from './load-matcher.js'
 import type { MatcherImage } from './lookups.js'
 
 /** A matcher in the engine's memory, with the sets that it looks into. */
 export interface PlacedMatcher {
   readonly judge: Judge
+  /** For other threads over the same memory. */
+  readonly place: JudgePlace
   /**
    * Puts other contents into a set, seen by the next bundle. The old image is
    * freed with the change after this one, when no thread can be in the middle
@@ -56,8 +57,10 @@ export function placeMatcher(space: Space, name: string, graph: Graph, sets: Set
     close()
     throw error
   }
+  const judgePlace = { module: encodeModule(matcher.module), images: list.offset }
   return {
-    judge: loadMatcher(matcher, space.memory, list.offset),
+    judge: loadJudge(judgePlace, space.memory),
+    place: judgePlace,
     replaceSet(set, contents) {
       images.forEach((image, index) => {
         if (image.kind === 'set' && image.set === set) put(index, setImage(contents, image.family))

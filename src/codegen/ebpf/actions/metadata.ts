@@ -29,12 +29,12 @@ import {
 } from '../../../ebpf/index.js'
 import {
   METADATA_BYTES,
-  METADATA_FREE,
   METADATA_HAS_FLOW,
   METADATA_HAS_MARK,
   METADATA_HAS_VERDICT,
   METADATA_HASH,
   METADATA_MARK,
+  METADATA_TRACE,
   METADATA_TYPE,
   METADATA_VALID,
   METADATA_VERDICT,
@@ -270,7 +270,7 @@ function writeFields(): Item[] {
     store('u16', R1, METADATA_TYPE, R9),
     ...fromStack('u8', STACK.verdict, METADATA_VERDICT),
     ...fromStack('u8', STACK.valid, METADATA_VALID),
-    store('u32', R1, METADATA_FREE, 0),
+    store('u32', R1, METADATA_TRACE, 0),
   ]
 }
 

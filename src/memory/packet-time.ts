@@ -2,10 +2,10 @@ import {
   METADATA_BYTES,
   METADATA_HAS_TIME,
   METADATA_VALID,
-  type Space,
   TIME_NANOSECONDS_BEFORE,
   TIME_SECONDS_BEFORE,
-} from '../memory/index.js'
+} from './formats.js'
+import type { Space } from './space.js'
 
 /** Reads and writes when a packet was captured, which stands before its metadata. */
 export interface PacketTimes {
