@@ -23,6 +23,8 @@ rules:
 `
 const LOST = /warning: rule 5 "lost" is never reached, because rule 3 "syns" takes all of its packets/
 
+const NO_FILE = /^sluice: cannot read the policy .*none(\.json|\.yaml|\.YML|): no such file; check the path\n$/
+
 let folder = ''
 const at = (name: string) => join(folder, name)
 
@@ -98,7 +100,15 @@ describe('sluice compile with a policy', () => {
       [['explain', 'udp', '--policy', at('policy.yaml')], /^sluice: there are a policy and an expression/],
       [['compile', at('policy.yaml'), '--link-type', 'RAW'], /^sluice: a policy stands at devices/],
       [['compile', at('policy.yaml'), '--resolve'], /^sluice: host names of a policy are not looked up/],
-      [['explain', '--policy', at('none.yaml')], /^sluice: cannot read the policy .*none\.yaml \(ENOENT\)/],
+      [['explain', '--policy', at('none.yaml')], NO_FILE],
+      [['explain', at('none.json')], NO_FILE],
+      [['compile', 'none.YML'], NO_FILE],
+      [['compile', './policies/none'], NO_FILE],
+      [['compile', at('')], /^sluice: cannot read the policy .*: it is a directory/],
+      // Of these none is a file, and what is wrong with the expression is said.
+      [['compile', '192.0.2.0/24'], /\n {2}192\.0\.2\.0\/24\n/],
+      [['compile', 'ip[8]/2'], /\n {2}ip\[8\]\/2\n/],
+      [['compile', 'hots a.yaml'], /\n {2}hots a\.yaml\n/],
     ] as const) {
       const { status, stdout, stderr } = runCli(args)
       assert.deepEqual([status, stdout], [2, ''], args.join(' '))

@@ -109,6 +109,34 @@ test('status and list say what runs and what it has counted', { skip }, async ()
   assert.deepEqual(sockets(), [])
 })
 
+test('where nothing runs they say what would, and who named something has made a mistake', () => {
+  for (const [args, status, said] of [
+    [['top'], 1, /: no Sluice service runs here; start one with: sluice protect DEVICE --policy FILE\n$/],
+    [['trace', 'udp'], 1, /: no engine runs here; a program shows its engine by serveEngine of the package sluice/],
+    [['capture', 'a.b', '-w', '-'], 1, /: no engine runs here; a program shows its engine by serveEngine/],
+    [
+      ['status', '--device', 'nope'],
+      2,
+      /at nope; sluice status lists those that run, or start one with: sluice protect nope/,
+    ],
+    [
+      ['list', '--device', 'nope'],
+      2,
+      /at nope; sluice status lists those that run, or start one with: sluice protect nope/,
+    ],
+    [
+      ['trace', 'udp', '--device', 'nope'],
+      2,
+      /at nope; sluice status lists those that run, or a program shows its engine/,
+    ],
+    [['top', '--process', '1'], 2, /no service runs as 1; sluice status lists them/],
+  ] as const) {
+    const result = refused(...args)
+    assert.equal(result.status, status, args.join(' '))
+    assert.match(result.stderr, said)
+  }
+})
+
 test('only its owner can reach the socket', { skip }, async () => {
   const { child } = await serve()
   const path = join(RUN_DIRECTORY, `${child.pid}.sock`)
@@ -458,6 +486,7 @@ test('an engine of a program is seen by its stages, and measured while somebody 
     stop()
   }
   assert.match(run('status', '--memory'), /packets \d+: \d+ bytes\n(0x[0-9a-f]{8} .*\n)+.* frames +pool 2048 frames\n/)
+  assert.doesNotMatch(run('status', '--memory'), / 0\.0 KiB | 0 B /)
   assert.match(run('status'), /│ packets +│ far +│ native/)
   const { status, stderr } = refused('add', 'udp')
   assert.equal(status, 2)

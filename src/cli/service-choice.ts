@@ -16,7 +16,7 @@ export async function askChosen<Asked extends Request>(
   choice: ServiceChoice,
   request: Asked,
 ): Promise<{ readonly id: string; readonly device: string; readonly result: Results[Asked['do']] }> {
-  const { place, status } = await chooseService(choice, ({ kind }) => kind === 'policy')
+  const { place, status } = await chooseService(choice, 'policy')
   const connection = connectTo(place)
   try {
     return { id: place.id, device: status.device ?? status.name, result: await connection.ask(request) }

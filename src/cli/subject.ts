@@ -9,6 +9,8 @@ export type Subject =
 
 const DEFAULT_LINK_TYPE = 'EN10MB'
 const POLICY_FILE = /\.(?:ya?ml|json)$/i
+/** A word with a slash that is no prefix, and nothing that an expression is made of but its name. */
+const PATH = /^(?!.*\/\d+$)[^\s()[\]<>=&|!]*\/[^\s()[\]<>=&|!]*$/
 
 /** Has `command` take an expression, or a policy in its place. */
 export function addSubject(command: Command): Command {
@@ -19,15 +21,15 @@ export function addSubject(command: Command): Command {
 }
 
 /**
- * A single word that names a file as policies are called is that file: no
- * expression looks like it but a host by name. Throws InputError.
+ * A single word that is called as policies are, or is a path, is that file,
+ * whether or not there is one: no expression is one such word. Throws InputError.
  */
 export function chooseSubject(
   words: readonly string[],
   options: { readonly policy?: string; readonly linkType: string; readonly resolve?: boolean },
 ): Subject {
   const [word] = words
-  const named = word !== undefined && words.length === 1 && POLICY_FILE.test(word) && existsSync(word) ? word : null
+  const named = word !== undefined && words.length === 1 && isFile(word) ? word : null
   if (options.policy !== undefined && words.length > 0)
     throw new InputError('there are a policy and an expression; give one of them')
   const file = options.policy ?? named
@@ -40,4 +42,10 @@ export function chooseSubject(
   if (options.resolve === true)
     throw new InputError('host names of a policy are not looked up; leave --resolve out, and write addresses')
   return { kind: 'policy', file }
+}
+
+/** An expression in quotes is one word as well: `host a.json`. */
+function isFile(word: string): boolean {
+  if (!POLICY_FILE.test(word)) return PATH.test(word)
+  return !/\s/.test(word) || existsSync(word)
 }

@@ -30,12 +30,17 @@ export function readPolicyFile(path: string, options: PolicyOptions = {}): Polic
   return { policy, sets: loadSets(policy, dirname(path)), placeOf: placesIn(text, path) }
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file; check the path',
+  EACCES: 'permission denied; run as its owner or make it readable',
+  EISDIR: 'it is a directory; give the path of a policy file',
+}
+
 function textOf(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw new PolicyFileError(
-      `cannot read the policy ${path} (${(error as NodeJS.ErrnoException).code}); check the path`,
-    )
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    throw new PolicyFileError(`cannot read the policy ${path}: ${REASONS[code] ?? `${code}; check the path`}`)
   }
 }

@@ -40,16 +40,19 @@ describe('a layout', () => {
     assert.throws(() => place(layout, { name: 'b', kind: 'ring', bytes: 1 << 16 }), /no room for b \(65536 bytes/)
   })
 
-  it('is printed with its gaps', () => {
+  it('is printed with its gaps, without what has no bytes', () => {
     let layout = place(emptyLayout(1 << 21), { name: 'pool', kind: 'frames', bytes: 1 << 20, alignment: 4096 }).layout
     layout = place(layout, { name: 'wire', kind: 'ring', bytes: 1536 }).layout
+    layout = place(layout, { name: 'no frames', kind: 'frames', bytes: 0 }).layout
+    layout = place(layout, { name: 'faults', kind: 'counters', bytes: 40 }).layout
     assert.equal(
       printLayout(layout),
       [
         '0x00000000     4.0 KiB  free\n',
         '0x00001000     1.0 MiB  frames    pool\n',
         '0x00101000     1.5 KiB  ring      wire\n',
-        '0x00101600  1018.5 KiB  free\n',
+        '0x00101600      40 B    counters  faults\n',
+        '0x00101628  1018.5 KiB  free\n',
       ].join(''),
     )
   })

@@ -72,7 +72,7 @@ export function remove(layout: Layout, name: string): Layout {
 }
 
 /**
- * One line a region, and one for each gap of a page or more:
+ * One line a region, of those that have bytes, and one for each gap of a page or more:
  *
  *     0x00001000     8.0 KiB  stack     pool 2048 free
  */
@@ -84,7 +84,7 @@ export function printLayout({ bytes, regions }: Layout): string {
   }
   for (const { name, kind, offset, bytes: length } of regions) {
     gapUntil(offset)
-    lines.push(line(offset, length, kind, name))
+    if (length > 0) lines.push(line(offset, length, kind, name))
     end = offset + length
   }
   gapUntil(bytes)
@@ -92,8 +92,12 @@ export function printLayout({ bytes, regions }: Layout): string {
 }
 
 function line(offset: number, bytes: number, kind: string, name: string): string {
-  const size = bytes < 1 << 20 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / (1 << 20)).toFixed(1)} MiB`
-  return `0x${offset.toString(16).padStart(8, '0')}  ${size.padStart(10)}  ${kind.padEnd(8)}  ${name}`
+  return `0x${offset.toString(16).padStart(8, '0')}  ${sizeOf(bytes).padStart(10)}  ${kind.padEnd(8)}  ${name}`
+}
+
+function sizeOf(bytes: number): string {
+  if (bytes < 1 << 10) return `${bytes} B  `
+  return bytes < 1 << 20 ? `${(bytes / (1 << 10)).toFixed(1)} KiB` : `${(bytes / (1 << 20)).toFixed(1)} MiB`
 }
 
 function alignUp(offset: number, alignment: number): number {

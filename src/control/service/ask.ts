@@ -101,16 +101,16 @@ export async function findServices({ device, process }: ServiceChoice = {}): Pro
   return { found: found.flat().filter(({ status }) => device === undefined || status.device === device), silent }
 }
 
-/** The one service that is meant; of several, the only one for which `fits`. Throws AskError and RunDirectoryError. */
+/** The one service that is meant; of several, the only one of that kind. Throws AskError and RunDirectoryError. */
 export async function chooseService(
   choice: ServiceChoice,
-  fits: (status: ServiceStatus) => boolean = () => true,
+  kind: ServiceStatus['kind'] | null = null,
 ): Promise<FoundService> {
   const { found, silent } = await findServices(choice)
-  const fitting = found.filter(({ status }) => fits(status))
+  const fitting = found.filter(({ status }) => kind === null || status.kind === kind)
   const candidates = fitting.length > 0 ? fitting : found
   if (candidates.length === 1) return candidates[0]!
-  if (candidates.length === 0) throw none(choice, silent)
+  if (candidates.length === 0) throw none(choice, kind, silent)
   const list = candidates.map(({ place, status }) => `${place.id} (${status.name}, ${status.device ?? 'no device'})`)
   throw new AskError(
     `${candidates.length} services run: ${list.join(', ')}; choose one with --device DEVICE or --process ID`,
@@ -118,13 +118,19 @@ export async function chooseService(
   )
 }
 
-/** What to say where no service is found. */
-export function none({ device, process }: ServiceChoice, silent: readonly string[] = []): AskError {
+/** What to say where no service is found: where one was named, that was a mistake. */
+export function none(
+  { device, process }: ServiceChoice,
+  kind: ServiceStatus['kind'] | null = null,
+  silent: readonly string[] = [],
+): AskError {
   if (silent.length > 0) return new AskError(silent.join('; '), false)
   if (process !== undefined) return new AskError(`no service runs as ${process}; sluice status lists them`, true)
-  const at = device === undefined ? '' : ` at ${device}`
-  return new AskError(
-    `no Sluice service runs${at} here; start one with: sluice protect ${device ?? 'DEVICE'} --policy FILE`,
-    false,
-  )
+  const remedy =
+    kind === 'engine'
+      ? 'a program shows its engine by serveEngine of the package sluice, as examples/answer-ping.ts does'
+      : `start one with: sluice protect ${device ?? 'DEVICE'} --policy FILE`
+  return device === undefined
+    ? new AskError(`no ${kind === 'engine' ? 'engine' : 'Sluice service'} runs here; ${remedy}`, false)
+    : new AskError(`no Sluice service runs at ${device}; sluice status lists those that run, or ${remedy}`, true)
 }
