@@ -97,7 +97,8 @@ describe('what is measured behind an unreliable device', () => {
     const { measured, faults, arrived } = await sendThrough(openBench(), { reorders: 0.002, seed })
     assert.deepEqual(counted(measured), countPlainly(arrived))
     // Of two neighbours that are both held back, one may come before the other after all.
-    assert.ok(measured.reordered > 0 && measured.reordered <= faults.reordered)
+    const [found, held] = [measured.reordered, faults.reordered]
+    assert.ok(found > held / 2 && found <= held, `${found} of ${held}`)
   })
 
   it('each corrupted packet is missing, but where a bit of its Ethernet addresses was turned', async (context) => {

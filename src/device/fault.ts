@@ -139,21 +139,37 @@ const HELD = 4 * MOST_IN_BUNDLE
 
 /** Packets that are on the way, in their order, each with a time before which it does not come. */
 function openHeld({ reserve, free, words }: Space, pool: WorkerPool, name: string) {
-  const region = reserve({ name: `${name} held`, kind: 'state', bytes: HELD * DESCRIPTOR_BYTES })
+  // One more, for the one that is being moved.
+  const region = reserve({ name: `${name} held`, kind: 'state', bytes: (HELD + 1) * DESCRIPTOR_BYTES })
   const first = region.offset >>> 2
   const dues = new Float64Array(HELD)
   const overtakers = new Uint8Array(HELD)
   let count = 0
+
+  /** Who has been overtaken by as many as it should be comes right behind the last of them. */
+  function moveToEnd(index: number): void {
+    const [from, end, spare] = [first + index * WORDS, first + count * WORDS, first + HELD * WORDS]
+    words.copyWithin(spare, from, from + WORDS)
+    words.copyWithin(from, from + WORDS, end)
+    words.copyWithin(end - WORDS, spare, spare + WORDS)
+    dues.copyWithin(index, index + 1, count)
+    overtakers.copyWithin(index, index + 1, count)
+    dues[count - 1] = 0
+    overtakers[count - 1] = 0
+  }
+
   return {
     count: () => count,
     room: () => HELD - count,
     put(descriptor: number, due: number, toBeOvertakenBy: number) {
-      for (let index = 0; index < count; index++)
-        if (overtakers[index]! > 0 && --overtakers[index]! === 0) dues[index] = 0
       words.copyWithin(first + count * WORDS, descriptor >>> 2, (descriptor >>> 2) + WORDS)
       dues[count] = due
       overtakers[count] = toBeOvertakenBy
       count++
+      for (let before = count - 1, index = 0; before > 0; before--) {
+        if (overtakers[index]! > 0 && --overtakers[index]! === 0) moveToEnd(index)
+        else index++
+      }
     },
     /** Appends what is due, up to `most`; gives how many. */
     take(bundle: number, most: number, now: number): number {
