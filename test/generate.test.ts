@@ -200,6 +200,49 @@ describe('sluice generate and replay at devices', { skip }, () => {
     assert.deepEqual([report.sent.packets, sentByKernel()], [1000, 1100])
   })
 
+  it('a capture as template: new flows each round, all with room measured, the rest named', () => {
+    const varied = (way: string, ...more: string[]) =>
+      run('generate', '--template', capture, '--on', way + at(pair.near), '--measure', way + at(pair.far), ...more)
+    for (const way of ['', 'xdp:']) {
+      const ranges = ['--from', '198.18.0.0/15:1024-65535', '--to', '203.0.113.0/28:53', '--arrivals', 'bursts']
+      const { sent, measured, lost } = varied(way, ...ranges, '--rate', '5k', '--count', '2000')
+      assert.deepEqual([sent.packets, sent.stamped, sent.unstamped, lost], [2000, 2000, {}, 0])
+      assert.deepEqual([measured.received, measured.expected, measured.corrupted, measured.others], [2000, 2000, 0, 0])
+    }
+    const mixed = join(folder, 'mixed.pcap')
+    const writer = createCapture(mixed, { linkTypeNumber: 1, snapLength: 65535, resolution: 'nanoseconds' })
+    const [whole] = frameTemplates(frameSpec({ sizes: parseSizes('80') }))
+    const [small] = frameTemplates(frameSpec({ kind: 'syn', sizes: parseSizes('60') }))
+    for (const [data, wireLength] of [
+      [whole!.bytes, 80],
+      [small!.bytes, 60],
+      [whole!.bytes.slice(0, 70), 80],
+    ] as const)
+      writer.write({ data, wireLength, seconds: 0, nanoseconds: 0 })
+    writer.finish()
+    const [near, far] = [at(pair.near), at(pair.far)]
+    const { sent, measured, lost } = run(
+      ...['generate', '--template', mixed, '--on', near, '--measure', far, '--to', '192.0.2.2', '--count', '300'],
+    )
+    assert.deepEqual([sent.packets, sent.stamped, measured.received, measured.others, lost], [300, 100, 100, 200, 0])
+    assert.deepEqual(sent.unstamped, { 'no room in the payload': 100, 'cut off when it was captured': 100 })
+  })
+
+  it('a kind whose packets have no room is not measured, and not lost', () => {
+    const small = ['generate', 'syn', '--on', 'link:', ...TO, '--rate', 'max', '--count', '500']
+    const { sent, measured, lost } = run(...small)
+    assert.deepEqual([sent.packets, sent.stamped, measured.others, lost], [500, 0, 500, 0])
+    assert.deepEqual(sent.unstamped, { 'no room in the payload': 500 })
+  })
+
+  it('a template keeps its recorded times, varied or not', () => {
+    const file = join(folder, 'timed.pcap')
+    const timed = ['--on', file, '--to', '192.0.2.2', '--arrivals', 'recorded', '--count', '60']
+    assert.equal(run('generate', '--template', capture, ...timed).sent.packets, 60)
+    const times = [...openCapture(file).packets()].map(({ nanoseconds }) => nanoseconds)
+    assert.ok(times.slice(1).every((time, index) => (time - times[index]! + 1e9) % 1e9 === 1e6))
+  })
+
   it('ends on Ctrl-C with the totals', async () => {
     const child = spawn(process.execPath, [
       CLI,
@@ -241,6 +284,7 @@ describe('sluice generate and replay at devices', { skip }, () => {
       refused(NOT_INSIDE, 'generate', 'udp', '--on', 'tap:sluice-none', '--to', '192.0.2.2', '--confirm', '192.0.2.3')
       refused(NOT_INSIDE, 'replay', capture, '--on', 'lo', '--confirm', '127.0.0.1')
       refused(NOT_INSIDE, 'generate', '--template', capture, '--on', 'lo')
+      refused(/goes to 192\.0\.2\.6,/, 'generate', '--template', capture, '--on', 'lo', '--to', '192.0.2.6')
       refused(
         /"192.0.2.0\/24" cannot be confirmed/,
         'generate',
@@ -284,6 +328,21 @@ describe('sluice generate and replay at devices', { skip }, () => {
         '--rate',
         '50k',
       )
+      refused(
+        /their sizes and their order; leave --size/,
+        'generate',
+        '--template',
+        capture,
+        '--on',
+        near,
+        '--size',
+        '60',
+      )
+      const template = ['generate', '--template', capture, '--on', near]
+      refused(/recorded times and a rate/, ...template, '--arrivals', 'recorded', '--rate', '5k')
+      refused(/two families/, ...template, '--from', '2001:db8::1', '--to', '192.0.2.2')
+      refused(/only the packets of a capture/, 'generate', 'udp', '--on', near, ...TO, '--arrivals', 'recorded')
+      refused(/--burst says how long/, 'generate', 'udp', '--on', near, ...TO, '--burst', '5')
       refused(/no rate/, 'generate', 'udp', '--on', near, '--to', '192.0.2.2', '--rate', 'fast')
       refused(/give --policy FILE .* or --on DEVICE/, 'replay', capture)
       refused(/are for sending/, 'replay', capture, '--policy', 'none.yaml', '--loops', '2')

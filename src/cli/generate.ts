@@ -16,12 +16,13 @@ interface GenerateOptions {
   readonly toMac?: string
   readonly size?: string
   readonly inTurn?: boolean
-  readonly rate: number
-  readonly arrivals: 'constant' | 'poisson' | 'bursts'
-  readonly burst: number
+  readonly rate?: number
+  readonly arrivals: 'constant' | 'poisson' | 'bursts' | 'recorded'
+  readonly burst?: number
   readonly count: number
   readonly for: number
   readonly measure?: string
+  readonly stamp?: boolean
   readonly confirm: readonly string[]
   readonly seed?: number
   readonly json?: boolean
@@ -29,6 +30,7 @@ interface GenerateOptions {
 
 const DEFAULT_RATE = '1000'
 const DEFAULT_TIME = '10s'
+const DEFAULT_BURST = 32
 const DEFAULT_COUNT = '100M'
 
 /** `sluice generate KIND --on DEVICE --to ADDRESS`: traffic, and what becomes of it at the other end. */
@@ -38,17 +40,25 @@ export function generateCommand(): Command {
     .addArgument(new Argument('[kind]', 'what is sent').choices(KINDS))
     .option('--on <device>', 'where it is sent: veth0, NAMESPACE/veth0, xdp:…, live:…, tap:…, FILE.pcap or link:')
     .option('--to <address>', 'address or range, with ports as 192.0.2.2:53 or 192.0.2.0/24:1024-2047')
-    .option('--from <address>', 'sources, likewise; by default 198.18.0.0/15, and of IPv6 2001:2::/96')
-    .option('--rate <rate>', 'packets a second: 1000, 50k, 1.5M or max', parseRate, parseRate(DEFAULT_RATE))
+    .option('--from <address>', 'sources, likewise; of a kind by default 198.18.0.0/15, of IPv6 2001:2::/96')
+    .option(
+      '--rate <rate>',
+      `packets a second: 1000, 50k, 1.5M or max; ${DEFAULT_RATE} where nothing is said`,
+      parseRate,
+    )
     .addOption(
       new Option('--arrivals <kind>', 'when they are sent')
-        .choices(['constant', 'poisson', 'bursts'])
+        .choices(['constant', 'poisson', 'bursts', 'recorded'])
         .default('constant'),
     )
-    .option('--burst <packets>', 'packets of a burst, for --arrivals bursts', parseCount, 32)
+    .option(
+      '--burst <packets>',
+      `packets of a burst, for --arrivals bursts; ${DEFAULT_BURST} where nothing is said`,
+      parseCount,
+    )
     .option('--size <sizes>', 'bytes without FCS: 60, 60-1514, 60:7,1514:1, or imix, csit, trex, rfc2544')
     .option('--in-turn', 'take addresses and ports one after the other instead of at random')
-    .option('--template <file>', 'send the packets of a capture, in their order, instead of a kind')
+    .option('--template <file>', "send a capture's packets instead of a kind; --from and --to vary its flows")
     .addOption(
       new Option('--for <duration>', 'how long at most: 30s, 10m')
         .argParser(parseDuration)
@@ -56,8 +66,9 @@ export function generateCommand(): Command {
     )
     .addOption(new Option(...COUNT_OPTION).argParser(parseCount).default(parseCount(DEFAULT_COUNT), DEFAULT_COUNT))
     .option('--measure <device>', 'count what arrives there; without --on, measure only')
-    .option('--to-mac <mac>', 'Ethernet destination; by default as the kernel knows it')
-    .option('--from-mac <mac>', "Ethernet source; by default the device's")
+    .option('--stamp', 'number the packets of a capture for whoever else measures; --measure does so by itself')
+    .option('--to-mac <mac>', 'Ethernet destination; by default as the kernel knows it, or as captured')
+    .option('--from-mac <mac>', "Ethernet source; by default the device's, or as captured")
     .addOption(confirmOption())
     .option('--seed <number>', 'of all random numbers; the same seed sends the same packets', parseCount)
     .option('--json', 'one JSON document with the totals on standard output, at the end')
@@ -68,6 +79,12 @@ Examples:
   $ sudo sluice generate syn --on lab/veth0 --to 192.0.2.2:80 --rate 100k --for 5s
   $ sudo sluice generate udp --on lab/veth0 --to 192.0.2.2 --size imix --measure peer/veth1
   $ sluice generate dns --on answers.pcap --to 192.0.2.2 --count 1000
+  $ sudo sluice generate --template web.pcap --on lab/veth0 --from 198.18.0.0/15 --to 192.0.2.2:80
+
+Of a capture, --from stands for whoever of two speaks first and --to for the
+other; packets of a flow stay together, and are a new flow each time the capture
+is sent. What is not named stays as it was captured. Stamps, by which packets
+are measured, are written over the first 18 bytes of a payload.
 
 Nothing is sent to an address outside of this machine unless --confirm names
 it. Every run ends after --for or --count, ${DEFAULT_TIME} or ${DEFAULT_COUNT} packets where nothing is said.`,
@@ -87,13 +104,21 @@ async function generate(
 }
 
 function checkOptions(kind: string | undefined, options: GenerateOptions): void {
-  const { on, template, measure } = options
+  const { on, template, measure, arrivals, rate, burst } = options
   if (on === undefined && measure === undefined)
     throw new InputError('there is nowhere to send; give --on DEVICE, or --measure DEVICE to measure only')
   if (on === undefined && (kind !== undefined || template !== undefined))
     throw new InputError('there is nowhere to send; give --on DEVICE')
   if (on !== undefined && (kind === undefined) === (template === undefined))
     throw new InputError(`give either a kind (${KINDS.join(', ')}) or --template FILE`)
+  if (template === undefined && arrivals === 'recorded')
+    throw new InputError('only the packets of a capture have recorded times; give --template FILE')
+  if (template === undefined && options.stamp === true)
+    throw new InputError('--stamp is for captures; udp and syn packets have stamps where they have room')
+  if (arrivals === 'recorded' && rate !== undefined)
+    throw new InputError('there are recorded times and a rate; leave --rate or --arrivals recorded out')
+  if (arrivals !== 'bursts' && burst !== undefined)
+    throw new InputError('--burst says how long bursts are; give --arrivals bursts as well')
 }
 
 function requestOf(kind: GenerateRequest['kind'], options: GenerateOptions): GenerateRequest {
@@ -108,9 +133,10 @@ function requestOf(kind: GenerateRequest['kind'], options: GenerateOptions): Gen
     sizes: options.size ?? null,
     isInTurn: options.inTurn === true,
     measureAt: options.measure ?? null,
-    packetsPerSecond: options.rate,
+    isStamped: options.stamp === true,
+    packetsPerSecond: options.rate ?? parseRate(DEFAULT_RATE),
     arrivals: options.arrivals,
-    burst: options.burst,
+    burst: options.burst ?? DEFAULT_BURST,
     mostPackets: options.count,
     forMs: options.for,
     confirmed: options.confirm,

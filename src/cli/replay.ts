@@ -30,7 +30,7 @@ export function replayCommand(): Command {
     .option('--policy <file>', 'policy as YAML or JSON, whose rules are counted')
     .option('--on <device>', 'send the packets there: veth0, NAMESPACE/veth0, xdp:…, tap:…, FILE.pcap')
     .option('--speed <factor>', 'so much faster than they were recorded', parseSpeed)
-    .option('--rate <rate>', 'packets a second instead of the recorded times: 1000, 50k, max', parseRate)
+    .option('--rate <rate>', 'packets a second instead of the recorded times: 1000, 50k, 1.5M or max', parseRate)
     .option('--loops <count>', 'how often the capture is sent; once where nothing is said', parseCount)
     .option('--for <duration>', `how long at most; ${DEFAULT_TIME} where nothing is said`, parseDuration)
     .addOption(confirmOption())
@@ -44,8 +44,9 @@ Examples:
 
 With --policy nothing is sent: every rule counts as in force, whatever its
 lifetime; a limit counts what it would have judged. What no final rule takes
-passes. With --on, nothing is sent to an address outside of this machine
-unless --confirm names it.`,
+passes. With --on, packets are sent as they are (sluice generate --template
+varies their addresses and numbers them), and nothing goes to an address
+outside of this machine unless --confirm names it.`,
     )
     .action(replay)
 }

@@ -96,13 +96,14 @@ function summarize(run: TrafficRun, endedBy: string, { on, measureAt, seed, isJs
     return
   }
   if (sent !== null) print(sentText(sent, elapsedMs))
+  if (sent !== null && measured !== null && sent.stamped < sent.packets) print(unstampedText(sent))
   if (measured !== null) for (const text of measuredTexts(measured, lost)) print(text)
 }
 
-/** What was sent and did not come; without a sender, what is missing up to the highest number. */
+/** What was sent with a stamp and did not come; without a sender, what is missing up to the highest number. */
 function lossOf({ sent, measured }: TrafficReport): number | null {
   if (measured === null) return null
-  return Math.max(0, (sent?.packets ?? measured.expected) - measured.received)
+  return Math.max(0, (sent?.stamped ?? measured.expected) - measured.received)
 }
 
 function sentText({ packets, bytes, leftOut, drops }: NonNullable<TrafficReport['sent']>, elapsedMs: number): string {
@@ -112,6 +113,12 @@ function sentText({ packets, bytes, leftOut, drops }: NonNullable<TrafficReport[
     ...(leftOut > 0 ? [`${leftOut} left out because their time had passed`] : []),
     ...Object.entries(drops).map(([reason, count]) => `${count} not sent: ${reason}`),
   ].join('; ')
+}
+
+/** Of these nobody can tell at the other end which they are: they are neither received nor lost. */
+function unstampedText({ unstamped }: NonNullable<TrafficReport['sent']>): string {
+  const reasons = Object.entries(unstamped).map(([reason, count]) => `${count} ${reason}`)
+  return `sent without a stamp, and not measured: ${reasons.join(', ')}`
 }
 
 function measuredTexts(measured: NonNullable<TrafficReport['measured']>, lost: number | null): string[] {

@@ -1,13 +1,13 @@
 import { openCapture } from '../device/index.js'
-import type { Template } from '../generate/index.js'
+import { type CapturedPacket, type Template, type Variation, varyCapture } from '../generate/index.js'
 import { TrafficError } from './traffic-error.js'
 
-/** The packets of a capture, to be sent as they are. */
+/** The packets of a capture, to be sent. */
 export interface CaptureTemplates {
   readonly templates: readonly Template[]
   /** The number in the file of each, from 1 on. */
   readonly numbers: readonly number[]
-  /** What is not sent as it was on the wire, a sentence each. */
+  /** What the operator should know of them, a sentence each. */
   readonly notes: readonly string[]
 }
 
@@ -19,17 +19,57 @@ const MOST_PACKET_BYTES = 65_390
 /** A pause in a capture is kept up to this long. */
 const LONGEST_GAP_NS = 60e9
 
+/** Nothing is changed. */
+const AS_IT_IS: Variation = {
+  sources: null,
+  sourcePorts: null,
+  destinations: null,
+  destinationPorts: null,
+  sourceMac: null,
+  destinationMac: null,
+  isStamped: false,
+}
+
 /**
  * Reads the Ethernet packets of a capture, with the time from each to the next;
- * from the last to the first of the next round it is the mean. Throws
- * CaptureError, and TrafficError where nothing can be sent of it.
+ * from the last to the first of the next round it is the mean. They are varied
+ * where that is asked for. Throws CaptureError, and TrafficError where nothing
+ * can be sent of it.
  */
-export function captureTemplates(file: string): CaptureTemplates {
+export function captureTemplates(file: string, variation: Variation = AS_IT_IS): CaptureTemplates {
+  const { packets, numbers, notes } = readPackets(file)
+  const varied = varyCapture(packets, variation)
+  const { kept, rounds, merged, templates } = varied
+  const isVaried = variation.sources !== null || variation.destinations !== null
+  return {
+    templates,
+    numbers,
+    notes: [
+      ...notes,
+      ...(isVaried ? [roundsText(rounds)] : []),
+      ...merged.map(({ what, found, given }) => `the capture has ${found} ${what}, which become ${given}`),
+      ...(kept > 0 ? [`${kept} packets are of another family or no IP packets, and keep their addresses`] : []),
+    ],
+  }
+}
+
+function roundsText(rounds: number): string {
+  if (rounds === 1) return 'each time the capture is sent its flows are the same, because the ranges have no more'
+  return `each time the capture is sent its flows are new ones, ${rounds} times before they come again`
+}
+
+interface ReadPackets {
+  readonly packets: readonly CapturedPacket[]
+  readonly numbers: readonly number[]
+  readonly notes: readonly string[]
+}
+
+function readPackets(file: string): ReadPackets {
   const capture = openCapture(file)
   try {
     if (capture.linkType !== 'EN10MB')
       throw new TrafficError(`${file} has packets of type ${capture.linkType}; only Ethernet (EN10MB) can be sent`)
-    const read: { data: Uint8Array; timeNs: number; number: number }[] = []
+    const read: { data: Uint8Array; isWhole: boolean; timeNs: number; number: number }[] = []
     let [bytes, number, cut, skipped, start] = [0, 0, 0, 0, 0]
     for (const { data, wireLength, seconds, nanoseconds } of capture.packets()) {
       if (number++ === 0) start = seconds
@@ -41,15 +81,14 @@ export function captureTemplates(file: string): CaptureTemplates {
       bytes += data.length
       if (bytes > MOST_BYTES || read.length === MOST_PACKETS)
         throw new TrafficError(`${file} has more than ${MOST_PACKETS} packets or 256 MiB; cut it, as with tcpdump -c`)
-      read.push({ data: Uint8Array.from(data), timeNs: (seconds - start) * 1e9 + nanoseconds, number })
+      const timeNs = (seconds - start) * 1e9 + nanoseconds
+      read.push({ data: Uint8Array.from(data), isWhole: data.length === wireLength, timeNs, number })
     }
     if (capture.error !== null) throw capture.error
     if (read.length === 0) throw new TrafficError(`${file} has no packet that could be sent; give another capture`)
     const gaps = gapsOf(read.map(({ timeNs }) => timeNs))
     return {
-      templates: read.map(({ data }, index) => {
-        return { bytes: data, fields: [], stampAt: null, weight: 1, gapNs: gaps[index]! }
-      }),
+      packets: read.map(({ data, isWhole }, index) => ({ bytes: data, isWhole, gapNs: gaps[index]! })),
       numbers: read.map((packet) => packet.number),
       notes: [
         ...(cut > 0 ? [`${cut} packets were cut off when they were captured, and are sent as short as they are`] : []),

@@ -37,7 +37,7 @@ export interface TrafficPace {
 export interface GenerateRequest extends TrafficBounds, TrafficPace {
   /** A kind of packets; null where `template` is a capture. */
   readonly kind: TrafficKind | null
-  /** A capture whose packets are sent, in their order. */
+  /** A capture whose packets are sent, in their order, with addresses and ports of the ranges that are given. */
   readonly template: string | null
   /** Where it is sent; null for measuring alone. */
   readonly on: string | null
@@ -49,6 +49,8 @@ export interface GenerateRequest extends TrafficBounds, TrafficPace {
   readonly isInTurn: boolean
   /** Where stamps are looked for; null for nowhere. */
   readonly measureAt: string | null
+  /** Whether packets of a capture get stamps also where they are measured by somebody else. */
+  readonly isStamped: boolean
   readonly seed: number
 }
 
@@ -70,7 +72,7 @@ export function prepareTraffic(request: GenerateRequest): PreparedTraffic {
   const name = parseDeviceName(request.on!)
   const end = findEnd(name)
   try {
-    const captured = request.template === null ? null : readTemplates(request, request.template)
+    const captured = request.template === null ? null : readTemplates(request, request.template, name)
     const spec = captured === null ? specOf(request, name, end) : null
     const templates = captured?.templates ?? frameTemplates(spec!)
     checkDestinations(templates, end.reach, request.confirmed, (index) => nameOf(request, captured, index))
@@ -101,12 +103,27 @@ function planOf(request: GenerateRequest, templates: readonly Template[]): Traff
   }
 }
 
-function readTemplates(request: GenerateRequest, file: string): CaptureTemplates {
-  const unused = Object.entries({ '--from': request.from, '--to': request.to, '--size': request.sizes })
-  const given = unused.filter(([, value]) => value !== null).map(([option]) => option)
-  if (given.length > 0)
-    throw new TrafficError(`the packets of a capture are sent as they are; leave ${given.join(' and ')} out`)
-  return captureTemplates(file)
+function readTemplates(request: GenerateRequest, file: string, name: DeviceName): CaptureTemplates {
+  const { from, to, fromMac, toMac, measureAt } = request
+  if (request.sizes !== null || request.isInTurn)
+    throw new TrafficError('packets of a capture have their sizes and their order; leave --size and --in-turn out')
+  const [near, far] = [from, to].map((text) => (text === null ? null : parseEndpoints(text)))
+  checkFamilies(near!, far!)
+  return captureTemplates(file, {
+    sources: near?.addresses ?? null,
+    sourcePorts: near?.ports ?? null,
+    destinations: far?.addresses ?? null,
+    destinationPorts: far?.ports ?? null,
+    sourceMac: fromMac === null ? null : parsedMac(fromMac),
+    destinationMac: toMac === null ? null : parsedMac(toMac),
+    // Somebody looks for stamps there: payloads are not written over without a reason.
+    isStamped: request.isStamped || measureAt !== null || name.way === 'link',
+  })
+}
+
+function checkFamilies(from: Endpoints | null, to: Endpoints | null): void {
+  if (from === null || to === null || from.addresses.first.length === to.addresses.first.length) return
+  throw new TrafficError('--from and --to are of two families; give both as IPv4 or both as IPv6')
 }
 
 /** The benchmarking networks of RFC 2544 (C.2.2) and RFC 5180: nobody lives there. */

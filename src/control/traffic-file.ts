@@ -67,8 +67,9 @@ export function startFile(plan: TrafficPlan, path: string, forMs: number): Traff
   return {
     notes: [],
     read: () => {
-      const { packets, leftOut } = generator.statistics()
-      return { sent: { packets, bytes, leftOut, drops: {} }, measured: null, elapsedMs: performance.now() - started }
+      const { packets, leftOut, stamped, unstamped } = generator.statistics()
+      const sent = { packets, bytes, leftOut, stamped, unstamped, drops: {} }
+      return { sent, measured: null, elapsedMs: performance.now() - started }
     },
     done: new Promise((resolve) => setImmediate(resolve)).then(work),
     stop() {

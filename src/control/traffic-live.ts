@@ -37,7 +37,7 @@ export function startLive({ plan, end, spec, forMs }: PreparedTraffic): TrafficR
     notes: [],
     read: () => {
       const { sent, bytes, elapsedMs } = report ?? { ...flood.progress(), elapsedMs: performance.now() - started }
-      return { sent: { packets: sent, bytes, leftOut: 0, drops }, measured: null, elapsedMs }
+      return { sent: { packets: sent, bytes, leftOut: 0, stamped: 0, unstamped: {}, drops }, measured: null, elapsedMs }
     },
     done: flood.report.then((final) => {
       report = final

@@ -7,6 +7,7 @@ import {
   measure,
   openGenerator,
   type TrafficPlan,
+  templateTableBytes,
 } from '../generate/index.js'
 import { createClock } from '../kernel/index.js'
 import { BUNDLE_BYTES, BUNDLE_DESCRIPTORS, createPool, createSpace, loadCode, type PoolSize } from '../memory/index.js'
@@ -20,6 +21,9 @@ export interface TrafficSent {
   readonly bytes: number
   /** Packets whose time went by while nothing could be sent. */
   readonly leftOut: number
+  /** Packets with a stamp, which are those that are measured at the other end; the others by reason. */
+  readonly stamped: number
+  readonly unstamped: Readonly<Record<string, number>>
   /** What the device did not send after all, by reason. */
   readonly drops: Readonly<Record<string, number>>
 }
@@ -86,7 +90,7 @@ export function startTraffic({ send, measureAt }: TrafficRequest): TrafficRun {
 export function openTrafficBench(plan: TrafficPlan | null): TrafficBench {
   const size = plan === null ? FRAMES : { ...FRAMES, ...LONG_FRAMES[frameClassFor(plan.templates)] }
   const frameBytes = Object.entries(size).reduce((sum, [bytes, count]) => sum + Number(bytes) * count, 0)
-  const templateBytes = plan?.templates.reduce((sum, { bytes }) => sum + bytes.length + 64, 0) ?? 0
+  const templateBytes = plan === null ? 0 : templateTableBytes(plan.templates)
   const space = createSpace(frameBytes + templateBytes + OTHER_BYTES)
   const code = loadCode(space)
   return { space, code, pool: createPool(space, code, size).openWorker('traffic') }
@@ -138,10 +142,19 @@ function openSender({ space, code, pool }: TrafficBench, plan: TrafficPlan, devi
   const bundle = region.offset
   const generator = openGenerator(space, code, pool, 'traffic', plan)
   const waiting = () => space.words[bundle / 4]!
+  const countStamped = code.find('countStamped') as (bundle: number) => number
   const read = (): TrafficSent => {
-    const { leftOut }: Generated = generator.statistics()
+    const { leftOut, stamped, unstamped }: Generated = generator.statistics()
     const { sentPackets, sentBytes, drops } = device.statistics()
-    return { packets: sentPackets, bytes: sentBytes, leftOut, drops: dropsOf(drops, true) }
+    return {
+      packets: sentPackets,
+      bytes: sentBytes,
+      leftOut,
+      // What still waits has not been sent, and of what the device dropped nobody knows whether it had a stamp.
+      stamped: Math.min(sentPackets, stamped - (waiting() === 0 ? 0 : countStamped(bundle))),
+      unstamped,
+      drops: dropsOf(drops, true),
+    }
   }
   return {
     device,
@@ -197,7 +210,11 @@ function run(
     measured: receiver?.read() ?? null,
     elapsedMs: (endedNs ?? sinceBegin()) / 1e6,
   })
-  const isAllThere = () => sender !== null && (receiver?.read().received ?? 0) >= sender.read().packets
+  const isAllThere = () => {
+    if (sender === null || receiver === null) return false
+    const [{ packets, stamped }, { received, others }] = [sender.read(), receiver.read()]
+    return received >= stamped && received + others >= packets
+  }
 
   /** Sends and receives for a turn; gives how many packets there were at its end. */
   const turn = (): number => {

@@ -45,7 +45,13 @@ export const GENERATOR_RUN = 104
 /** A bundle of empty frames, and the cache that they are taken from. */
 export const GENERATOR_STOCK = 108
 export const GENERATOR_CACHE = 112
-export const GENERATOR_STATE_BYTES = 128
+/** Ranges of rounds, and how many. */
+export const GENERATOR_RANGES = 116
+export const GENERATOR_RANGE_COUNT = 120
+/** Packets with a stamp (f64), which sequence numbers count; those without by reason, as in the list of them (f64 each). */
+export const GENERATOR_STAMPED = 128
+export const GENERATOR_UNSTAMPED = 136
+export const GENERATOR_STATE_BYTES = 192
 
 export const ARRIVALS_CONSTANT = 0
 export const ARRIVALS_POISSON = 1
@@ -71,7 +77,9 @@ export const TEMPLATE_SUM = 32
 export const TEMPLATE_IS_UDP = 36
 /** From this packet to the next (f64). */
 export const TEMPLATE_GAP = 40
-export const TEMPLATE_BYTES = 48
+/** Why there is no stamp, where there is none: the place in the list of reasons. */
+export const TEMPLATE_UNSTAMPED = 48
+export const TEMPLATE_BYTES = 56
 
 /** Where in the frame, and bits of FIELD_…. */
 export const FIELD_AT = 0
@@ -80,11 +88,22 @@ export const FIELD_FLAGS = 4
 export const FIELD_FIRST = 8
 export const FIELD_COUNT = 12
 export const FIELD_NEXT = 16
-export const FIELD_BYTES = 20
+/** The range that a value of a round is of; which of the round's values it is stands where the next one would. */
+export const FIELD_RANGE = 20
+export const FIELD_BYTES = 24
 export const FIELD_IS_LONG = 1
 export const FIELD_IN_TURN = 2
 export const FIELD_IN_IP_SUM = 4
 export const FIELD_IN_SUM = 8
+export const FIELD_IN_ROUND = 16
+
+/** How far a range is along in this round, how far a step is, and the digit of the round's number that says so. */
+export const RANGE_SHIFT = 0
+export const RANGE_STEP = 4
+export const RANGE_DIGIT = 8
+/** How many digits there are. */
+export const RANGE_BASE = 12
+export const RANGE_BYTES = 16
 
 /** The run that is measured, whether there is one yet, and the sequence number behind the highest that came. */
 export const MEASURE_RUN = 0

@@ -67,7 +67,7 @@ export function frameTemplates(spec: FrameSpec): readonly Template[] {
   if (spec.kind === 'fragments') return fragmentTemplates(spec, fields)
   return (spec.sizes ?? usualSizes(spec)).map(({ bytes, weight }) => {
     const frame = wholeFrame(spec, bytes)
-    return { bytes: frame, fields, weight, stampAt: stampOf(spec, frame) }
+    return { bytes: frame, fields, weight, ...stampOf(spec, frame) }
   })
 }
 
@@ -175,9 +175,11 @@ function sealTransport(spec: FrameSpec, frame: Uint8Array, transport: number, en
 }
 
 /** UDP and SYN carry a stamp where their payload has room; answers are what they are. */
-function stampOf(spec: FrameSpec, frame: Uint8Array): number | null {
+function stampOf(spec: FrameSpec, frame: Uint8Array): Pick<Template, 'stampAt' | 'unstamped'> {
   const headers = headerBytes(spec)
-  return answerOf(spec) === null && frame.length >= headers + STAMP_BYTES ? headers : null
+  if (answerOf(spec) !== null) return { stampAt: null }
+  if (frame.length >= headers + STAMP_BYTES) return { stampAt: headers }
+  return { stampAt: null, unstamped: 'no room in the payload' }
 }
 
 /** Bytes behind the IPv4 header, a multiple of 8, as more fragments follow. */
@@ -206,7 +208,7 @@ function fragmentTemplates(spec: FrameSpec, fields: readonly TemplateField[]): r
       }
       write16(frame, ip + IPV4.checksum, 0)
       write16(frame, ip + IPV4.checksum, foldChecksum(addWords(0, frame, ip, transport)))
-      return { bytes: frame, fields, weight, stampAt: null }
+      return { bytes: frame, fields, weight, stampAt: null, unstamped: 'fragment' }
     })
   })
 }

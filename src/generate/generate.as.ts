@@ -18,10 +18,12 @@ import {
   FIELD_FIRST,
   FIELD_FLAGS,
   FIELD_IN_IP_SUM,
+  FIELD_IN_ROUND,
   FIELD_IN_SUM,
   FIELD_IN_TURN,
   FIELD_IS_LONG,
   FIELD_NEXT,
+  FIELD_RANGE,
   GENERATOR_ARRIVALS,
   GENERATOR_BURST,
   GENERATOR_BURST_LEFT,
@@ -39,9 +41,12 @@ import {
   GENERATOR_SLACK,
   GENERATOR_SLOT_COUNT,
   GENERATOR_SLOTS,
+  GENERATOR_STAMPED,
   GENERATOR_START,
   GENERATOR_STOCK,
   GENERATOR_TEMPLATES,
+  GENERATOR_UNSTAMPED,
+  RANGE_SHIFT,
   STAMP_BYTES,
   STAMP_MAGIC,
   STAMP_MAGIC_WORD,
@@ -60,8 +65,10 @@ import {
   TEMPLATE_LENGTH,
   TEMPLATE_STAMP,
   TEMPLATE_SUM,
+  TEMPLATE_UNSTAMPED,
 } from './formats'
 import { randomBelow, randomExponential } from './random.inline.as'
+import { advanceRound } from './round.inline.as'
 
 const ROOM: u32 = MOST_IN_BUNDLE
 
@@ -84,7 +91,7 @@ export function generate(state: u32, bundle: u32, now: f64): u32 {
     store<u32>(stock, --frames, BUNDLE_COUNT)
     const frame = load<u32>(stock + frames * DESCRIPTOR_BYTES, BUNDLE_DESCRIPTORS + DESCRIPTOR_ADDRESS)
     const template = nextTemplate(state)
-    const length = build(state, template, frame, <u32>(<u64>made), now)
+    const length = build(state, template, frame, now)
     const descriptor = bundle + BUNDLE_DESCRIPTORS + count * DESCRIPTOR_BYTES
     v128.store(descriptor, i32x4(0, 0, 0, 0))
     store<u32>(descriptor, frame, DESCRIPTOR_ADDRESS)
@@ -130,14 +137,19 @@ function nextTemplate(state: u32): u32 {
   if (load<u32>(state, GENERATOR_IN_TURN) === 0) slot = randomBelow(state + GENERATOR_RANDOM, slots)
   else {
     slot = load<u32>(state, GENERATOR_NEXT_SLOT)
-    store<u32>(state, slot + 1 === slots ? 0 : slot + 1, GENERATOR_NEXT_SLOT)
+    // Counted up after it was used, so that a round begins with its first packet and not behind the last one's.
+    if (slot === slots) {
+      slot = 0
+      advanceRound(state)
+    }
+    store<u32>(state, slot + 1, GENERATOR_NEXT_SLOT)
   }
   const index = load<u32>(load<u32>(state, GENERATOR_SLOTS) + (slot << 2))
   return load<u32>(state, GENERATOR_TEMPLATES) + index * TEMPLATE_BYTES
 }
 
 /** Writes one packet to `frame`; gives its length. */
-function build(state: u32, template: u32, frame: u32, sequence: u32, now: f64): u32 {
+function build(state: u32, template: u32, frame: u32, now: f64): u32 {
   const length = load<u32>(template, TEMPLATE_LENGTH)
   memory.copy(frame, load<u32>(template, TEMPLATE_AT), length)
   let ipSum: u64 = load<u32>(template, TEMPLATE_IP_SUM)
@@ -151,7 +163,11 @@ function build(state: u32, template: u32, frame: u32, sequence: u32, now: f64): 
     if ((flags & FIELD_IN_SUM) !== 0) sum += halves
   }
   const stamp = load<u32>(template, TEMPLATE_STAMP)
-  if (stamp !== 0) sum += writeStamp(state, frame + stamp, sequence, now)
+  if (stamp !== 0) sum += writeStamp(state, frame + stamp, now)
+  else {
+    const reason = state + (load<u32>(template, TEMPLATE_UNSTAMPED) << 3)
+    store<f64>(reason, load<f64>(reason, GENERATOR_UNSTAMPED) + 1, GENERATOR_UNSTAMPED)
+  }
   const ipChecksum = load<u32>(template, TEMPLATE_IP_CHECKSUM)
   if (ipChecksum !== 0) store<u16>(frame + ipChecksum, fold(ipSum))
   const checksum = load<u32>(template, TEMPLATE_CHECKSUM)
@@ -165,7 +181,12 @@ function build(state: u32, template: u32, frame: u32, sequence: u32, now: f64): 
 function writeField(state: u32, field: u32, flags: u32, at: u32): u64 {
   const count = load<u32>(field, FIELD_COUNT)
   let value = load<u32>(field, FIELD_FIRST)
-  if ((flags & FIELD_IN_TURN) === 0) value += randomBelow(state + GENERATOR_RANDOM, count)
+  if ((flags & FIELD_IN_ROUND) !== 0) {
+    const shift = <u64>load<u32>(load<u32>(field, FIELD_RANGE), RANGE_SHIFT)
+    const index = shift + <u64>load<u32>(field, FIELD_NEXT)
+    // Of 2^32 values the sum wraps by itself.
+    value += <u32>(count !== 0 && index >= <u64>count ? index - <u64>count : index)
+  } else if ((flags & FIELD_IN_TURN) === 0) value += randomBelow(state + GENERATOR_RANDOM, count)
   else {
     const next = load<u32>(field, FIELD_NEXT)
     store<u32>(field, next + 1 === count ? 0 : next + 1, FIELD_NEXT)
@@ -181,10 +202,12 @@ function writeField(state: u32, field: u32, flags: u32, at: u32): u64 {
   return <u64>(word & 0xffff) + <u64>(word >> 16)
 }
 
-function writeStamp(state: u32, at: u32, sequence: u32, now: f64): u64 {
+function writeStamp(state: u32, at: u32, now: f64): u64 {
+  const sequence = load<f64>(state, GENERATOR_STAMPED)
+  store<f64>(state, sequence + 1, GENERATOR_STAMPED)
   store<u32>(at, STAMP_MAGIC_WORD, STAMP_MAGIC)
   store<u16>(at, <u16>load<u32>(state, GENERATOR_RUN), STAMP_RUN)
-  store<u32>(at, sequence, STAMP_SEQUENCE)
+  store<u32>(at, <u32>(<u64>sequence), STAMP_SEQUENCE)
   store<u64>(at, <u64>(load<f64>(state, GENERATOR_START) + now), STAMP_TIME)
   let sum: u64 = 0
   for (let half = at; half < at + STAMP_BYTES; half += 2) sum += load<u16>(half)

@@ -17,16 +17,6 @@ import {
   ARRIVALS_CONSTANT,
   ARRIVALS_POISSON,
   ARRIVALS_RECORDED,
-  FIELD_AT,
-  FIELD_BYTES,
-  FIELD_COUNT,
-  FIELD_FIRST,
-  FIELD_FLAGS,
-  FIELD_IN_IP_SUM,
-  FIELD_IN_SUM,
-  FIELD_IN_TURN,
-  FIELD_IS_LONG,
-  FIELD_NEXT,
   GENERATOR_ARRIVALS,
   GENERATOR_BURST,
   GENERATOR_BURST_LEFT,
@@ -40,28 +30,22 @@ import {
   GENERATOR_MOST,
   GENERATOR_NEXT_SLOT,
   GENERATOR_RANDOM,
+  GENERATOR_RANGE_COUNT,
+  GENERATOR_RANGES,
   GENERATOR_RUN,
   GENERATOR_SLACK,
   GENERATOR_SLOT_COUNT,
   GENERATOR_SLOTS,
+  GENERATOR_STAMPED,
   GENERATOR_START,
   GENERATOR_STATE_BYTES,
   GENERATOR_STOCK,
   GENERATOR_TEMPLATES,
-  TEMPLATE_AT,
-  TEMPLATE_BYTES,
-  TEMPLATE_CHECKSUM,
-  TEMPLATE_FIELD_COUNT,
-  TEMPLATE_FIELDS,
-  TEMPLATE_GAP,
-  TEMPLATE_IP_CHECKSUM,
-  TEMPLATE_IP_SUM,
-  TEMPLATE_IS_UDP,
-  TEMPLATE_LENGTH,
-  TEMPLATE_STAMP,
-  TEMPLATE_SUM,
+  GENERATOR_UNSTAMPED,
 } from './formats.js'
-import { compileTemplate, type Template } from './template.js'
+import { writeTemplates } from './plan-tables.js'
+import type { Template } from './template.js'
+import { UNSTAMPED } from './unstamped.js'
 
 /**
  * When packets are due. `constant`: at equal gaps; `poisson`: at random, with
@@ -101,6 +85,9 @@ export interface Generated {
   readonly bytes: number
   /** Packets whose time went by while nothing could be sent. */
   readonly leftOut: number
+  /** Packets that carry a stamp, of which the other end can tell; the others by reason. */
+  readonly stamped: number
+  readonly unstamped: Readonly<Record<string, number>>
 }
 
 /** Makes packets in frames of the pool. */
@@ -135,13 +122,15 @@ export function openGenerator(space: Space, code: Code, pool: WorkerPool, name: 
   }
   const state = reserve('state', 'state', GENERATOR_STATE_BYTES)
   const stock = reserve('stock', 'bundle', BUNDLE_BYTES)
-  const templates = writeTemplates(space, reserve, plan.templates)
+  const { templates, ranges, rangeCount } = writeTemplates(space, reserve, plan.templates)
   const slots = chooseSlots(plan)
   const slotsAt = reserve('slots', 'table', slots.length * 4)
   space.words.set(slots, slotsAt / 4)
   writeState(space, state, plan)
   const words: Readonly<Record<number, number>> = {
     [GENERATOR_TEMPLATES]: templates,
+    [GENERATOR_RANGES]: ranges,
+    [GENERATOR_RANGE_COUNT]: rangeCount,
     [GENERATOR_SLOTS]: slotsAt,
     [GENERATOR_SLOT_COUNT]: slots.length,
     [GENERATOR_STOCK]: stock,
@@ -161,6 +150,12 @@ export function openGenerator(space: Space, code: Code, pool: WorkerPool, name: 
       packets: counter(GENERATOR_MADE),
       bytes: counter(GENERATOR_BYTES_MADE),
       leftOut: counter(GENERATOR_LEFT_OUT),
+      stamped: counter(GENERATOR_STAMPED),
+      unstamped: Object.fromEntries(
+        UNSTAMPED.map((reason, index) => [reason, counter(GENERATOR_UNSTAMPED + index * 8)] as const).filter(
+          ([, packets]) => packets > 0,
+        ),
+      ),
     }),
     close() {
       pool.give(stock + BUNDLE_DESCRIPTORS, space.words[stock / 4]!)
@@ -215,73 +210,4 @@ function writeState({ words, counters }: Space, state: number, plan: TrafficPlan
     [GENERATOR_RUN]: plan.run,
   }
   for (const [field, value] of Object.entries(fields)) words[(state + Number(field)) / 4] = value
-}
-
-/** Bytes of all templates, then the table that says how each is sent; gives the table's address. */
-function writeTemplates(
-  { bytes, words, counters }: Space,
-  reserve: (what: string, kind: RegionKind, bytes: number) => number,
-  templates: readonly Template[],
-): number {
-  const padded = (length: number) => Math.ceil(length / 8) * 8
-  let at = reserve(
-    'bytes',
-    'table',
-    templates.reduce((sum, template) => sum + padded(template.bytes.length), 8),
-  )
-  const table = reserve('templates', 'table', templates.length * TEMPLATE_BYTES)
-  const writeFields = fieldWriter(words, reserve, templates)
-  templates.forEach((template, index) => {
-    const { ip, transport, inIp, inTransport } = compileTemplate(template)
-    bytes.set(template.bytes, at)
-    const row = table + index * TEMPLATE_BYTES
-    const fields: Readonly<Record<number, number>> = {
-      [TEMPLATE_AT]: at,
-      [TEMPLATE_LENGTH]: template.bytes.length,
-      [TEMPLATE_FIELDS]: writeFields(template, inIp, inTransport),
-      [TEMPLATE_FIELD_COUNT]: template.fields.length,
-      [TEMPLATE_STAMP]: template.stampAt ?? 0,
-      [TEMPLATE_IP_CHECKSUM]: ip?.at ?? 0,
-      [TEMPLATE_IP_SUM]: ip?.sum ?? 0,
-      [TEMPLATE_CHECKSUM]: transport?.at ?? 0,
-      [TEMPLATE_SUM]: transport?.sum ?? 0,
-      [TEMPLATE_IS_UDP]: transport?.isUdp === true ? 1 : 0,
-    }
-    for (const [field, value] of Object.entries(fields)) words[(row + Number(field)) / 4] = value
-    counters[(row + TEMPLATE_GAP) / 8] = template.gapNs ?? 0
-    at += padded(template.bytes.length)
-  })
-  return table
-}
-
-/** Templates that share a list of fields share what is next of it. */
-function fieldWriter(
-  words: Uint32Array,
-  reserve: (what: string, kind: RegionKind, bytes: number) => number,
-  templates: readonly Template[],
-) {
-  const distinct = new Set(templates.map(({ fields }) => fields))
-  const count = [...distinct].reduce((sum, fields) => sum + fields.length, 0)
-  let at = reserve('fields', 'table', Math.max(1, count) * FIELD_BYTES)
-  const known = new Map<Template['fields'], number>()
-  return ({ fields }: Template, inIp: readonly boolean[], inTransport: readonly boolean[]): number => {
-    const before = known.get(fields)
-    if (before !== undefined) return before
-    const first = at
-    fields.forEach((field, index) => {
-      words[(at + FIELD_AT) / 4] = field.at
-      words[(at + FIELD_FLAGS) / 4] =
-        (field.bytes === 4 ? FIELD_IS_LONG : 0) |
-        (field.isInTurn ? FIELD_IN_TURN : 0) |
-        (inIp[index] ? FIELD_IN_IP_SUM : 0) |
-        (inTransport[index] ? FIELD_IN_SUM : 0)
-      words[(at + FIELD_FIRST) / 4] = field.first
-      // 2^32 becomes 0.
-      words[(at + FIELD_COUNT) / 4] = field.count
-      words[(at + FIELD_NEXT) / 4] = 0
-      at += FIELD_BYTES
-    })
-    known.set(fields, first)
-    return first
-  }
 }

@@ -41,8 +41,10 @@ const TYPE_VLAN: u32 = 0x0081
 const TYPE_VLAN_SERVICE: u32 = 0xa888
 const TYPE_IPV4: u32 = 0x0008
 const TYPE_IPV6: u32 = 0xdd86
+const PROTOCOL_ICMP: u32 = 1
 const PROTOCOL_TCP: u32 = 6
 const PROTOCOL_UDP: u32 = 17
+const PROTOCOL_ICMP6: u32 = 58
 
 /** Looks at the stamp of each packet of the bundle, at clock `now`; the bundle stays as it is. */
 export function measure(state: u32, bundle: u32, now: f64): void {
@@ -56,6 +58,18 @@ export function measure(state: u32, bundle: u32, now: f64): void {
     else if (isOfRun(state, stamp)) take(state, stamp, load<u32>(at, DESCRIPTOR_WIRE), now)
     else add(state, MEASURE_OTHER_RUNS, 1)
   }
+}
+
+/** How many packets of the bundle have a stamp, right or wrong. */
+export function countStamped(bundle: u32): u32 {
+  const first = bundle + BUNDLE_DESCRIPTORS
+  const end = first + load<u32>(bundle, BUNDLE_COUNT) * DESCRIPTOR_BYTES
+  let count: u32 = 0
+  for (let at = first; at < end; at += DESCRIPTOR_BYTES) {
+    const packet = load<u32>(at, DESCRIPTOR_ADDRESS)
+    if (findStamp(packet, packet + load<u32>(at, DESCRIPTOR_CAPTURED)) !== 0) count++
+  }
+  return count
 }
 
 const CORRUPTED: u32 = 1
@@ -84,14 +98,23 @@ function stampOfIpv4(ip: u32, end: u32): u32 {
 
 /** `length` bytes of transport at `at`; `pseudo` is the sum of the addresses. */
 function stampOf(at: u32, length: u32, protocol: u32, pseudo: u64): u32 {
-  if (protocol !== PROTOCOL_UDP && protocol !== PROTOCOL_TCP) return 0
-  if (length < (protocol === PROTOCOL_UDP ? 8 : 20)) return 0
-  const header: u32 = protocol === PROTOCOL_UDP ? 8 : (<u32>load<u8>(at, 12) >> 4) << 2
+  const header = headerOf(at, length, protocol)
   const stamp = at + header
-  if (header + STAMP_BYTES > length || load<u32>(stamp, STAMP_MAGIC) !== STAMP_MAGIC_WORD) return 0
+  if (header === 0 || header + STAMP_BYTES > length || load<u32>(stamp, STAMP_MAGIC) !== STAMP_MAGIC_WORD) return 0
   if (protocol === PROTOCOL_UDP && load<u16>(at, 6) === 0) return stamp
-  const sum = pseudo + <u64>bswap<u16>(<u16>protocol) + <u64>bswap<u16>(<u16>length) + words(at, length)
-  return isSound(sum) ? stamp : CORRUPTED
+  const addresses =
+    protocol === PROTOCOL_ICMP ? 0 : pseudo + <u64>bswap<u16>(<u16>protocol) + <u64>bswap<u16>(<u16>length)
+  return isSound(addresses + words(at, length)) ? stamp : CORRUPTED
+}
+
+/** Bytes of the transport's header; 0 for a protocol without stamps, and of ICMP for all but echo and its answer. */
+function headerOf(at: u32, length: u32, protocol: u32): u32 {
+  if (length < 8) return 0
+  if (protocol === PROTOCOL_UDP) return 8
+  if (protocol === PROTOCOL_TCP) return length < 20 ? 0 : (<u32>load<u8>(at, 12) >> 4) << 2
+  const type: u32 = load<u8>(at)
+  if (protocol === PROTOCOL_ICMP) return type === 8 || type === 0 ? 8 : 0
+  return protocol === PROTOCOL_ICMP6 && (type === 128 || type === 129) ? 8 : 0
 }
 
 /** The sum of 16-bit words as they lie in memory; an odd last byte counts as the first of a word. */

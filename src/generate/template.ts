@@ -1,3 +1,8 @@
+import { foldChecksum } from '../wire/index.js'
+import { STAMP_BYTES } from './formats.js'
+import { frameShape } from './frame-shape.js'
+import type { Unstamped } from './unstamped.js'
+
 /** A value that differs from packet to packet, in network order. */
 export interface TemplateField {
   /** Offset in the frame; even. */
@@ -8,6 +13,18 @@ export interface TemplateField {
   readonly count: number
   /** Drawn anew for each packet, or one after the other. */
   readonly isInTurn: boolean
+  /** The same for a whole round of all templates, and another in the next, instead; where templates come in turn. */
+  readonly inRound?: { readonly range: RoundRange; readonly index: number }
+}
+
+/**
+ * Values that templates share out among themselves: `step` of them in a round,
+ * of which a field has the one at its `index`, and the next `step` in the round
+ * behind it. One object is one range, whatever fields are of it.
+ */
+export interface RoundRange {
+  readonly count: number
+  readonly step: number
 }
 
 /** A packet to be sent again and again, as a plain value. Its checksums are kept right where they are right. */
@@ -16,59 +33,12 @@ export interface Template {
   readonly fields: readonly TemplateField[]
   /** Where the payload has room for a stamp; null for none. */
   readonly stampAt: number | null
+  /** Why it has none; by default because its payload is kept. */
+  readonly unstamped?: Unstamped
   /** How often it is chosen, beside the others; a whole number. */
   readonly weight: number
   /** Until the next packet is due, where arrivals are `recorded`. */
   readonly gapNs?: number
-}
-
-/** Where the headers of an Ethernet frame are; null for what is not there, or not whole. */
-export interface FrameShape {
-  readonly ip: { readonly version: 4 | 6; readonly at: number; readonly headerBytes: number } | null
-  /** TCP or UDP behind it, unless this is a fragment. */
-  readonly transport: {
-    readonly protocol: 'tcp' | 'udp'
-    readonly at: number
-    readonly checksumAt: number
-    /** False where UDP goes without. */
-    readonly hasChecksum: boolean
-  } | null
-}
-
-const ETHERTYPE_AT = 12
-const VLAN_TYPES = new Set([0x8100, 0x88a8])
-const TYPE_IPV4 = 0x0800
-const TYPE_IPV6 = 0x86dd
-const FRAGMENT_BITS = 0x3fff
-/** By protocol number: what it is called, where its checksum is, and the header's least bytes. */
-const TRANSPORTS = new Map([
-  [6, { protocol: 'tcp', checksumAt: 16, leastBytes: 20 }],
-  [17, { protocol: 'udp', checksumAt: 6, leastBytes: 8 }],
-] as const)
-
-/** Finds the headers behind up to any number of VLAN tags. IPv6 extension headers are not followed. */
-export function frameShape(bytes: Uint8Array): FrameShape {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const word = (at: number) => (at + 2 <= bytes.length ? view.getUint16(at) : -1)
-  let at = ETHERTYPE_AT
-  while (VLAN_TYPES.has(word(at))) at += 4
-  const type = word(at)
-  at += 2
-  if (type === TYPE_IPV4 && at + 20 <= bytes.length) {
-    const ip = { version: 4, at, headerBytes: (bytes[at]! & 15) * 4 } as const
-    const isFragment = (word(at + 6) & FRAGMENT_BITS) !== 0
-    return { ip, transport: isFragment ? null : transportAt(bytes, at + ip.headerBytes, bytes[at + 9]!) }
-  }
-  if (type !== TYPE_IPV6 || at + 40 > bytes.length) return { ip: null, transport: null }
-  return { ip: { version: 6, at, headerBytes: 40 }, transport: transportAt(bytes, at + 40, bytes[at + 6]!) }
-}
-
-function transportAt(bytes: Uint8Array, at: number, number: number): FrameShape['transport'] {
-  const kind = TRANSPORTS.get(number as 6 | 17)
-  if (kind === undefined || at + kind.leastBytes > bytes.length) return null
-  const checksumAt = at + kind.checksumAt
-  const hasChecksum = kind.protocol === 'tcp' || (bytes[checksumAt]! | bytes[checksumAt + 1]!) !== 0
-  return { protocol: kind.protocol, at, checksumAt, hasChecksum }
 }
 
 /** What a checksum is made of, beside the fields: nothing where it is not to be written. */
@@ -88,6 +58,9 @@ export interface CompiledTemplate {
 
 const NO_CHECKSUM = { ip: null, transport: null }
 
+/** Bytes that are written anew for each packet, of an even number. */
+type Replaced = Pick<TemplateField, 'at'> & { readonly bytes: number }
+
 /**
  * Works out how the checksums follow from the fields: new = ~(~old + ~before +
  * after) for each word that changes, so that what is right stays right, what is
@@ -96,21 +69,22 @@ const NO_CHECKSUM = { ip: null, transport: null }
 export function compileTemplate({ bytes, fields, stampAt }: Template): CompiledTemplate {
   const { ip, transport } = frameShape(bytes)
   if (ip === null) return { ...NO_CHECKSUM, inIp: fields.map(() => false), inTransport: fields.map(() => false) }
-  const end = ip.at + ip.headerBytes
-  const addressesAt = ip.at + (ip.version === 4 ? 12 : 8)
-  const isInIp = (at: number) => ip.version === 4 && at >= ip.at && at < end
+  const isAddress = (at: number) => at >= ip.sourceAt && at < ip.destinationAt + ip.addressBytes
+  const isInIp = (at: number) => ip.version === 4 && at >= ip.at && at < ip.at + ip.headerBytes
   const isInTransport = (at: number) =>
-    transport?.hasChecksum === true && ((at >= addressesAt && at < end) || at >= transport.at)
+    transport?.hasChecksum === true && ((transport.coversAddresses && isAddress(at)) || at >= transport.at)
   const inIp = fields.map(({ at }) => isInIp(at))
   const inTransport = fields.map(({ at }) => isInTransport(at))
   const replaced = (isIn: readonly boolean[]) => fields.filter((_, index) => isIn[index])
+  const stamp: readonly Replaced[] = stampAt === null ? [] : [{ at: stampAt, bytes: STAMP_BYTES }]
+  const inSum = [...replaced(inTransport), ...stamp]
   return {
     ip: inIp.includes(true) ? { at: ip.at + 10, sum: sumWithout(bytes, ip.at + 10, replaced(inIp)) } : null,
     transport:
-      transport?.hasChecksum === true && (inTransport.includes(true) || stampAt !== null)
+      transport?.hasChecksum === true && inSum.length > 0
         ? {
             at: transport.checksumAt,
-            sum: sumWithout(bytes, transport.checksumAt, replaced(inTransport)),
+            sum: sumWithout(bytes, transport.checksumAt, inSum),
             isUdp: transport.protocol === 'udp',
           }
         : null,
@@ -119,12 +93,31 @@ export function compileTemplate({ bytes, fields, stampAt }: Template): CompiledT
   }
 }
 
-function sumWithout(bytes: Uint8Array, checksumAt: number, fields: readonly TemplateField[]): number {
+function sumWithout(bytes: Uint8Array, checksumAt: number, replaced: readonly Replaced[]): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const complement = (at: number) => view.getUint16(at, true) ^ 0xffff
   let sum = complement(checksumAt)
-  for (const { at, bytes: width } of fields) {
+  for (const { at, bytes: width } of replaced) {
     for (let half = at; half < at + width; half += 2) sum += complement(half)
   }
   return sum
+}
+
+/**
+ * Writes bytes into a packet once and for all, of an even number at an even
+ * offset from its headers, and corrects its checksums in the same way.
+ */
+export function patch(bytes: Uint8Array, at: number, value: Uint8Array): void {
+  const fields = Array.from({ length: value.length / 2 }, (_, half): TemplateField => {
+    return { at: at + half * 2, bytes: 2, first: 0, count: 1, isInTurn: false }
+  })
+  const { ip, transport, inIp, inTransport } = compileTemplate({ bytes, fields, stampAt: null, weight: 1 })
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  bytes.set(value, at)
+  const sumOf = (isIn: readonly boolean[]) =>
+    fields.reduce((sum, field, index) => (isIn[index] ? sum + view.getUint16(field.at, true) : sum), 0)
+  if (ip !== null) view.setUint16(ip.at, foldChecksum(ip.sum + sumOf(inIp)), true)
+  if (transport === null) return
+  const checksum = foldChecksum(transport.sum + sumOf(inTransport))
+  view.setUint16(transport.at, checksum === 0 && transport.isUdp ? 0xffff : checksum, true)
 }

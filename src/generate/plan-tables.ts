@@ -1,0 +1,153 @@
+import type { RegionKind, Space } from '../memory/index.js'
+import {
+  FIELD_AT,
+  FIELD_BYTES,
+  FIELD_COUNT,
+  FIELD_FIRST,
+  FIELD_FLAGS,
+  FIELD_IN_IP_SUM,
+  FIELD_IN_ROUND,
+  FIELD_IN_SUM,
+  FIELD_IN_TURN,
+  FIELD_IS_LONG,
+  FIELD_NEXT,
+  FIELD_RANGE,
+  RANGE_BASE,
+  RANGE_BYTES,
+  RANGE_DIGIT,
+  RANGE_SHIFT,
+  RANGE_STEP,
+  TEMPLATE_AT,
+  TEMPLATE_BYTES,
+  TEMPLATE_CHECKSUM,
+  TEMPLATE_FIELD_COUNT,
+  TEMPLATE_FIELDS,
+  TEMPLATE_GAP,
+  TEMPLATE_IP_CHECKSUM,
+  TEMPLATE_IP_SUM,
+  TEMPLATE_IS_UDP,
+  TEMPLATE_LENGTH,
+  TEMPLATE_STAMP,
+  TEMPLATE_SUM,
+  TEMPLATE_UNSTAMPED,
+} from './formats.js'
+import { compileTemplate, type RoundRange, type Template, type TemplateField } from './template.js'
+import { UNSTAMPED } from './unstamped.js'
+
+type Reserve = (what: string, kind: RegionKind, bytes: number) => number
+
+/** Where the tables of a plan's templates begin. */
+export interface TemplateTables {
+  readonly templates: number
+  readonly ranges: number
+  readonly rangeCount: number
+}
+
+/** What the tables of these templates take of the memory, in bytes, beside what every region does. */
+export function templateTableBytes(templates: readonly Template[]): number {
+  const lists = new Set(templates.map(({ fields }) => fields))
+  const fields = [...lists].reduce((sum, list) => sum + list.length, 0)
+  // Of a template its place in the order, and the padding of its bytes.
+  const each = templates.reduce((sum, { bytes }) => sum + bytes.length + TEMPLATE_BYTES + 16, 0)
+  return each + fields * FIELD_BYTES
+}
+
+/** Bytes of all templates, then the tables that say how each is sent. */
+export function writeTemplates(space: Space, reserve: Reserve, templates: readonly Template[]): TemplateTables {
+  const { bytes, words, counters } = space
+  const padded = (length: number) => Math.ceil(length / 8) * 8
+  let at = reserve(
+    'bytes',
+    'table',
+    templates.reduce((sum, template) => sum + padded(template.bytes.length), 8),
+  )
+  const table = reserve('templates', 'table', templates.length * TEMPLATE_BYTES)
+  const ranges = writeRanges(words, reserve, templates)
+  const writeFields = fieldWriter(words, reserve, templates, ranges.addressOf)
+  templates.forEach((template, index) => {
+    const { ip, transport, inIp, inTransport } = compileTemplate(template)
+    bytes.set(template.bytes, at)
+    const row = table + index * TEMPLATE_BYTES
+    const fields: Readonly<Record<number, number>> = {
+      [TEMPLATE_AT]: at,
+      [TEMPLATE_LENGTH]: template.bytes.length,
+      [TEMPLATE_FIELDS]: writeFields(template, inIp, inTransport),
+      [TEMPLATE_FIELD_COUNT]: template.fields.length,
+      [TEMPLATE_STAMP]: template.stampAt ?? 0,
+      [TEMPLATE_UNSTAMPED]: UNSTAMPED.indexOf(template.unstamped ?? 'payload kept as it is'),
+      [TEMPLATE_IP_CHECKSUM]: ip?.at ?? 0,
+      [TEMPLATE_IP_SUM]: ip?.sum ?? 0,
+      [TEMPLATE_CHECKSUM]: transport?.at ?? 0,
+      [TEMPLATE_SUM]: transport?.sum ?? 0,
+      [TEMPLATE_IS_UDP]: transport?.isUdp === true ? 1 : 0,
+    }
+    for (const [field, value] of Object.entries(fields)) words[(row + Number(field)) / 4] = value
+    counters[(row + TEMPLATE_GAP) / 8] = template.gapNs ?? 0
+    at += padded(template.bytes.length)
+  })
+  return { templates: table, ranges: ranges.at, rangeCount: ranges.count }
+}
+
+const MOST_STEPS = 2 ** 32 - 1
+
+/** How often a range can be stepped along before it begins anew. */
+export function stepsOf({ count, step }: RoundRange): number {
+  return Math.min(MOST_STEPS, Math.max(1, Math.floor(count / step)))
+}
+
+/** The ranges of rounds that the templates' fields are of, the longest first: the others move with it. */
+export function rangesOf(templates: readonly Template[]): readonly RoundRange[] {
+  const lists = new Set(templates.map(({ fields }) => fields))
+  const ranges = new Set<RoundRange>()
+  for (const fields of lists) for (const { inRound } of fields) if (inRound !== undefined) ranges.add(inRound.range)
+  return [...ranges].toSorted((one, other) => stepsOf(other) - stepsOf(one))
+}
+
+function writeRanges(words: Uint32Array, reserve: Reserve, templates: readonly Template[]) {
+  const ranges = rangesOf(templates)
+  const at = reserve('ranges', 'table', Math.max(1, ranges.length) * RANGE_BYTES)
+  const addresses = new Map(ranges.map((range, index) => [range, at + index * RANGE_BYTES]))
+  for (const [range, address] of addresses) {
+    words[(address + RANGE_SHIFT) / 4] = 0
+    words[(address + RANGE_STEP) / 4] = range.step
+    words[(address + RANGE_DIGIT) / 4] = 0
+    words[(address + RANGE_BASE) / 4] = stepsOf(range)
+  }
+  return { at, count: ranges.length, addressOf: (range: RoundRange) => addresses.get(range)! }
+}
+
+/** Templates that share a list of fields share what is next of it. */
+function fieldWriter(
+  words: Uint32Array,
+  reserve: Reserve,
+  templates: readonly Template[],
+  addressOf: (range: RoundRange) => number,
+) {
+  const distinct = new Set(templates.map(({ fields }) => fields))
+  const count = [...distinct].reduce((sum, fields) => sum + fields.length, 0)
+  let at = reserve('fields', 'table', Math.max(1, count) * FIELD_BYTES)
+  const known = new Map<Template['fields'], number>()
+  const write = (field: TemplateField, isInIp: boolean, isInTransport: boolean) => {
+    words[(at + FIELD_AT) / 4] = field.at
+    words[(at + FIELD_FLAGS) / 4] =
+      (field.bytes === 4 ? FIELD_IS_LONG : 0) |
+      (field.inRound === undefined ? 0 : FIELD_IN_ROUND) |
+      (field.isInTurn ? FIELD_IN_TURN : 0) |
+      (isInIp ? FIELD_IN_IP_SUM : 0) |
+      (isInTransport ? FIELD_IN_SUM : 0)
+    words[(at + FIELD_FIRST) / 4] = field.first
+    // 2^32 becomes 0.
+    words[(at + FIELD_COUNT) / 4] = field.count
+    words[(at + FIELD_NEXT) / 4] = field.inRound === undefined ? 0 : field.inRound.index % field.count
+    words[(at + FIELD_RANGE) / 4] = field.inRound === undefined ? 0 : addressOf(field.inRound.range)
+    at += FIELD_BYTES
+  }
+  return ({ fields }: Template, inIp: readonly boolean[], inTransport: readonly boolean[]): number => {
+    const before = known.get(fields)
+    if (before !== undefined) return before
+    const first = at
+    for (const [index, field] of fields.entries()) write(field, inIp[index]!, inTransport[index]!)
+    known.set(fields, first)
+    return first
+  }
+}
