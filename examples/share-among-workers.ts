@@ -93,7 +93,7 @@ if (isMainThread) {
   const left = () => workers.statistics().find(({ name }) => name === 'left')!
   while (left().restarts === 0 || !left().isRunning) await setTimeout(10)
   await sendPackets(1000)
-  show('and after 1,000 more, with another left worker, which counts anew:')
+  show('and after 1,000 more, with another left worker, which counts on:')
 
   await workers.close()
   const lost = pool.balance().reduce((sum, { frames, free }) => sum + frames - free, 0)

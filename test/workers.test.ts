@@ -174,6 +174,28 @@ describe('workers', () => {
     })
   })
 
+  it('count on when they are started again, once and again', async (context) => {
+    const random = seededRandom(context, 'workers')
+    await withWorkers({}, async ({ workers, send, take }) => {
+      const front = () => workers.statistics().find(({ name }) => name === 'front')!
+      const counted = () => front().stages.map(({ packets, bundles }) => [packets, bundles])
+      let sent = 0
+      for (const turn of [1, 2, 3]) {
+        sent += send(random, 100)
+        await until(() => {
+          take()
+          return front().stages[0]!.packets === sent
+        })
+        const before = counted()
+        workers.kill('front')
+        await until(() => front().restarts === turn)
+        assert.deepEqual(counted(), before, 'while nobody runs')
+        await until(() => front().isRunning)
+        assert.deepEqual(counted(), before)
+      }
+    })
+  })
+
   it('wait without a round where nothing comes', async () => {
     await withWorkers({}, async ({ bench: { space } }) => {
       await pause(100)

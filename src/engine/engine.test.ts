@@ -40,6 +40,7 @@ describe('the engine', () => {
         packets: 40,
         bundles: 3,
         drops: {},
+        watched: { packets: 0, ms: 0 },
         nanosecondsPerPacket: null,
         packetsPerBundle: 40 / 3,
       })

@@ -26,7 +26,9 @@ export interface StageStatistics {
   readonly bundles: number
   readonly packetsPerBundle: number
   readonly drops: Readonly<Record<string, number>>
-  /** Of those packets that came while somebody watched. */
+  /** Those that came while somebody watched, and the time that they took; what two looks differ by is of the time between. */
+  readonly watched: { readonly packets: number; readonly ms: number }
+  /** Of all of these; null where there are none. */
   readonly nanosecondsPerPacket: number | null
 }
 

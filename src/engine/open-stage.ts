@@ -29,15 +29,34 @@ export interface StagePlace {
 /** What a stage has done since it was started. */
 export function readStage({ counters }: Space, { name, drops, counters: address }: StagePlace): StageStatistics {
   const at = address / 8
-  const [packets, bundles] = [counters[at + COUNTERS.packets]!, counters[at + COUNTERS.bundles]!]
-  const watched = counters[at + COUNTERS.watchedPackets]!
-  return {
+  return statisticsOf({
     name,
-    packets,
-    bundles,
-    packetsPerBundle: bundles === 0 ? 0 : packets / bundles,
+    packets: counters[at + COUNTERS.packets]!,
+    bundles: counters[at + COUNTERS.bundles]!,
     drops: Object.fromEntries(drops.map((reason, order) => [reason, counters[at + COUNTERS.drops + order]!])),
-    nanosecondsPerPacket: watched === 0 ? null : (counters[at + COUNTERS.watchedMs]! * 1e6) / watched,
+    watched: { packets: counters[at + COUNTERS.watchedPackets]!, ms: counters[at + COUNTERS.watchedMs]! },
+  })
+}
+
+/** What two stages of one name have done together, one after the other. */
+export function addStatistics(one: StageStatistics, other: StageStatistics): StageStatistics {
+  const drops: Record<string, number> = { ...one.drops }
+  for (const [reason, count] of Object.entries(other.drops)) drops[reason] = (drops[reason] ?? 0) + count
+  return statisticsOf({
+    name: one.name,
+    packets: one.packets + other.packets,
+    bundles: one.bundles + other.bundles,
+    drops,
+    watched: { packets: one.watched.packets + other.watched.packets, ms: one.watched.ms + other.watched.ms },
+  })
+}
+
+function statisticsOf(counts: Omit<StageStatistics, 'packetsPerBundle' | 'nanosecondsPerPacket'>): StageStatistics {
+  const { packets, bundles, watched } = counts
+  return {
+    ...counts,
+    packetsPerBundle: bundles === 0 ? 0 : packets / bundles,
+    nanosecondsPerPacket: watched.packets === 0 ? null : (watched.ms * 1e6) / watched.packets,
   }
 }
 

@@ -11,7 +11,7 @@ import {
   WORKER_ROUNDS,
 } from '../memory/index.js'
 import type { StageStatistics } from './engine.js'
-import { readStage } from './open-stage.js'
+import { addStatistics, readStage } from './open-stage.js'
 import { type Answer, type Order, START_ID, type WorkerStart } from './worker-thread.js'
 
 /** A worker's thread, seen from the one that started it: started again whenever it ends and was not told to. */
@@ -31,7 +31,7 @@ export interface SupervisedWorker<Settings> {
   stop(): Promise<void>
 }
 
-/** What a worker has done. Its stages count since its thread was started. */
+/** What a worker has done. Its stages count on where threads end: each for as long as graphs have one of its name. */
 export interface WorkerStatistics {
   readonly name: string
   /** False while the thread is being started again. */
@@ -62,7 +62,7 @@ export function superviseWorker<Settings>(
   space: Space,
   start: Omit<WorkerStart<Settings>, 'settings'>,
   settings: Settings,
-  { cpu, stallMs, reclaim, ended }: Supervision,
+  { cpu, stallMs, reclaim, ended: tellEnd }: Supervision,
 ): SupervisedWorker<Settings> {
   const words = new Int32Array(space.memory.buffer, start.control, WORKER_BYTES / 4)
   const waiting = new Map<number, { resolve(): void; reject(error: Error): void }>()
@@ -70,6 +70,8 @@ export function superviseWorker<Settings>(
   let thread: Worker | null = null
   let places: (Answer & { readonly kind: 'running' }) | null = null
   let seen: readonly StageStatistics[] = []
+  /** What the stages of ended threads have counted, as far as the last of them had them. */
+  let ended: readonly StageStatistics[] = []
   let [restarts, reclaimedFrames, shortLives, nextId] = [0, 0, 0, START_ID]
   let startedAt = 0
   let isStopping = false
@@ -121,10 +123,11 @@ export function superviseWorker<Settings>(
 
   async function clearUp(error: Error): Promise<void> {
     const hadStarted = places !== null
-    read()
+    ended = stages()
+    seen = []
     thread = null
     places = null
-    if (!isStopping) ended(error)
+    if (!isStopping) tellEnd(error)
     reclaimedFrames += await reclaim()
     for (const { reject } of waiting.values()) reject(error)
     waiting.clear()
@@ -166,6 +169,16 @@ export function superviseWorker<Settings>(
     return seen
   }
 
+  /** With those of ended threads; while there is none, these alone. */
+  function stages(): readonly StageStatistics[] {
+    const fresh = read()
+    if (fresh.length === 0) return ended
+    return fresh.map((stage) => {
+      const before = ended.find(({ name }) => name === stage.name)
+      return before === undefined ? stage : addStatistics(stage, before)
+    })
+  }
+
   let [lastRounds, standsSince] = [-1, 0]
   const watchdog = setInterval(() => {
     const rounds = words[WORKER_ROUNDS / 4]!
@@ -194,7 +207,7 @@ export function superviseWorker<Settings>(
       isRunning: places !== null,
       restarts,
       reclaimedFrames,
-      stages: read(),
+      stages: stages(),
     }),
     regions: () => places?.regions ?? [],
     kill: endThread,

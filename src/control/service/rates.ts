@@ -22,7 +22,7 @@ export interface StageRate {
   readonly bundlesPerSecond: number
   /** Between the looks; null where no bundle came. */
   readonly packetsPerBundle: number | null
-  /** Of all packets that came while somebody has looked. */
+  /** Of the packets that came between the looks; null where none did. */
   readonly nanosecondsPerPacket: number | null
   readonly dropsPerSecond: Readonly<Record<string, number>>
   readonly packets: number
@@ -50,7 +50,7 @@ export function ruleRates(before: readonly ListedRule[], after: readonly ListedR
     .sort((one, other) => other.packetsPerSecond - one.packetsPerSecond || other.packets - one.packets)
 }
 
-/** In the order of the graph. A stage that was started anew between the looks has done what it says. */
+/** In the order of the graph. A stage that another graph has begun with between the looks has done what it says. */
 export function stageRates(
   before: readonly EngineStages[],
   after: readonly EngineStages[],
@@ -65,6 +65,8 @@ export function stageRates(
       const old = then !== undefined && then.packets <= stage.packets ? then : undefined
       const packets = stage.packets - (old?.packets ?? 0)
       const bundles = stage.bundles - (old?.bundles ?? 0)
+      const watched = stage.watched.packets - (old?.watched.packets ?? 0)
+      const watchedMs = stage.watched.ms - (old?.watched.ms ?? 0)
       const drops = Object.entries(stage.drops).map(([reason, count]): [string, number] => {
         return [reason, (count - (old?.drops[reason] ?? 0)) / seconds]
       })
@@ -74,7 +76,7 @@ export function stageRates(
         packetsPerSecond: packets / seconds,
         bundlesPerSecond: bundles / seconds,
         packetsPerBundle: bundles === 0 ? null : packets / bundles,
-        nanosecondsPerPacket: stage.nanosecondsPerPacket,
+        nanosecondsPerPacket: watched <= 0 ? null : (watchedMs * 1e6) / watched,
         dropsPerSecond: Object.fromEntries(drops),
         packets: stage.packets,
         drops: stage.drops,
