@@ -10,6 +10,11 @@ import { CORPUS, skipUnless } from '../../test/support/require.js'
 import {
   BUNDLE_DESCRIPTORS,
   DESCRIPTOR_BYTES,
+  DESCRIPTOR_FLAGS,
+  FLAG_CHECKSUM_MISSING,
+  FLAG_TCP,
+  FLAGS_SEGMENT_SHIFT,
+  FLAGS_TRANSPORT_SHIFT,
   METADATA_BYTES,
   METADATA_HAS_TIME,
   METADATA_VALID,
@@ -26,6 +31,14 @@ afterEach(() => {
   const { lastFrame: _, ...faults } = rig.bench.pool.faults()
   assert.deepEqual(faults, { foreign: 0, doubleFree: 0, useAfterFree: 0, writeAfterFree: 0 })
 })
+
+/** Taking a frame finds out whether somebody has written into it, as who writes beyond the end of the one before. */
+function checkLargeFrames(): void {
+  const { bench } = rig
+  const all = bench.bundle('all')
+  assert.equal(bench.worker.take(all, 96, 65536), 96)
+  bench.empty(all)
+}
 
 describe('gro', () => {
   it('does what its plain twin does', (context) => {
@@ -59,6 +72,19 @@ describe('gro', () => {
     assert.deepEqual(rig.round([tcp(0), tcp(100)].map(flowFrame)).map(payloadBytes), [100, 100])
     bench.empty(all)
     assert.deepEqual(rig.round([tcp(0), tcp(100)].map(flowFrame)).map(payloadBytes), [200])
+  })
+
+  it('appends nothing to a packet that no large frame holds', () => {
+    rig = openStageRig(gro())
+    const longer = LARGE + 10
+    const packets = [tcp(0, { payload: new Uint8Array(longer).fill(5) }), tcp(longer, { identification: 1 })].map(
+      flowFrame,
+    )
+    assert.deepEqual(
+      rig.round(packets, 524288).map(({ bytes }) => bytes),
+      packets,
+    )
+    checkLargeFrames()
   })
 })
 
@@ -103,6 +129,26 @@ describe('gro, then segment', () => {
     const first = [METADATA_HAS_TIME, ...new Uint8Array(TIME_SECONDS_BEFORE - METADATA_BYTES).fill(1)]
     assert.deepEqual(merged, [first])
     assert.deepEqual(cut, [first, first, first])
+  })
+
+  it('cuts segments that no large frame holds', () => {
+    const flags = (FLAG_TCP | FLAG_CHECKSUM_MISSING | (34 << FLAGS_TRANSPORT_SHIFT)) >>> 0
+    const segmentBytes = LARGE + 10
+    const told = observe('told', (bundle) => {
+      const at = (bundle + BUNDLE_DESCRIPTORS + DESCRIPTOR_FLAGS) / 4
+      rig.bench.space.words[at] = flags + segmentBytes * 2 ** FLAGS_SEGMENT_SHIFT
+    })
+    rig = openStageRig(told, segment())
+    const payload = new Uint8Array(segmentBytes + 100).fill(5)
+    const parts = [
+      tcp(0, { payload: payload.subarray(100) }),
+      tcp(segmentBytes, { payload: payload.subarray(0, 100), identification: 1 }),
+    ]
+    assert.deepEqual(
+      rig.round([flowFrame(tcp(0, { payload }))], 524288).map(({ bytes }) => bytes),
+      parts.map(flowFrame),
+    )
+    checkLargeFrames()
   })
 
   it('keeps the order within a flow', (context) => {

@@ -8,6 +8,7 @@ import {
   DESCRIPTOR_BYTES,
   DESCRIPTOR_CAPTURED,
   DESCRIPTOR_WIRE,
+  type FrameClass,
   loadCode,
   METADATA_BYTES,
   METADATA_VALID,
@@ -26,7 +27,7 @@ export interface EngineBench {
   /** Room for a bundle; its address. */
   bundle(name: string): number
   /** Takes a frame for each packet, writes it and appends it to the bundle; gives how many there were frames for. */
-  fill(bundle: number, packets: readonly Uint8Array[]): number
+  fill(bundle: number, packets: readonly Uint8Array[], frameBytes?: FrameClass): number
   count(bundle: number): number
   /** Of a packet in a row of descriptors. */
   wireLength(descriptors: number, index: number): number
@@ -56,9 +57,9 @@ export function openBench(size: PoolSize = { 2048: 1024 }, checked = true): Engi
     pool,
     worker,
     bundle: (name) => space.reserve({ name: `test ${name}`, kind: 'bundle', bytes: BUNDLE_BYTES }).offset,
-    fill(bundle, packets) {
+    fill(bundle, packets, frameBytes) {
       const before = words[bundle / 4]!
-      const count = worker.take(bundle, packets.length)
+      const count = worker.take(bundle, packets.length, frameBytes)
       packets.slice(0, count).forEach((packet, order) => {
         const index = before + order
         const address = words[wordAt(bundle, index, DESCRIPTOR_ADDRESS)]!

@@ -6,6 +6,7 @@ import {
   DESCRIPTOR_FLAGS,
   FLAG_FIXED_ID,
   FLAGS_SEGMENT_SHIFT,
+  type FrameClass,
 } from '../../src/memory/index.js'
 import { type EngineBench, openBench } from './engine.js'
 import type { Grown } from './plain-gro.js'
@@ -14,14 +15,14 @@ import type { Grown } from './plain-gro.js'
 export interface StageRig {
   readonly bench: EngineBench
   /** What comes out of one round with these packets, at most 256, going in. */
-  round(packets: readonly Uint8Array[]): Grown[]
+  round(packets: readonly Uint8Array[], frameBytes?: FrameClass): Grown[]
   readonly engine: Engine
   close(): void
 }
 
 /** Frames of every class that merging and cutting take. */
 export function openStageRig(...stages: readonly Stage[]): StageRig {
-  const bench = openBench({ 2048: 4096, 4096: 512, 65536: 96 })
+  const bench = openBench({ 2048: 4096, 4096: 512, 65536: 96, 524288: 4 })
   const { space, code, worker } = bench
   const [near, far] = createLink(space, code, worker, 'wire', { slots: 8192 })
   const engine = startEngine(space, code, worker, draw([receive(far), ...stages, send(far)]), { bundle: 256 })
@@ -31,8 +32,8 @@ export function openStageRig(...stages: readonly Stage[]): StageRig {
   return {
     bench,
     engine,
-    round(packets) {
-      if (bench.fill(bundle, packets) < packets.length) throw new Error('the test has no frames left')
+    round(packets, frameBytes) {
+      if (bench.fill(bundle, packets, frameBytes) < packets.length) throw new Error('the test has no frames left')
       near.send(bundle)
       engine.round()
       const out: Grown[] = []
