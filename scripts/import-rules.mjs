@@ -26,6 +26,7 @@ const MAY_IMPORT = {
   loader: ['policy', 'ebpf', 'kernel'],
   engine: ['memory', 'wasm', 'kernel'],
   device: ['engine', 'memory', 'kernel', 'wire'],
+  route: ['engine', 'memory', 'wire'],
   stages: ['engine', 'memory', 'wire'],
   transmit: ['engine', 'memory', 'wire'],
   generate: ['engine', 'memory', 'wire'],

@@ -15,7 +15,7 @@ import {
   TYPE_TCP,
   TYPE_UDP,
 } from '../memory/formats'
-import { address6, mix, portsAt } from './flow-hash.inline.as'
+import { address6, mix, portsAt } from '../wire/flow-hash.inline.as'
 
 /** EtherTypes as a little-endian machine reads them. */
 const ETHERTYPE_IPV4: u32 = 0x0008

@@ -8,7 +8,7 @@ import {
   METADATA_HASH,
   METADATA_VALID,
 } from '../memory/formats'
-import { flowHashOf } from './flow-hash.inline.as'
+import { flowHashOf } from '../wire/flow-hash.inline.as'
 
 /**
  * Shares the packets out by flow: those of one hash stay, those of the others

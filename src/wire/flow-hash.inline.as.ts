@@ -10,7 +10,7 @@ const TYPE_SERVICE_VLAN: u32 = 0xa888
 /** Fragment offset and "more fragments": all of the word but "don't fragment" and the reserved bit. */
 const FRAGMENT_MASK: u32 = 0xff3f
 
-/** The flow hash of `wire/flow-hash.ts`, which says how it is made. */
+/** The flow hash of `flow-hash.ts`, which says how it is made. */
 export function flowHashOf(packet: u32, captured: u32): u32 {
   if (captured < ETHERNET_BYTES) return 0
   let at = packet + ETHERNET_BYTES

@@ -1,0 +1,99 @@
+import type { Stage } from '../engine/index.js'
+import {
+  FORWARD_CHECKSUM,
+  FORWARD_MARTIANS,
+  PORT_BYTES,
+  READER_BYTES,
+  STAGE_BYTES,
+  STAGE_DROPS,
+  STAGE_ENDS,
+  STAGE_OUTPUTS,
+  STAGE_PORT,
+  STAGE_PORT_LINE,
+  STAGE_PORTS,
+  STAGE_READER,
+  STAGE_SETTINGS,
+  STAGE_TABLES,
+  TABLES_PORTS,
+  TABLES_READER_LINES,
+  TABLES_READERS,
+} from './formats.js'
+import type { RoutesPlace } from './routes.js'
+
+export interface ForwardOptions {
+  /** The port by which the packets of this stage come. */
+  readonly inPort: number
+  /** Whether the checksum of IPv4 headers is verified; true where it is not said (RFC 1812, 5.2.2). */
+  readonly checksum?: boolean
+  /** `drop` where it is not said: packets from or to addresses that no route is for (RFC 1812, 5.3.7). */
+  readonly martians?: 'drop' | 'route'
+}
+
+/** In the order of DROP_…. */
+const DROPS = [
+  'other host',
+  'malformed',
+  'bad checksum',
+  'martian',
+  'link broadcast',
+  'reverse path',
+  'blackhole',
+  'forwarding off',
+  'no port',
+] as const
+
+/**
+ * Routes packets of one port: looks their destination up, takes one off the
+ * time to live, writes the next hop's Ethernet addresses, and gives them to the
+ * output of its port, `port 0`, `port 1`, …. Others go, as they came,
+ *
+ * - to `local`: for the router itself, for many, and what is not IP or has VLAN tags;
+ * - to `unresolved`: what waits for a neighbour's address;
+ * - to `errors`: what an ICMP error says something about.
+ *
+ * NOTE_… of formats.ts has what is noted about the latter two.
+ */
+export function forward(name: string, tables: RoutesPlace, options: ForwardOptions): Stage {
+  const { inPort, checksum = true, martians = 'drop' } = options
+  const { address, ports } = tables
+  return {
+    name,
+    outputs: [...Array.from({ length: ports }, (_, port) => `port ${port}`), 'local', 'unresolved', 'errors'],
+    drops: DROPS,
+    kind: 'forward',
+    settings: { address, ports, inPort, checksum, martians },
+    start({ space, code, pool, outputs, drops, reserve }) {
+      const { words } = space
+      const head = (field: number) => words[(address + field) / 4]!
+      const reader = head(TABLES_READER_LINES) + pool.number * READER_BYTES
+      const [stage, list] = [reserve('settings', 'state', STAGE_BYTES), reserve('outputs', 'table', outputs.length * 4)]
+      words.set(outputs, list / 4)
+      const settings = {
+        [STAGE_TABLES]: address,
+        [STAGE_READER]: reader,
+        [STAGE_PORT]: inPort,
+        [STAGE_PORT_LINE]: head(TABLES_PORTS) + inPort * PORT_BYTES,
+        [STAGE_PORTS]: ports,
+        [STAGE_SETTINGS]: (checksum ? FORWARD_CHECKSUM : 0) | (martians === 'route' ? FORWARD_MARTIANS : 0),
+        [STAGE_OUTPUTS]: list,
+        [STAGE_ENDS]: reserve('ends', 'state', outputs.length * 4),
+        [STAGE_DROPS]: drops,
+      }
+      for (const [field, value] of Object.entries(settings)) words[(stage + Number(field)) / 4] = value
+      // A worker of that number that was ended at work is at work no more.
+      Atomics.store(words, reader / 4, 0)
+      noteReader(words, (address + TABLES_READERS) / 4, pool.number + 1)
+      const run = code.find('forward')
+      return { run: (bundle) => run(stage, pool.address, bundle) }
+    },
+  }
+}
+
+/** Writers look at the lines of all readers below the highest that there has been. */
+function noteReader(words: Uint32Array, index: number, readers: number): void {
+  for (let before = Atomics.load(words, index); before < readers; ) {
+    const found = Atomics.compareExchange(words, index, before, readers)
+    if (found === before) return
+    before = found
+  }
+}

@@ -1,0 +1,15 @@
+/** Routing: tables of routes, next hops and ports, and the stage that forwards by them. */
+export type { FibOptions, FibStatistics, Prefix, Route, RouteList } from './fib.js'
+export * from './formats.js'
+export { type ForwardOptions, forward } from './forward.js'
+export type { NextHop } from './next-hops.js'
+export type { Port } from './ports.js'
+export {
+  attachRoutes,
+  openRoutes,
+  type RouteReader,
+  type Routes,
+  type RoutesOptions,
+  type RoutesPlace,
+  routesBytes,
+} from './routes.js'
