@@ -1,8 +1,10 @@
-import { after, before } from 'node:test'
+import assert from 'node:assert/strict'
+import { after, before, it } from 'node:test'
 import { openXdp } from '../src/device/index.js'
 import { withNamespace } from '../src/kernel/index.js'
 import { attachXdp, type LoadedProgram, loadProgram, type XdpLink } from '../src/loader/index.js'
 import { testDevice } from './support/device-suite.js'
+import { openBench } from './support/engine.js'
 import { REDIRECT_PROGRAM, redirectTo } from './support/redirect-program.js'
 import { skipUnless } from './support/require.js'
 import { createVethPair, type VethPair } from './support/veth-pair.js'
@@ -27,6 +29,40 @@ after(() => {
     program.close()
   }
   pair?.close()
+})
+
+it('receives again as soon as the pool has frames, where there were none left', {
+  skip: skipUnless('root'),
+}, async () => {
+  const few = 64
+  const bench = openBench({ 2048: few })
+  const other = openBench()
+  const open = ({ space, code, worker }: typeof bench, index: number) => {
+    const divert = (queue: number, fd: number | null) => redirectTo(ends[index]!.program, queue, fd)
+    return openXdp(space, code, worker, [pair.near, pair.far][index]!, { divert, entries: ENTRIES }).queues[0]!
+  }
+  const [device, peer] = [open(bench, 0), open(other, 1)]
+  const [taken, sent] = [bench.bundle('taken'), other.bundle('sent')]
+  const send = (count: number) => {
+    other.fill(sent, Array<Uint8Array>(count).fill(new Uint8Array(60)))
+    peer.send(sent)
+    peer.flush()
+  }
+  send(few)
+  while (bench.count(taken) < few) if (device.receive(taken, few) === 0) await device.wait(1000)
+  assert.equal(device.isReady(), false)
+  const woken = device.wait(5000)
+  bench.empty(taken)
+  await woken
+  assert.equal(device.isReady(), true)
+  assert.equal(device.receive(taken, few), 0)
+  assert.equal(device.isReady(), false)
+  send(few)
+  while (bench.count(taken) < few) if (device.receive(taken, few) === 0) await device.wait(1000)
+  assert.equal(device.statistics().drops['no frame to receive into'], 0)
+  bench.empty(taken)
+  for (const each of [device, peer]) each.close()
+  assert.deepEqual([bench.inUse(), other.inUse()], [0, 0])
 })
 
 for (const stagger of [true, false]) {

@@ -87,6 +87,8 @@ const REASONS = ['too long', 'too short', 'unfinished'] as const
 /** Packets that the kernel sends a call in copy mode (TX_BATCH_SIZE of net/xdp/xsk.c). */
 const PACKETS_A_WAKE = 32
 const NEED_WAKEUP = 1
+/** How long what lacks frames waits before it looks for some. */
+const RETRY_MS = 2
 
 /**
  * Opens a queue: its rings in the memory, its socket in the program's map, its
@@ -154,6 +156,8 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
   const [fillFlags, sendFlags] = [socket.fill.flags / 4, socket.transmit!.flags / 4]
   const produced = socket.receive!.producer / 4
   const consumed = (state + XDP_RECEIVE + XDP_RING_INDEX) / 4
+  const owed = (state + XDP_OWED) / 4
+  const [provided, filled] = [(state + XDP_FILL + XDP_RING_INDEX) / 4, socket.fill.consumer / 4]
   let isOpen = true
   let isGone = false
   let last: ReturnType<typeof statistics> | null = null
@@ -161,6 +165,13 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
     const counted = traffic.statistics()
     return { ...counted, drops: { ...counted.drops, ...kernelDrops(fd) } }
   }
+  /** Whoever found the fill ring empty does not look again by himself. */
+  const wakeForFrames = () => {
+    if ((words[fillFlags]! & NEED_WAKEUP) === 0 || Atomics.load(words, filled) === words[provided]) return
+    wakeXskReceive(fd)
+  }
+  /** Whether the kernel lacks frames that the pool has by now. */
+  const canProvide = () => words[owed]! > 0 && pool.hasFree(XDP_FRAME_BYTES)
   const wantsWake = () => !socket.needsWakeup || (words[sendFlags]! & NEED_WAKEUP) !== 0
   while ((provide(state) as number) > 0) {}
   return {
@@ -170,7 +181,7 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
     receive(bundle, most) {
       if (!isOpen) return 0
       const count = receive(state, bundle, most) as number
-      if (count > 0 && (words[fillFlags]! & NEED_WAKEUP) !== 0) wakeXskReceive(fd)
+      wakeForFrames()
       return count
     },
     send: (bundle) => (isOpen ? (send(state, bundle) as number) : 0),
@@ -183,8 +194,17 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
       }
       reap(state)
     },
-    isReady: () => isOpen && Atomics.load(words, produced) !== words[consumed],
-    wait: (timeoutMs) => (isOpen ? sleep.wait(timeoutMs, isGone) : Promise.resolve()),
+    isReady() {
+      if (!isOpen) return false
+      if (Atomics.load(words, produced) !== words[consumed] || canProvide()) return true
+      wakeForFrames()
+      return false
+    },
+    wait(timeoutMs) {
+      if (!isOpen || canProvide()) return Promise.resolve()
+      // Nobody says when frames come back to the pool.
+      return sleep.wait(words[owed]! > 0 ? Math.min(timeoutMs, RETRY_MS) : timeoutMs, isGone)
+    },
     statistics: () => last ?? statistics(),
     state() {
       if (!isOpen) return 'closed'

@@ -40,7 +40,7 @@ export interface Device {
   send(bundle: number): number
   /** Rings the doorbell: what was taken goes out. Once a round, however many bundles there were. */
   flush(): void
-  /** Whether `receive` would give something; cheap enough to spin on. */
+  /** Whether `receive` would give something, or take up what it lacked; cheap enough to spin on. */
   isReady(): boolean
   /** Resolves when `receive` may give something, after `timeoutMs`, or with `close`; costs nothing meanwhile. */
   wait(timeoutMs: number): Promise<void>

@@ -1,6 +1,7 @@
 import type { Code } from './code.js'
 import {
   CACHE_BYTES,
+  CACHE_COUNT,
   CACHE_ENTRIES,
   CACHE_FAULTS,
   CACHE_FRAME_MASK,
@@ -14,6 +15,7 @@ import {
   CACHE_STAGGER,
   CACHE_WORKER,
   FRAME_CLASSES,
+  SHARED_COUNT,
 } from './formats.js'
 import { CLASSES, type FrameClass, type PooledClass } from './frame-class.js'
 import type { Space } from './space.js'
@@ -38,6 +40,8 @@ export interface WorkerPool extends WorkerPoolPlace {
   readonly classes: readonly FrameClass[]
   /** Appends up to `count` empty frames to the bundle at that address; gives how many. */
   take(bundle: number, count: number, frameBytes?: FrameClass): number
+  /** Whether `take` would give a frame of that class; cheap enough to spin on. */
+  hasFree(frameBytes: FrameClass): boolean
   /** Gives the frames of `count` descriptors at that address back. */
   give(descriptors: number, count: number): void
   /**
@@ -118,6 +122,12 @@ export function attachWorkerPool({ words }: Space, code: Code, place: WorkerPool
     ...place,
     classes: classes.sort((one, other) => one - other),
     take: (bundle, count, frameBytes: FrameClass = 2048) => take(caches.get(frameBytes)!, bundle, count) as number,
+    hasFree(frameBytes) {
+      const cache = caches.get(frameBytes)!
+      return (
+        words[(cache + CACHE_COUNT) / 4]! > 0 || words[(words[(cache + CACHE_SHARED) / 4]! + SHARED_COUNT) / 4]! > 0
+      )
+    },
     give: (descriptors, count) => give(address, descriptors, count),
     holdForKernel(addresses) {
       for (const held of addresses) hold(kernel, held)
