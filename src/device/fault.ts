@@ -125,6 +125,7 @@ export function openFault(
       }
     },
     ...(device.state === undefined ? {} : { state: device.state }),
+    ...(device.isHeldUp === undefined ? {} : { isHeldUp: device.isHeldUp }),
     close() {
       if (!isOpen) return
       isOpen = false

@@ -172,6 +172,7 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
   }
   /** Whether the kernel lacks frames that the pool has by now. */
   const canProvide = () => words[owed]! > 0 && pool.hasFree(XDP_FRAME_BYTES)
+  const [queued, taken] = [(state + XDP_TRANSMIT + XDP_RING_INDEX) / 4, socket.transmit!.consumer / 4]
   const wantsWake = () => !socket.needsWakeup || (words[sendFlags]! & NEED_WAKEUP) !== 0
   while ((provide(state) as number) > 0) {}
   return {
@@ -194,6 +195,7 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
       }
       reap(state)
     },
+    isHeldUp: () => isOpen && !isGone && Atomics.load(words, taken) !== words[queued],
     isReady() {
       if (!isOpen) return false
       if (Atomics.load(words, produced) !== words[consumed] || canProvide()) return true

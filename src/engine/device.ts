@@ -40,6 +40,11 @@ export interface Device {
   send(bundle: number): number
   /** Rings the doorbell: what was taken goes out. Once a round, however many bundles there were. */
   flush(): void
+  /**
+   * Whether something that was taken waits for the next `flush`, because the
+   * kernel had no room for it; missing where that cannot be.
+   */
+  isHeldUp?(): boolean
   /** Whether `receive` would give something, or take up what it lacked; cheap enough to spin on. */
   isReady(): boolean
   /** Resolves when `receive` may give something, after `timeoutMs`, or with `close`; costs nothing meanwhile. */

@@ -1,6 +1,7 @@
 import { BUNDLE_BYTES, type Code, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
+import type { Device } from './device.js'
 import { openEngineTrace, type TraceOptions } from './engine-trace.js'
-import { type Graph, GraphError } from './graph.js'
+import { deviceOf, type Graph, GraphError } from './graph.js'
 import { edgeName, edgesOf, onEdges } from './on-edges.js'
 import { type OpenStage, openStage, readStage, type StagePlace } from './open-stage.js'
 import { isSameStage, type Stage } from './stage.js'
@@ -38,7 +39,7 @@ export interface Engine {
   round(): number
   /** Whether a device has something; cheap enough to spin on. */
   isReady(): boolean
-  /** Resolves when a device may have something, or after `timeoutMs`. */
+  /** Resolves when a device may have something, when one that could not send all should try again, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<void>
   /**
    * Goes on with another graph, from the next round on. Stages that are the
@@ -75,6 +76,9 @@ export interface Engine {
   close(): void
 }
 
+/** How soon a device gets another `flush` that could not send all. */
+const HELD_UP_MS = 2
+
 /** Frames beyond which their headers are not taken to be in the processor's cache. */
 const MOST_CACHED_FRAMES = 4096
 
@@ -98,6 +102,7 @@ export function startEngine(
   let stopTrace = () => {}
   let current = connect([], graph)
   let entries = entriesOf(current, graph)
+  let targets = targetsOf(current)
 
   function connect(running: readonly OpenStage[], { stages, edges }: Graph): OpenStage[] {
     const started: OpenStage[] = []
@@ -135,6 +140,7 @@ export function startEngine(
     for (const old of current) if (!open.includes(old)) old.close()
     current = open
     entries = entriesOf(open, whole)
+    targets = targetsOf(open)
     drawn = next
     taps = nextTaps
   }
@@ -158,7 +164,9 @@ export function startEngine(
     isReady,
     async wait(timeoutMs) {
       if (isReady()) return
-      await Promise.race(entries.map(({ device }) => device.wait(timeoutMs)))
+      const isHeldUp = targets.some((device) => device.isHeldUp?.() === true)
+      const mostMs = isHeldUp ? Math.min(timeoutMs, HELD_UP_MS) : timeoutMs
+      await Promise.race(entries.map(({ device }) => device.wait(mostMs)))
     },
     change(next) {
       use(next, taps)
@@ -203,6 +211,7 @@ export function startEngine(
       for (const stage of current) stage.close()
       current = []
       entries = []
+      targets = []
       taps = []
       space.free(`${name} bundle`)
     },
@@ -212,6 +221,11 @@ export function startEngine(
 /** Devices with the stage that takes what they receive. */
 function entriesOf(open: readonly OpenStage[], { sources }: Graph) {
   return sources.map(({ device, to }) => ({ device, stage: open.find(({ stage }) => stage.name === to)! }))
+}
+
+/** Devices that stages send to. */
+function targetsOf(open: readonly OpenStage[]): Device[] {
+  return open.flatMap(({ stage }) => deviceOf(stage) ?? [])
 }
 
 interface Tap {
