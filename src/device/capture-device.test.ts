@@ -4,12 +4,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { testDevice } from '../../test/support/device-suite.js'
 import { type EngineBench, openBench } from '../../test/support/engine.js'
 import { skipUnless } from '../../test/support/require.js'
+import { draw, receive, startEngine } from '../engine/index.js'
+import { discard } from '../stages/index.js'
 import type { CapturedPacket, CaptureWriter } from './capture.js'
 import { openCaptureDevice } from './capture-device.js'
+import { createLink } from './link.js'
 import { openCapture } from './open-capture.js'
 import { createCapture } from './pcap-writer.js'
 import { createPcapng } from './pcapng-writer.js'
@@ -129,6 +133,32 @@ describe('capture files as devices', () => {
       assert.ok(nanoseconds >= 0 && nanoseconds < 1e9)
     }
     assert.equal(device.statistics().copiedPackets, 2)
+  })
+
+  it('that have ended do not keep an engine awake that has another source', async () => {
+    const { space, code, worker } = bench
+    const ended = openCaptureDevice(space, code, worker, {
+      name: 'ended',
+      reader: openCapture(writeFile('a.pcap', [{}])),
+    })
+    const [near, far] = createLink(space, code, worker, 'wire')
+    const engine = startEngine(
+      space,
+      code,
+      worker,
+      draw([receive(ended), discard('all')], [receive(far), discard('all too')]),
+    )
+    assert.deepEqual([engine.round(), engine.round(), ended.isAtEnd()], [1, 0, true])
+    const woken = engine.wait(60_000).then(() => 'woken')
+    assert.equal(await Promise.race([woken, setTimeout(20, 'asleep')]), 'asleep')
+    const bundle = bench.bundle('other')
+    bench.fill(bundle, [new Uint8Array(60)])
+    near.send(bundle)
+    near.flush()
+    assert.equal(await woken, 'woken')
+    assert.equal(engine.round(), 1)
+    engine.close()
+    for (const device of [ended, near, far]) device.close()
   })
 
   it('count what no frame holds, and wait where there is no frame now', () => {

@@ -63,7 +63,7 @@ export function openCaptureDevice(
   const traffic = openTraffic(space, `capture ${name}`, [TOO_LONG])
   const times = packetTimes(space)
   const records = packetRecords(space)
-  const growth = reader === undefined ? null : openGrowth(reader)
+  const growth = openGrowth(reader)
   const settleSent = code.find('settleSent')
   let pending: CapturedPacket | null = null
   let isOpen = true
@@ -161,7 +161,8 @@ export function openCaptureDevice(
     },
     isReady: () => isOpen && peek() !== null,
     async wait(timeoutMs) {
-      if (isOpen && peek() === null) await growth?.wait(timeoutMs)
+      // What has ended gives no more: it waits for the time alone, and leaves others their time.
+      if (isOpen && peek() === null) await growth.wait(timeoutMs)
     },
     isAtEnd: () => peek() === null && reader?.isGrowing !== true,
     error: () => error ?? reader?.error ?? null,
@@ -170,17 +171,17 @@ export function openCaptureDevice(
       if (!isOpen) return
       if (writer !== undefined) attempt(() => writer.finish())
       isOpen = false
-      growth?.close()
+      growth.close()
       reader?.close()
       traffic.close()
     },
   }
 }
 
-/** Waits until a file has grown. */
-function openGrowth({ path, isGrowing }: Capture) {
+/** Waits until a file has grown, or for the time where it does not. */
+function openGrowth(reader: Capture | undefined) {
   let wake = () => {}
-  const watcher = isGrowing ? watch(path, () => wake()).unref() : null
+  const watcher = reader?.isGrowing === true ? watch(reader.path, () => wake()).unref() : null
   return {
     wait: (timeoutMs: number) =>
       new Promise<void>((resolve) => {

@@ -56,6 +56,20 @@ describe('a graph', () => {
       [[[receive(near), a, stage('a'), end]], /two stages are called a/],
       [
         [
+          [receive(near), a, send(device('wire'))],
+          [receive(far), b, send(device('wire'))],
+        ],
+        /two devices that are sent to are called wire; open one of them by another name/,
+      ],
+      [
+        [
+          [receive(device('wire')), a, end],
+          [receive(device('wire')), b, end],
+        ],
+        /two devices that are received from are called wire/,
+      ],
+      [
+        [
           [receive(near), a, end],
           ['a.out', b, end],
         ],

@@ -77,7 +77,7 @@ export function draw(...lines: readonly Line[]): Graph {
   for (const [begin, ...line] of lines) {
     const [first] = line
     if (first === undefined) throw new GraphError('a line has a begin and no stage; add one')
-    if (typeof begin !== 'string') sources.push({ device: begin.device, to: first.name })
+    if (typeof begin !== 'string') addSource(sources, begin, first)
     else addEdge(edges, outputNamed(stages, begin), first)
     line.forEach((stage, index) => {
       const next = line[index + 1]
@@ -96,12 +96,28 @@ export function printGraph({ sources, edges }: Graph): string {
   ].join('')
 }
 
+function addSource(sources: { device: Device; to: string }[], { device }: Source, { name: to }: Stage): void {
+  if (sources.some((other) => other.device !== device && other.device.name === device.name))
+    throw new GraphError(twoDevices('received from', device))
+  sources.push({ device, to })
+}
+
+/** Edges and counters are known by names. */
+function twoDevices(what: string, { name }: Device): string {
+  return `two devices that are ${what} are called ${name}; open one of them by another name`
+}
+
 function addStage(stages: Map<string, Stage>, stage: Stage): void {
   const known = stages.get(stage.name)
-  if (known === undefined) stages.set(stage.name, stage)
+  if (known === undefined) {
+    stages.set(stage.name, stage)
+    return
+  }
+  const [device, ofKnown] = [deviceOf(stage), deviceOf(known)]
   // The same device may be drawn as the end of several lines.
-  else if (known !== stage && known.kind !== 'send')
-    throw new GraphError(`two stages are called ${stage.name}; give one of them another name`)
+  if (known === stage || (device !== null && device === ofKnown)) return
+  if (device !== null && ofKnown !== null) throw new GraphError(twoDevices('sent to', device))
+  throw new GraphError(`two stages are called ${stage.name}; give one of them another name`)
 }
 
 function addEdge(edges: Edge[], { from, output }: Omit<Edge, 'to'>, { name: to }: Stage): void {
