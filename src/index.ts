@@ -11,7 +11,7 @@
  * ```
  *
  * The rooms behind it are entries of their own: `sluice/filter`, `sluice/ir`,
- * `sluice/ebpf`, `sluice/wasm`, `sluice/codegen`, `sluice/loader`, `sluice/kernel`, `sluice/device`.
+ * `sluice/ebpf`, `sluice/wasm`, `sluice/codegen`, `sluice/loader`, `sluice/kernel`, `sluice/device`, `sluice/transmit`.
  */
 export {
   type CompiledRules,
