@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Device, startWorkers, type Workers, type WorkersOptions } from '../src/engine/index.js'
+import { placeMatcher } from '../src/codegen/index.js'
+import { compileFilter } from '../src/compile.js'
+import { type Device, startWorkers, type TracedPacket, type Workers, type WorkersOptions } from '../src/engine/index.js'
 import { type EngineBench, openBench } from './support/engine.js'
 import { type Random, seededRandom } from './support/random.js'
 import { type SteeringSettings, steering } from './support/steering-worker.js'
@@ -144,6 +146,72 @@ describe('workers', () => {
       const more = left().stages.find(({ name }) => name === 'more')
       assert.ok(more !== undefined && more.packets > 0)
       assert.notEqual(more.nanosecondsPerPacket, null)
+    })
+  })
+
+  it('are traced, through rings, also while one of them is killed, and nothing stays behind', async (context) => {
+    const random = seededRandom(context, 'workers')
+    await withWorkers({}, async ({ workers, send, take, bench: { space } }) => {
+      const { regions } = space.layout()
+      const matcher = placeMatcher(space, 'trace', compileFilter('udp').optimized)
+      const start = async (limit: number) => {
+        let hasEnded = false
+        const ended = () => {
+          hasEnded = true
+        }
+        const trace = workers.trace({ matcher: matcher.place, limit, ended })
+        assert.throws(() => workers.trace({ matcher: matcher.place, limit }), /traced already/)
+        const packets: TracedPacket[] = []
+        const goOn = async () => {
+          send(random, 1 + random.below(64))
+          take()
+          packets.push(...trace.take())
+          await pause(1)
+        }
+        return { trace, packets, goOn, end: () => until(() => hasEnded) }
+      }
+      const whole = await start(300)
+      while (!whole.trace.isDone()) await whole.goOn()
+      await whole.end()
+      assert.deepEqual(
+        whole.packets.map(({ number }) => number).sort((a, b) => a - b),
+        [...Array(301).keys()].slice(1),
+      )
+      for (const { device, steps } of whole.packets) {
+        const behind = steps.at(-1)!.worker
+        assert.equal(device, 'from main')
+        assert.ok(behind === 'left' || behind === 'right')
+        assert.deepEqual(
+          steps.map(({ worker, stage, went }) => `${worker}: ${stage} ${went}`),
+          [
+            'front: front trap output',
+            'front: flows output',
+            `front: send to ${behind} sent`,
+            `${behind}: ${behind} trap output`,
+            `${behind}: ${behind} output`,
+            `${behind}: send to main sent`,
+          ],
+        )
+      }
+      const broken = await start(10_000)
+      for (let kills = 0; kills < 5; kills++) {
+        for (let turn = 0; turn < 20; turn++) await broken.goOn()
+        workers.kill(random.pick(['front', 'left', 'right']))
+        await until(() => workers.statistics().every(({ isRunning }) => isRunning))
+      }
+      await broken.goOn()
+      const before = broken.packets.length
+      await until(() => {
+        send(random, 10)
+        take()
+        broken.packets.push(...broken.trace.take())
+        return broken.packets.length > before
+      })
+      broken.trace.stop()
+      await broken.end()
+      context.diagnostic(`${broken.packets.length} packets followed while workers were killed`)
+      matcher.close()
+      await until(() => space.layout().regions.length === regions.length)
     })
   })
 

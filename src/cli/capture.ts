@@ -17,7 +17,10 @@ interface CaptureOptions extends ServiceChoice {
 export function captureCommand(): Command {
   const command = new Command('capture')
     .description('write the packets that pass an edge of a running engine to a pcapng file')
-    .argument('<edge>', 'STAGE.OUTPUT, or "receive DEVICE" for what comes from there; of another one all are named')
+    .argument(
+      '<edge>',
+      'STAGE.OUTPUT, or "receive DEVICE" for what comes from there, behind "WORKER: " where there are several; of another one all are named',
+    )
     .argument('[expression...]', EXPRESSION_HELP)
     .requiredOption('-w, --write <file>', 'the pcapng file; - is standard output')
     .option('--limit <packets>', 'end after so many', (text: string) => parsePackets(text, Number.MAX_SAFE_INTEGER))

@@ -2,6 +2,7 @@ import { workerData } from 'node:worker_threads'
 import type { Code, Space, WorkerPool } from '../memory/index.js'
 import type { Device } from './device.js'
 import type { Graph } from './graph.js'
+import { MAIN } from './worker-host.js'
 import { runWorker, type WorkerStart } from './worker-thread.js'
 
 /** What a worker draws its graph with. */
@@ -36,9 +37,6 @@ export interface Plan<Settings> {
   /** The thread that starts them, called `main`, has these rings to them. */
   readonly fromMain: readonly string[]
 }
-
-/** Reserved for the thread that starts the workers. */
-export const MAIN = 'main'
 
 /**
  * Several workers as one drawing, in a module of its own, which every thread

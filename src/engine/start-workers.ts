@@ -16,12 +16,15 @@ import {
 import { openBell } from './bell.js'
 import type { Device } from './device.js'
 import type { EngineOptions } from './engine.js'
-import { MAIN, type Plan, ringsOf } from './plan.js'
+import { GraphError } from './graph.js'
+import { type Plan, ringsOf } from './plan.js'
 import { createRing, packetsUnderWay, type Ring } from './ring.js'
 import type { Publish } from './ring-device.js'
 import { type SupervisedWorker, superviseWorker, type WorkerStatistics } from './supervised-worker.js'
-import { openHost } from './worker-host.js'
-import type { PlannedRing } from './worker-thread.js'
+import type { Trace } from './trace.js'
+import { MAIN, openHost } from './worker-host.js'
+import type { PlannedRing, WorkerCapture } from './worker-thread.js'
+import { openWorkersTrace, type WorkersTrace, type WorkersTraceOptions } from './workers-trace.js'
 
 /** How one worker runs. */
 export interface WorkerPlacement extends Omit<EngineOptions, 'name'> {
@@ -53,6 +56,13 @@ export interface WorkersOptions<Settings> {
   readonly onEnd?: (name: string, error: Error) => void
 }
 
+export interface WorkersCaptureOptions extends Omit<WorkerCapture, 'edge'> {
+  /** Begins the names of regions and of a stage: unique among captures. */
+  readonly name: string
+  /** Called when it has ended in the worker, and nothing uses the matcher any more. */
+  readonly ended?: () => void
+}
+
 /** Workers at work, as the thread that started them sees them. */
 export interface Workers<Settings> {
   /** That thread's own side of the pool. */
@@ -65,6 +75,18 @@ export interface Workers<Settings> {
    * keep their state. Rejects with the error of a worker whose graph stayed.
    */
   change(settings: Settings): Promise<void>
+  /**
+   * Follows packets from where they come into a worker, through rings to others,
+   * until there were as many as asked for. Throws an error where a trace is at
+   * work, and LayoutError.
+   */
+  trace(options: WorkersTraceOptions): Trace
+  /**
+   * Copies what passes an edge, `WORKER: STAGE.OUTPUT` or `WORKER: receive DEVICE`,
+   * into a log, until what it gives is called; also in a worker that is started again.
+   * Throws GraphError where there is no such edge.
+   */
+  capture(edge: string, options: WorkersCaptureOptions): () => void
   /** Measures time a packet while it is on. */
   watch(isOn: boolean): void
   /** Read from the shared memory: the workers do not notice. */
@@ -117,6 +139,7 @@ export async function startWorkers<Settings>(
   const mainPool = pool.openWorker(MAIN)
   const host = openHost({ name: MAIN, rings }, space, code, mainPool, openBell(space, code, controls.get(MAIN)!))
   const pools: WorkerPool[] = []
+  let trace: WorkersTrace | null = null
 
   const workers = Object.keys(plan.workers).map((name): SupervisedWorker<Settings> => {
     const { cpu = null, spinUs = 0, ...engine } = placement[name] ?? {}
@@ -159,6 +182,7 @@ export async function startWorkers<Settings>(
           const isLetGo = await waitForGrants(claims, LET_GO_MS)
           return pool.reclaim(side, underWay(own), isLetGo ? 'pool' : 'kernel')
         },
+        followed: (id, parts) => trace?.add(name, id, parts),
         ended: (error) => options.onEnd?.(name, error),
       },
     )
@@ -195,6 +219,22 @@ export async function startWorkers<Settings>(
     from: host.from,
     async change(settings) {
       await Promise.all(workers.map((worker) => worker.change(settings)))
+    },
+    trace(options) {
+      if (trace !== null) throw new Error('the workers are traced already; stop the other trace, or wait for its end')
+      trace = openWorkersTrace(space, workers, options, () => {
+        trace = null
+      })
+      return trace
+    },
+    capture(edge, { name, ended, ...rest }) {
+      const all = workers.flatMap((worker) => worker.edges().map((each) => ({ worker, edge: each })))
+      const nameOf = (each: (typeof all)[number]) => `${each.worker.name}: ${each.edge}`
+      const found = all.find((each) => nameOf(each) === edge)
+      if (found === undefined)
+        throw new GraphError(`there is no edge "${edge}"; there are ${all.map(nameOf).join(', ')}`)
+      void found.worker.capture(name, { edge: found.edge, ...rest })
+      return () => void found.worker.capture(name, null).then(ended)
     },
     watch(isOn) {
       for (const worker of workers) worker.watch(isOn)

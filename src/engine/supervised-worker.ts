@@ -12,7 +12,15 @@ import {
 } from '../memory/index.js'
 import type { StageStatistics } from './engine.js'
 import { addStatistics, readStage } from './open-stage.js'
-import { type Answer, type Order, START_ID, type WorkerStart } from './worker-thread.js'
+import type { TracePart } from './trace.js'
+import {
+  type Answer,
+  type Order,
+  START_ID,
+  type WorkerCapture,
+  type WorkerStart,
+  type WorkerTrace,
+} from './worker-thread.js'
 
 /** A worker's thread, seen from the one that started it: started again whenever it ends and was not told to. */
 export interface SupervisedWorker<Settings> {
@@ -22,6 +30,12 @@ export interface SupervisedWorker<Settings> {
   /** Resolves when the graph is that of the settings; rejects where it stayed as it was. */
   change(settings: Settings): Promise<void>
   watch(isOn: boolean): void
+  /** Follows packets, also when it is started again; null ends that. Resolves when it does so, or its thread has ended. */
+  trace(trace: WorkerTrace | null): Promise<void>
+  /** Captures at an edge, likewise. */
+  capture(name: string, capture: WorkerCapture | null): Promise<void>
+  /** The edges of its graph, when it last changed. */
+  edges(): readonly string[]
   statistics(): WorkerStatistics
   /** Regions of its part of the memory, as they were when its graph last changed. */
   regions(): readonly Region[]
@@ -49,9 +63,20 @@ export interface Supervision {
   readonly stallMs: number
   /** Clears up after a thread that has ended; gives how many frames it held. The next may start when it resolves. */
   reclaim(): Promise<number>
+  /** Told what the worker has seen of the packets of a trace. */
+  followed(trace: number, parts: readonly TracePart[]): void
   /** Told of each end that nobody ordered. */
   ended(error: Error): void
 }
+
+/** An order that is answered, before it has its number. */
+type Unasked<Settings> = { readonly kind: 'change'; readonly settings: Settings } | Lasting
+type Lasting =
+  | { readonly kind: 'trace'; readonly trace: WorkerTrace | null }
+  | { readonly kind: 'capture'; readonly name: string; readonly capture: WorkerCapture | null }
+
+/** Of an order whose answer nobody waits for. */
+const UNASKED_ID = -1
 
 /** Threads that end within this time of their start are started again later and later. */
 const SHORT_LIFE_MS = 1000
@@ -62,12 +87,15 @@ export function superviseWorker<Settings>(
   space: Space,
   start: Omit<WorkerStart<Settings>, 'settings'>,
   settings: Settings,
-  { cpu, stallMs, reclaim, ended: tellEnd }: Supervision,
+  { cpu, stallMs, reclaim, followed, ended: tellEnd }: Supervision,
 ): SupervisedWorker<Settings> {
   const words = new Int32Array(space.memory.buffer, start.control, WORKER_BYTES / 4)
   const waiting = new Map<number, { resolve(): void; reject(error: Error): void }>()
   let current = settings
   let thread: Worker | null = null
+  /** What a thread that is started again has to be told. */
+  const lastings = new Map<string, Lasting>()
+  let edges: readonly string[] = []
   let places: (Answer & { readonly kind: 'running' }) | null = null
   let seen: readonly StageStatistics[] = []
   /** What the stages of ended threads have counted, as far as the last of them had them. */
@@ -98,15 +126,21 @@ export function superviseWorker<Settings>(
       cleared = clearUp(cause ?? new Error(`worker ${start.name} ended with status ${status}`))
     })
     if (isWatched) order({ kind: 'watch', isOn: true })
+    for (const lasting of lastings.values()) order({ ...lasting, id: UNASKED_ID })
     return answer()
   }
 
   function hear(message: Answer): void {
+    if (message.kind === 'followed') {
+      followed(message.trace, message.parts)
+      return
+    }
     const waiter = waiting.get(message.id)
     waiting.delete(message.id)
     if (message.kind === 'refused') waiter?.reject(new Error(message.message))
     else {
       places = message
+      edges = message.edges
       waiter?.resolve()
     }
   }
@@ -114,6 +148,22 @@ export function superviseWorker<Settings>(
   function answer(): Promise<void> {
     const id = nextId++
     return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }))
+  }
+
+  /** Tells it something that is answered; done at once where no thread is there to be told. */
+  function ask(message: Unasked<Settings>): Promise<void> {
+    // One that has been started and has not answered yet was sent what was so before.
+    if (thread === null) return Promise.resolve()
+    const answered = answer()
+    order({ ...message, id: nextId - 1 } as Order<Settings>)
+    return answered
+  }
+
+  /** What it refuses, or does not live to do, is done with. */
+  async function askLasting(key: string, message: Lasting, isOn: boolean): Promise<void> {
+    if (isOn) lastings.set(key, message)
+    else lastings.delete(key)
+    await ask(message).catch(() => {})
   }
 
   function order(message: Order<Settings>): void {
@@ -192,11 +242,7 @@ export function superviseWorker<Settings>(
     start: launch,
     change(settings) {
       current = settings
-      // One that has been started and has not answered yet was sent the settings before these.
-      if (thread === null) return Promise.resolve()
-      const changed = answer()
-      order({ kind: 'change', id: nextId - 1, settings })
-      return changed
+      return ask({ kind: 'change', settings })
     },
     watch(isOn) {
       isWatched = isOn
@@ -209,6 +255,9 @@ export function superviseWorker<Settings>(
       reclaimedFrames,
       stages: stages(),
     }),
+    trace: (trace) => askLasting('trace', { kind: 'trace', trace }, trace !== null),
+    capture: (name, capture) => askLasting(name, { kind: 'capture', name, capture }, capture !== null),
+    edges: () => edges,
     regions: () => places?.regions ?? [],
     kill: endThread,
     async stop() {

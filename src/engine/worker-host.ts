@@ -7,6 +7,9 @@ import { attachRing } from './ring.js'
 import { openReceiver, openSender } from './ring-device.js'
 import type { PlannedRing } from './worker-thread.js'
 
+/** Reserved for the thread that starts the workers. */
+export const MAIN = 'main'
+
 /** What lets a worker's graph be drawn, again and again, over the same devices. */
 interface DrawingHost extends WorkerHost {
   /** Draws; `use` gets the graph before what it no longer needs is closed. Where either throws, all stays as it was. */
@@ -42,6 +45,9 @@ export function openHost(
     return openSender(space, code, `to ${to}`, attachRing(code, ring), openBell(space, code, ring.bell), ring.publish)
   }
 
+  /** The thread that starts workers is none of them: what comes from there, comes from without. */
+  const peerOf = (worker: string) => (worker === MAIN || name === MAIN ? {} : { peer: worker })
+
   const receiver = (from: string): Device =>
     openReceiver(space, code, pool, `from ${from}`, attachRing(code, ringBetween(from, name)), bell)
 
@@ -50,8 +56,8 @@ export function openHost(
     space,
     code,
     pool,
-    to: (worker) => keep(`to ${worker}`, () => sender(worker)),
-    from: (worker) => keep(`from ${worker}`, () => receiver(worker)),
+    to: (worker) => keep(`to ${worker}`, () => ({ ...sender(worker), ...peerOf(worker) })),
+    from: (worker) => keep(`from ${worker}`, () => ({ ...receiver(worker), ...peerOf(worker) })),
     keep,
   }
   return {

@@ -2,7 +2,9 @@ import { parentPort } from 'node:worker_threads'
 import { noteDescriptors, pauseWatches } from '../kernel/index.js'
 import {
   attachWorkerPool,
+  type JudgePlace,
   loadCode,
+  loadJudge,
   MOST_DESCRIPTORS,
   openPart,
   type Region,
@@ -17,11 +19,15 @@ import {
   type WorkerPoolPlace,
 } from '../memory/index.js'
 import { openBell } from './bell.js'
+import { captureTo } from './capture-to.js'
 import { type Engine, type EngineOptions, startEngine } from './engine.js'
+import { edgesOf } from './on-edges.js'
 import type { StagePlace } from './open-stage.js'
+import type { PacketLog } from './packet-log.js'
 import type { WorkerDraft } from './plan.js'
 import type { RingPlace } from './ring.js'
 import type { Publish } from './ring-device.js'
+import { openTracer, type TracePart, type TracePlace, type Tracer } from './trace.js'
 import { openHost } from './worker-host.js'
 
 /** A ring between two workers, and the address of what the receiving one sleeps at. */
@@ -49,15 +55,32 @@ export interface WorkerStart<Settings> {
   readonly settings: Settings
 }
 
+/** A trace of which a worker has a part. */
+export interface WorkerTrace extends TracePlace {
+  readonly matcher: JudgePlace
+}
+
+/** What is captured in a worker. */
+export interface WorkerCapture {
+  readonly edge: string
+  readonly log: PacketLog
+  /** Null: all packets. */
+  readonly matcher: JudgePlace | null
+}
+
 /** To a worker. */
 export type Order<Settings> =
   | { readonly kind: 'change'; readonly id: number; readonly settings: Settings }
+  /** Null: the trace has ended. */
+  | { readonly kind: 'trace'; readonly id: number; readonly trace: WorkerTrace | null }
+  /** Null: the capture of that name has ended. */
+  | { readonly kind: 'capture'; readonly id: number; readonly name: string; readonly capture: WorkerCapture | null }
   | { readonly kind: 'watch'; readonly isOn: boolean }
   | { readonly kind: 'stop' }
   /** To one that waits; one at work is ended from outside. */
   | { readonly kind: 'end' }
 
-/** From a worker: what its graph is now, or why it stayed as it was. */
+/** From a worker: what its graph is now, or why it stayed as it was; and what was followed. */
 export type Answer =
   | {
       readonly kind: 'running'
@@ -66,8 +89,11 @@ export type Answer =
       readonly stages: readonly StagePlace[]
       /** What the worker's part of the memory is used for. */
       readonly regions: readonly Region[]
+      readonly edges: readonly string[]
     }
   | { readonly kind: 'refused'; readonly id: number; readonly message: string }
+  /** What it has seen of the packets of a trace. */
+  | { readonly kind: 'followed'; readonly trace: number; readonly parts: readonly TracePart[] }
 
 /** The answer to the start. */
 export const START_ID = 0
@@ -103,13 +129,17 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
       generation: words[generation]!,
       stages: engine.places(),
       regions: space.layout().regions,
+      edges: edgesOf(engine.graph()),
     })
+  const captures = new Map<string, () => void>()
+  let followed: { readonly id: number; readonly tracer: Tracer } | null = null
   let isStopped = false
 
-  function change(id: number, settings: Settings): void {
+  /** Changes what is at work, and tells what that is now. */
+  function change(id: number, run: () => void): void {
     Atomics.add(words, generation, 1)
     try {
-      host.draw(draft, settings, engine.change)
+      run()
     } catch (error) {
       tell({ kind: 'refused', id, message: error instanceof Error ? error.message : String(error) })
     } finally {
@@ -118,12 +148,36 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
     running(id)
   }
 
+  function follow(trace: WorkerTrace | null): void {
+    tellFollowed()
+    followed =
+      trace === null
+        ? null
+        : { id: trace.id, tracer: openTracer(space, pool, trace, loadJudge(trace.matcher, space.memory)) }
+    engine.follow(followed?.tracer ?? null)
+  }
+
+  function tellFollowed(): void {
+    const parts = followed?.tracer.take() ?? []
+    if (parts.length > 0) tell({ kind: 'followed', trace: followed!.id, parts })
+  }
+
+  function capture(name: string, wanted: WorkerCapture | null): void {
+    captures.get(name)?.()
+    captures.delete(name)
+    if (wanted === null) return
+    const judge = wanted.matcher === null ? null : loadJudge(wanted.matcher, space.memory)
+    captures.set(name, engine.tap(wanted.edge, captureTo(name, wanted.log, judge)))
+  }
+
   port.on('message', (order: Order<Settings>) => {
     pauseWatches()
     Atomics.store(words, busy, 1)
     endIfTold()
     Atomics.sub(words, asked, 1)
-    if (order.kind === 'change') change(order.id, order.settings)
+    if (order.kind === 'change') change(order.id, () => host.draw(draft, order.settings, engine.change))
+    else if (order.kind === 'trace') change(order.id, () => follow(order.trace))
+    else if (order.kind === 'capture') change(order.id, () => capture(order.name, order.capture))
     else if (order.kind === 'watch') engine.watch(order.isOn)
     else if (order.kind === 'stop') isStopped = true
     bell.ring()
@@ -157,6 +211,7 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
     for (let count = 0; count < ROUNDS_AT_ONCE; count++) {
       const packets = engine.round()
       words[rounds]!++
+      if (followed !== null) tellFollowed()
       if (Atomics.load(words, asked) > 0) return true
       if (packets === 0 && !spin(engine, start.spinUs, () => Atomics.load(words, asked) > 0)) return false
     }

@@ -1,6 +1,6 @@
-import type { Engine, StageStatistics } from '../../engine/index.js'
+import type { Engine, StageStatistics, Workers } from '../../engine/index.js'
 import type { XdpMode } from '../../loader/index.js'
-import type { Layout, Space } from '../../memory/index.js'
+import type { Space } from '../../memory/index.js'
 import { startEdgeCapture } from './edge-capture.js'
 import { type ControlSocket, listen } from './listen.js'
 import type { EngineStages } from './protocol.js'
@@ -16,10 +16,10 @@ export interface ServedEngine {
   /** Of the program that hands it its packets. */
   readonly programId?: number | undefined
   readonly space: Space
-  /** One that runs in this thread can be traced; workers are seen by their statistics. */
+  /** One that runs in this thread, or workers in threads of their own. */
   readonly engine:
     | Pick<Engine, 'watch' | 'statistics' | 'trace' | 'tap'>
-    | { watch(isOn: boolean): void; statistics(): readonly EngineStages[]; layout(): Layout }
+    | Pick<Workers<never>, 'watch' | 'statistics' | 'layout' | 'trace' | 'capture'>
 }
 
 /**
@@ -53,11 +53,8 @@ export function serveEngine({ name, device, mode, programId, space, engine }: Se
       layout: 'layout' in engine ? engine.layout : space.layout,
       stages,
       watch: engine.watch,
-      ...('trace' in engine && {
-        trace: (expression: string, limit: number) => startTrace(engine, space, expression, limit),
-        capture: (edge: string, expression: string | null, limit: number | null) =>
-          startEdgeCapture(engine, space, edge, expression, limit),
-      }),
+      trace: (expression, limit) => startTrace(engine, space, expression, limit),
+      capture: (edge, expression, limit) => startEdgeCapture(engine, space, edge, expression, limit),
     },
   })
 }

@@ -42,7 +42,7 @@ export async function listen(service: Service): Promise<ControlSocket> {
   await liveSockets(directory)
   const unnamed = newSocket(directory)
   const connections = new Set<Socket>()
-  const newLooker = createLookers(service.engine)
+  const newLooker = createLookers(service)
   // Half open: who sends a request and ends its side is answered all the same.
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     connections.add(socket)
@@ -87,7 +87,8 @@ interface Looker {
 }
 
 /** Makes lookers at one engine: its time is measured while one of them wants it, it is traced for one at a time, and captured for each. */
-function createLookers(engine: ServiceEngine | undefined): () => Looker {
+function createLookers(service: Service): () => Looker {
+  const { engine } = service
   let watchers = 0
   let tracer: Looker | null = null
   return () => {
@@ -101,10 +102,8 @@ function createLookers(engine: ServiceEngine | undefined): () => Looker {
         if (watchers++ === 0) engine?.watch(true)
       },
       trace(expression, limit) {
-        if (engine?.trace === undefined)
-          throw new ProtocolError('packets cannot be traced here: there is no engine that runs in one thread')
         if (tracer !== null) throw new ProtocolError('another trace is at work here; wait for its end')
-        trace = engine.trace(expression, limit)
+        trace = engineOf(service).trace(expression, limit)
         tracer = looker
       },
       traced() {
@@ -112,10 +111,8 @@ function createLookers(engine: ServiceEngine | undefined): () => Looker {
         return { packets: trace.take(), isDone: trace.isDone() }
       },
       capture(edge, expression, limit) {
-        if (engine?.capture === undefined)
-          throw new ProtocolError('packets cannot be captured here: there is no engine that runs in one thread')
         if (capture !== null) throw new ProtocolError('this connection captures already; open another one')
-        capture = engine.capture(edge, expression, limit)
+        capture = engineOf(service).capture(edge, expression, limit)
       },
       captured() {
         if (capture === null) throw new ProtocolError('nothing is captured on this connection; send "capture" first')

@@ -30,8 +30,8 @@ export interface ServiceEngine {
   stages(): readonly EngineStages[]
   /** Time a packet is measured while it is on. */
   watch(isOn: boolean): void
-  /** Follows packets through the graph; missing where that cannot be done. */
-  trace?(expression: string, limit: number): Trace
-  /** Copies packets that pass an edge; missing where that cannot be done. */
-  capture?(edge: string, expression: string | null, limit: number | null): EdgeCapture
+  /** Follows packets through the graph. */
+  trace(expression: string, limit: number): Trace
+  /** Copies packets that pass an edge. */
+  capture(edge: string, expression: string | null, limit: number | null): EdgeCapture
 }

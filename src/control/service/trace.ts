@@ -1,5 +1,5 @@
 import { placeMatcher } from '../../codegen/index.js'
-import { type Engine, printTrace, type Trace, type TracedPacket } from '../../engine/index.js'
+import { type Engine, printTrace, type Trace, type TracedPacket, type Workers } from '../../engine/index.js'
 import type { Space } from '../../memory/index.js'
 import { compileExpression } from './compile-expression.js'
 
@@ -8,21 +8,19 @@ export { printTrace, type Trace, type TracedPacket }
 /**
  * Follows the packets that match an expression, at most `limit` of them, until
  * it is stopped. Throws FilterError, LayoutError where the memory has no room
- * for what it needs, and what `Engine.trace` throws.
+ * for what it needs, and what the engine's or the workers' `trace` throws.
  */
-export function startTrace(engine: Pick<Engine, 'trace'>, space: Space, expression: string, limit: number): Trace {
-  const matcher = placeMatcher(space, 'trace', compileExpression(expression))
+export function startTrace(
+  engine: Pick<Engine, 'trace' | 'tap'> | Pick<Workers<never>, 'trace' | 'capture'>,
+  space: Space,
+  expression: string,
+  limit: number,
+): Trace {
+  const { judge, place: matcher, close: ended } = placeMatcher(space, 'trace', compileExpression(expression))
   try {
-    const trace = engine.trace({ judge: matcher.judge, limit })
-    return {
-      ...trace,
-      stop() {
-        trace.stop()
-        matcher.close()
-      },
-    }
+    return 'capture' in engine ? engine.trace({ matcher, limit, ended }) : engine.trace({ judge, limit, ended })
   } catch (error) {
-    matcher.close()
+    ended()
     throw error
   }
 }
