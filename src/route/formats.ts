@@ -175,15 +175,15 @@ export const PORT_FORWARDS = 4
 
 /**
  * What `forward` notes about a packet of the outputs `unresolved` and `errors`,
- * in 8 bytes before its time, which is no part of what is copied with a packet:
+ * in 8 bytes before all that is copied with a packet (COPIED_BEFORE of memory):
  *
- *     -40  u8   why: NOTE_…
- *     -39  u8   the port that it came by
- *     -36  u32  its next hop; 0 for none
+ *     -48  u8   why: NOTE_…
+ *     -47  u8   the port that it came by
+ *     -44  u32  its next hop; 0 for none
  */
-export const NOTE_REASON_BEFORE = 40
-export const NOTE_PORT_BEFORE = 39
-export const NOTE_HOP_BEFORE = 36
+export const NOTE_REASON_BEFORE = 48
+export const NOTE_PORT_BEFORE = 47
+export const NOTE_HOP_BEFORE = 44
 export const NOTE_UNRESOLVED = 1
 export const NOTE_NO_ROUTE = 2
 export const NOTE_UNREACHABLE = 3
@@ -193,6 +193,8 @@ export const NOTE_TIME_EXCEEDED = 5
 export const NOTE_TOO_BIG = 6
 /** Longer than the MTU, to be cut into fragments. */
 export const NOTE_FRAGMENT = 7
+/** From an IPv6 address that means something on its own link only. */
+export const NOTE_BEYOND_SCOPE = 8
 
 /**
  * What a `forward` stage is handed.

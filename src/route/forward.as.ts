@@ -21,6 +21,7 @@ import {
   TO_OUTPUTS,
 } from './formats'
 import { check4, PLAIN_IPV4, PLAIN_MASK, way4 } from './forward-v4.inline.as'
+import { check6, way6 } from './forward-v6.inline.as'
 import { enter, leave } from './readers.inline.as'
 
 const MAC_MASK: u64 = 0xffffffffffff
@@ -68,6 +69,10 @@ function wayOf(stage: u32, tables: u32, descriptor: u32, packet: u32, own: u64):
   if ((types & PLAIN_MASK) === PLAIN_IPV4 || (types & 0xffff) === ETHERTYPE_IPV4) {
     const fault = check4(stage, packet, captured, types)
     return fault !== 0 ? fault : way4(stage, tables, descriptor, packet, isOwn)
+  }
+  if ((types & 0xffff) === ETHERTYPE_IPV6) {
+    const fault = check6(packet, captured)
+    return fault !== 0 ? fault : way6(stage, tables, descriptor, packet, isOwn)
   }
   return load<u32>(stage, STAGE_PORTS) + TO_LOCAL
 }

@@ -13,6 +13,7 @@ import {
   type ForwardOptions,
   forward,
   type NextHop,
+  NOTE_BEYOND_SCOPE,
   NOTE_FRAGMENT,
   NOTE_HOP_BEFORE,
   NOTE_NO_ROUTE,
@@ -30,7 +31,7 @@ import {
 
 const OWN = Uint8Array.of(2, 0, 0, 0, 0, 0x0b)
 const SEED = 0x51ce_0001
-const SIZES = { rootBits: 16, nodes: 64, routes: 256 } as const
+const SIZES = { rootBits: 16, nodes: 400, routes: 256 } as const
 
 const mac = (last: number) => Uint8Array.of(2, 0, 0, 0, 9, last)
 
@@ -98,6 +99,67 @@ function addRandomRoutes(random: Random, { tables, router }: ReturnType<typeof b
   }
 }
 
+const BASES_V6 = [
+  [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+  [0x20, 0x01, 0x0d, 0xb8, 0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0, 0, 0, 0, 2],
+  [0x2a, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7],
+]
+const zeros = (count: number) => new Array<number>(count).fill(0)
+const ODD_V6 = [
+  zeros(16),
+  [...zeros(15), 1],
+  [...zeros(15), 2],
+  [...zeros(10), 0xff, 0xff, 192, 0, 2, 1],
+  [0xff, 2, ...zeros(13), 1],
+  [0xfe, 0x80, ...zeros(13), 9],
+  [0xfe, 0xbf, ...zeros(13), 9],
+  [0xfe, 0xc0, ...zeros(13), 9],
+  [0xfd, ...zeros(15)],
+]
+
+function randomAddress6(random: Random): number[] {
+  if (random.below(12) === 0) return random.pick(ODD_V6)
+  const address = [...random.pick(BASES_V6)]
+  if (random.below(2) === 0) address[random.below(16)] = random.below(256)
+  return address
+}
+
+function addRandomRoutes6(random: Random, { tables, router }: ReturnType<typeof build>): void {
+  for (let route = 0; route < 40; route++) {
+    const address = Uint8Array.from(randomAddress6(random))
+    const [length, hop] = [
+      random.pick([0, 8, 16, 17, 24, 32, 40, 48, 63, 64, 96, 127, 128]),
+      1 + random.below(HOPS.length),
+    ]
+    if (tables.insert({ address, length }, hop) !== null) continue
+    const view = new DataView(address.buffer)
+    router.v6.insert(
+      [0, 4, 8, 12].map((at) => view.getUint32(at)),
+      length,
+      hop,
+    )
+  }
+}
+
+function randomIpv6(random: Random): Uint8Array {
+  if (random.below(12) === 0) return randomPacket(random).bytes
+  const packet = flowFrame({
+    family: 6,
+    protocol: random.pick(['tcp', 'udp']),
+    payload: new Uint8Array(random.pick([0, 1, 19, 20, 31, 32, 60, 72, 73, 100])),
+    hops: random.pick([0, 1, 2, 3, 64, 255]),
+    service: random.below(256),
+    label: random.below(1 << 20),
+    trailer: random.pick([0, 0, 6]),
+  })
+  if (random.below(8) === 0) packet.set([random.pick([1, 2, 0xff, 0x33]), 0, random.below(256)], 0)
+  packet.set(randomAddress6(random), 22)
+  packet.set(randomAddress6(random), 38)
+  if (random.below(12) === 0) write16(packet, 18, random.below(packet.length + 30))
+  if (random.below(16) === 0) packet[14] = random.below(256)
+  return random.below(16) === 0 ? packet.slice(0, random.below(packet.length)) : packet
+}
+
 /** A packet for the router most of the time, and damaged now and then. */
 function randomIpv4(random: Random): Uint8Array {
   if (random.below(12) === 0) return randomPacket(random).bytes
@@ -134,23 +196,30 @@ const VARIANTS: readonly [string, Partial<Port>, Omit<ForwardOptions, 'inPort'>]
   ['where nothing is forwarded', { forwarding: false }, {}],
 ]
 
+const FAMILIES = [
+  ['IPv4', addRandomRoutes, randomIpv4],
+  ['IPv6', addRandomRoutes6, randomIpv6],
+] as const
+
 describe('forward does what a plain router does', () => {
   for (const [title, port, options] of VARIANTS) {
-    test(`with IPv4, ${title}`, (context) => {
-      const random = seededRandom(context, 'route/forward')
-      for (let turn = 0; turn < 4; turn++) {
-        assertLikeTwin(
-          random,
-          (bench) => {
-            const built = build(bench, port)
-            addRandomRoutes(random, built)
-            const stage = forward('route', built.tables, { inPort: 0, ...options })
-            return { stage, twin: forwardTwin({ ...built.router, ...options }, stage.outputs, stage.drops) }
-          },
-          randomIpv4,
-        )
-      }
-    })
+    for (const [family, addRoutes, packetOf] of FAMILIES) {
+      test(`with ${family}, ${title}`, (context) => {
+        const random = seededRandom(context, 'route/forward')
+        for (let turn = 0; turn < 4; turn++) {
+          assertLikeTwin(
+            random,
+            (bench) => {
+              const built = build(bench, port)
+              addRoutes(random, built)
+              const stage = forward('route', built.tables, { inPort: 0, ...options })
+              return { stage, twin: forwardTwin({ ...built.router, ...options }, stage.outputs, stage.drops) }
+            },
+            packetOf,
+          )
+        }
+      })
+    }
   }
 })
 
@@ -234,10 +303,11 @@ test('says of what it cannot forward why, by which port it came and by which hop
     // As it came: an ICMP error quotes it, and who waits for a neighbour sends it through again.
     assert.deepEqual([...errors!, ...unresolved!], [packet])
   }
-  assert.deepEqual(
-    noted,
-    cases.map(([hop, reason]) => [reason, 0, hop]),
-  )
+  const linkLocal = flowFrame({ family: 6, protocol: 'udp', payload: new Uint8Array(0) })
+  linkLocal.set([0xfe, 0x80], 22)
+  assert.equal(tables.insert({ address: new Uint8Array(16), length: 0 }, 3), null)
+  assert.equal(stage.pass([linkLocal])['errors']!.length, 1)
+  assert.deepEqual(noted, [...cases.map(([hop, reason]) => [reason, 0, hop]), [NOTE_BEYOND_SCOPE, 0, 3]])
   stage.close()
 })
 

@@ -98,10 +98,10 @@ export function isUsual(stage: u32, way: u32, total: u32, lives: u32, isOwn: boo
 
 /**
  * Where a packet goes that is not as usual, or PASSES. `lives` is its time to
- * live, `excess` a note where it is too long for the way, else 0. The order is
+ * live, `fault` a note of what else speaks against its way, else 0. The order is
  * that of the kernel's ip_forward: one packet has one reason.
  */
-export function judge(stage: u32, packet: u32, hop: u32, way: u32, lives: u32, excess: u32, isOwn: bool): u32 {
+export function judge(stage: u32, packet: u32, hop: u32, way: u32, lives: u32, fault: u32, isOwn: bool): u32 {
   const kind = way & WAY_KIND_MASK
   if (kind === KIND_LOCAL) return load<u32>(stage, STAGE_PORTS) + TO_LOCAL
   if (!isOwn) return TO_DROPS + DROP_LINK_BROADCAST
@@ -112,7 +112,7 @@ export function judge(stage: u32, packet: u32, hop: u32, way: u32, lives: u32, e
   if (kind === KIND_UNREACHABLE) return fail(stage, packet, hop, NOTE_UNREACHABLE)
   if (kind === KIND_PROHIBIT) return fail(stage, packet, hop, NOTE_PROHIBITED)
   if (lives < 2) return fail(stage, packet, hop, NOTE_TIME_EXCEEDED)
-  if (excess !== 0) return fail(stage, packet, hop, excess)
+  if (fault !== 0) return fail(stage, packet, hop, fault)
   if (kind !== KIND_UNRESOLVED) return PASSES
   note(stage, packet, hop, NOTE_UNRESOLVED)
   return load<u32>(stage, STAGE_PORTS) + TO_UNRESOLVED

@@ -47,7 +47,7 @@ function route(router: PlainRouter, packet: Uint8Array): Answer {
   const isOwn = mac.every((byte, at) => packet[at] === byte)
   if (!isOwn && packet[0]! % 2 === 0) return ['(other host)']
   if (type === 0x0800) return route4(router, packet, isOwn)
-  return ['local']
+  return type === 0x86dd ? route6(router, packet, isOwn) : ['local']
 }
 
 function route4(router: PlainRouter, packet: Uint8Array, isOwn: boolean): Answer {
@@ -73,6 +73,32 @@ function route4(router: PlainRouter, packet: Uint8Array, isOwn: boolean): Answer
   changed[22]!--
   // RFC 1624, equation 3: what was wrong stays wrong by as much.
   write16(changed, 24, foldChecksum((~sum & 0xffff) + (~before & 0xffff) + read16(changed, 22)))
+  return [`port ${(found as { port: number }).port}`, changed]
+}
+
+function route6(router: PlainRouter, packet: Uint8Array, isOwn: boolean): Answer {
+  if (packet.length < 54 || packet[14]! >> 4 !== 6 || read16(packet, 18) + 54 > packet.length) return ['(malformed)']
+  const view = new DataView(packet.buffer, packet.byteOffset)
+  const wordsAt = (at: number) => [0, 4, 8, 12].map((word) => view.getUint32(at + word))
+  const [source, destination] = [wordsAt(22), wordsAt(38)]
+  const isWithin = ([first]: readonly number[], begin: number, length: number) =>
+    first! >>> (32 - length) === begin >>> (32 - length)
+  const isMulticast = (address: readonly number[]) => isWithin(address, 0xff000000, 8)
+  const isLinkLocal = (address: readonly number[]) => isWithin(address, 0xfe800000, 10)
+  const isReserved = ([a, b, c, d]: readonly number[]) =>
+    a === 0 && b === 0 && (c === 0xffff || (c === 0 && (d === 0 || d === 1)))
+  if (source.every((word) => word === 0) && isMulticast(destination)) return ['local']
+  if (router.martians !== 'route' && (isMulticast(source) || isReserved(source) || isReserved(destination)))
+    return ['(martian)']
+  if (isMulticast(destination) || isLinkLocal(destination)) return ['local']
+  const against = isLinkLocal(source) ? null : reversePath(router, router.v6, source)
+  if (against !== null) return [against]
+  const found = hopFor(router, router.v6.lookup(destination).nextHop, packet)
+  const answer = judge(router, found, isOwn, packet[21]!, read16(packet, 18) + 40)
+  if (isLinkLocal(source) && (answer === null || answer === 'unresolved')) return ['errors']
+  if (answer !== null) return [answer]
+  const changed = rewritten(router, packet, found)
+  changed[21]!--
   return [`port ${(found as { port: number }).port}`, changed]
 }
 
