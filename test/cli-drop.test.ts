@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { closeNetlink, deleteLink, openRoute } from '../src/kernel/index.js'
 import { CLI, runCli } from './support/cli.js'
+import { eventually } from './support/eventually.js'
 import {
   attachedMode,
+  attachedProgram,
   inside,
   type JoinedNamespaces,
   joinNamespaces,
@@ -14,6 +17,7 @@ import {
   sendDatagrams,
 } from './support/joined-namespaces.js'
 import { skipUnless } from './support/require.js'
+import { RUN_DIRECTORY } from './support/run-directory.js'
 
 /** The rule stands at the receiver's end. */
 const PORT = 9999
@@ -95,6 +99,32 @@ test('a rule drops what it matches and counts it, until Ctrl-C or SIGTERM', { sk
     assert.deepEqual(summary!.dropped, { packets: DATAGRAMS, bytes: DATAGRAMS * FRAME_BYTES })
     assert.deepEqual(summary!.kept, { packets: 0, bytes: 0 })
   }
+})
+
+test('status, list and top see the rule while it runs, and nobody changes it', { skip }, async () => {
+  const drop = await startDrop([RULE, '--for', '1h', '--keep', '192.0.2.9'])
+  const asked = (...args: string[]) => JSON.parse(runCli([...args, '--json']).stdout)
+  await eventually('it can be asked', () => runCli(['status']).status === 0)
+  sendDatagrams(network, DATAGRAMS, PORT)
+  const [{ name, kind, device, mode, dropped, programId, policy }] = asked('status').services
+  assert.deepEqual(
+    [name, kind, device, mode, dropped, programId, policy],
+    ['drop', 'rule', 'far', 'native', DATAGRAMS, attachedProgram(network).programId, null],
+  )
+  const { rules, keptPrefixes } = asked('list')
+  assert.deepEqual(keptPrefixes, ['192.0.2.9'])
+  const [{ secondsLeft, ...rule }] = rules
+  assert.ok(secondsLeft > 3500 && secondsLeft <= 3600)
+  const counted = { packets: DATAGRAMS, bytes: DATAGRAMS * FRAME_BYTES, overPackets: 0, overBytes: 0 }
+  const named = { name: `drop ${RULE}`, match: RULE, action: 'drop', mode: 'enforce', isAdded: false }
+  assert.deepEqual([rule, rules.length], [{ ...named, ...counted }, 1])
+  assert.equal(asked('top').rules[0].packets, DATAGRAMS)
+  const refused = runCli(['add', 'tcp'])
+  assert.deepEqual([refused.status, refused.stdout], [2, ''])
+  assert.match(refused.stderr, /cannot be changed: it is no sluice protect/)
+  drop.child.kill('SIGINT')
+  assert.equal((await drop.end).status, 0)
+  assert.deepEqual(readdirSync(RUN_DIRECTORY), [])
 })
 
 test('--for ends the rule, and generic mode says what it costs', { skip }, async () => {

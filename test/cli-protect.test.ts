@@ -144,7 +144,7 @@ test('a faulty policy or list is one message, and the old policy stays', { skip 
     [
       'policy.yaml',
       `${POLICY}  - { action: forward, match: icmp, device: nowhere0 }`,
-      /^sluice: there is no network device "nowhere0"/,
+      /^sluice: .*policy\.yaml:8:\d+: rule 4 "forward icmp": there is no network device "nowhere0"; choose one of: .*far/,
     ],
     ['blocked.txt', million.join('\n'), /^sluice: blocked\.txt:765433: "203\.0\.113\.300" is no address or prefix/],
   ]

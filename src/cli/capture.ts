@@ -40,7 +40,7 @@ Examples:
 async function capture(edge: string, expression: string, options: CaptureOptions): Promise<void> {
   if (options.json && options.write === '-')
     throw new InputError('-w - puts packets on standard output, where --json writes too; give a file')
-  const { place, status } = await chooseService(options, 'engine')
+  const { place, status } = await chooseService(options, ['engine'])
   const connection = connectTo(place)
   let [packets, lost] = [0, 0]
   try {

@@ -1,6 +1,8 @@
 import { Command } from 'commander'
 // Not through the room's index: what stands behind it for other commands takes 10 ms to load.
 import { type RunningDrop, startDrop } from '../control/drop.js'
+import type { ServedDrop } from '../control/service/drop-service.js'
+import type { ControlSocket } from '../control/service/listen.js'
 import { formatDuration, parseDuration } from './duration.js'
 import { announce, type End, keepOption, listenForEnd, NO_KEEP_SSH, openDisplay, TICK_MS } from './foreground.js'
 import { EXPRESSION_HELP, FAILED, note, print, printJson, RESOLVE_HELP, UNRESOLVED } from './output.js'
@@ -72,10 +74,12 @@ async function watch(expression: string, running: RunningDrop, options: DropOpti
   const startedAt = performance.now()
   announce('dropping', running, options)
   const show = await openDisplay()
+  const control = await serve(running, { expression, device: options.on, forMs: options.for })
   const line = liveLine(running, startedAt)
   const timer = setInterval(() => (running.isAttached() ? show.update(line()) : end.now('detached')), TICK_MS)
   const endedBy = await end.promise
   clearInterval(timer)
+  control?.close()
   show.close()
   summarize(expression, running, options, endedBy, performance.now() - startedAt)
   if (endedBy !== 'detached') return
@@ -83,6 +87,18 @@ async function watch(expression: string, running: RunningDrop, options: DropOpti
     `sluice: the rule is not at ${options.on} any more: the device has gone, or somebody detached the rule; start it again where it is needed`,
   )
   process.exitCode = FAILED
+}
+
+/** Loaded when the rule is in force already, for which nobody is to wait; it stays where the package has gone since. */
+async function serve(running: RunningDrop, drop: ServedDrop): Promise<ControlSocket | null> {
+  try {
+    const { openControl } = await import('./open-control.js')
+    const { dropService } = await import('../control/service/drop-service.js')
+    return await openControl(dropService(running, drop))
+  } catch (error) {
+    note(`warning: sluice status, list and top will not see this: ${(error as Error).message}`)
+    return null
+  }
 }
 
 /** What the live line says: totals, and the rate since it was last asked for. */

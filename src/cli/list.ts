@@ -16,7 +16,7 @@ Example:
   $ sudo sluice list --device eth0`,
     )
     .action(async (options: ServiceChoice & { readonly json?: boolean }) => {
-      const { id, device, result } = await askChosen(options, { do: 'list' })
+      const { id, device, result } = await askChosen(options, { do: 'list' }, ['policy', 'rule'])
       if (options.json) printJson({ id, device, ...result })
       else printList(result)
     })

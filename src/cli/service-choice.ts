@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { chooseService, connectTo, type ServiceChoice } from '../control/service/ask.js'
+import { chooseService, connectTo, type ServiceChoice, type ServiceKind } from '../control/service/ask.js'
 import type { Request, Results } from '../control/service/protocol.js'
 
 export type { ServiceChoice }
@@ -11,12 +11,13 @@ export function addServiceChoice(command: Command): Command {
     .option('--process <id>', 'the service of this process, as sluice status names it')
 }
 
-/** Asks the policy that is meant for one thing. Throws AskError, whose sentence is the service's where it has refused. */
+/** Asks the policy that is meant, or what else `kinds` names, for one thing. Throws AskError, whose sentence is the service's where it has refused. */
 export async function askChosen<Asked extends Request>(
   choice: ServiceChoice,
   request: Asked,
+  kinds: readonly ServiceKind[] = ['policy'],
 ): Promise<{ readonly id: string; readonly device: string; readonly result: Results[Asked['do']] }> {
-  const { place, status } = await chooseService(choice, 'policy')
+  const { place, status } = await chooseService(choice, kinds)
   const connection = connectTo(place)
   try {
     return { id: place.id, device: status.device ?? status.name, result: await connection.ask(request) }

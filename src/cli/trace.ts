@@ -40,7 +40,7 @@ Each is taken through the stages alone while the others go as ever; nothing is d
 }
 
 async function trace(expression: string, options: TraceOptions): Promise<void> {
-  const { place, status } = await chooseService(options, 'engine')
+  const { place, status } = await chooseService(options, ['engine'])
   const connection = connectTo(place)
   const all: TracedPacket[] = []
   try {

@@ -27,6 +27,8 @@ export interface DropRequest extends KeepRequest {
 /** A rule at work; it ends with `close` or with this process. */
 export interface RunningDrop {
   readonly mode: XdpMode
+  /** As the kernel numbers its program. */
+  readonly programId: number
   /** What the operator should know: what generic mode costs, a session that has ended. */
   readonly warnings: readonly string[]
   /** What is never dropped, for the operator to read. */
@@ -53,6 +55,7 @@ export function startDrop(request: DropRequest): RunningDrop {
     const link = attachXdp(loaded, device, request.mode ?? undefined)
     return {
       mode: link.mode,
+      programId: loaded.info.id,
       warnings: [...(link.mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []), ...warnings],
       kept: kept.map(({ what }) => what),
       read() {

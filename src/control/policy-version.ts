@@ -1,8 +1,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import { compilePolicy, type PolicyWarning } from '../compile-policy.js'
-import type { ActionKind, Policy, Rule, SetContents } from '../policy/index.js'
+import {
+  type ActionKind,
+  type PlaceOf,
+  type Policy,
+  PolicyError,
+  type PolicyFault,
+  type Rule,
+  type SetContents,
+} from '../policy/index.js'
 import { applyChanges, type ChangedPolicy, type PolicyChanges } from './changes.js'
-import { findDevice } from './device.js'
+import { DeviceError, findDevice } from './device.js'
 import type { PolicyFile } from './policy-file.js'
 import { type PreparedPolicy, policySource } from './policy-source.js'
 
@@ -19,13 +27,31 @@ export function prepareVersion(file: PolicyFile, changes: PolicyChanges, inFront
   const { policy, sets, placeOf } = changed
   const compiled = compilePolicy(policy, { placeOf })
   const warnings = [...compiled.warnings, ...withoutReader(policy)]
-  const interfaceIndex = (device: string) => findDevice(device).index
+  const devices = devicesOf(policy, placeOf)
+  const interfaceIndex = (device: string) => devices.get(device)!
   return {
     ...changed,
     file,
     warnings,
     source: policySource(policy, { sets, inFront, interfaceIndex, conditions: compiled.conditions, placeOf }),
   }
+}
+
+/** The interface indices of the devices that rules forward to. Throws PolicyError for those that there are not. */
+function devicesOf({ rules }: Policy, placeOf: PlaceOf): ReadonlyMap<string, number> {
+  const found = new Map<string, number>()
+  const faults = rules.flatMap(({ name, action }, rule): PolicyFault[] => {
+    if (action.kind !== 'forward') return []
+    try {
+      found.set(action.device, findDevice(action.device).index)
+      return []
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error
+      return [{ path: ['rules', rule, 'device'], message: `rule ${rule + 1} "${name}": ${error.message}` }]
+    }
+  })
+  if (faults.length > 0) throw new PolicyError(faults, placeOf)
+  return found
 }
 
 /** Rules whose packets somebody would have to take, and nobody does. */

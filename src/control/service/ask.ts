@@ -69,6 +69,10 @@ export interface FoundService {
   readonly status: ServiceStatus
 }
 
+export type ServiceKind = ServiceStatus['kind']
+
+const ALL_KINDS: readonly ServiceKind[] = ['policy', 'rule', 'engine']
+
 /** Which of several services is meant. */
 export interface ServiceChoice {
   readonly device?: string | undefined
@@ -101,16 +105,16 @@ export async function findServices({ device, process }: ServiceChoice = {}): Pro
   return { found: found.flat().filter(({ status }) => device === undefined || status.device === device), silent }
 }
 
-/** The one service that is meant; of several, the only one of that kind. Throws AskError and RunDirectoryError. */
+/** The one service that is meant; of several, the only one of these kinds. Throws AskError and RunDirectoryError. */
 export async function chooseService(
   choice: ServiceChoice,
-  kind: ServiceStatus['kind'] | null = null,
+  kinds: readonly ServiceKind[] = ALL_KINDS,
 ): Promise<FoundService> {
   const { found, silent } = await findServices(choice)
-  const fitting = found.filter(({ status }) => kind === null || status.kind === kind)
+  const fitting = found.filter(({ status }) => kinds.includes(status.kind))
   const candidates = fitting.length > 0 ? fitting : found
   if (candidates.length === 1) return candidates[0]!
-  if (candidates.length === 0) throw none(choice, kind, silent)
+  if (candidates.length === 0) throw none(choice, kinds, silent)
   const list = candidates.map(({ place, status }) => `${place.id} (${status.name}, ${status.device ?? 'no device'})`)
   throw new AskError(
     `${candidates.length} services run: ${list.join(', ')}; choose one with --device DEVICE or --process ID`,
@@ -121,16 +125,16 @@ export async function chooseService(
 /** What to say where no service is found: where one was named, that was a mistake. */
 export function none(
   { device, process }: ServiceChoice,
-  kind: ServiceStatus['kind'] | null = null,
+  kinds: readonly ServiceKind[] = ALL_KINDS,
   silent: readonly string[] = [],
 ): AskError {
   if (silent.length > 0) return new AskError(silent.join('; '), false)
   if (process !== undefined) return new AskError(`no service runs as ${process}; sluice status lists them`, true)
-  const remedy =
-    kind === 'engine'
-      ? 'a program shows its engine by serveEngine of the package sluice, as examples/answer-ping.ts does'
-      : `start one with: sluice protect ${device ?? 'DEVICE'} --policy FILE`
+  const isEngine = kinds.every((kind) => kind === 'engine')
+  const remedy = isEngine
+    ? 'a program shows its engine by serveEngine of the package sluice, as examples/answer-ping.ts does'
+    : `start one with: sluice protect ${device ?? 'DEVICE'} --policy FILE`
   return device === undefined
-    ? new AskError(`no ${kind === 'engine' ? 'engine' : 'Sluice service'} runs here; ${remedy}`, false)
+    ? new AskError(`no ${isEngine ? 'engine' : 'Sluice service'} runs here; ${remedy}`, false)
     : new AskError(`no Sluice service runs at ${device}; sluice status lists those that run, or ${remedy}`, true)
 }

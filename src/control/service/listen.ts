@@ -216,7 +216,9 @@ function rulesOf({ rules }: Service): ServiceRules {
 function changesOf(service: Service): NonNullable<ServiceRules['change']> {
   const { change } = rulesOf(service)
   if (change !== undefined) return change
-  throw new ProtocolError('the rules of this service cannot be changed: it is no sluice protect')
+  throw new ProtocolError(
+    'the rules of this service cannot be changed: it is no sluice protect; put them into a policy of one',
+  )
 }
 
 function engineOf({ engine }: Service): ServiceEngine {

@@ -91,7 +91,8 @@ export interface ServiceStatus {
   readonly pid: number
   /** The command, or what a program calls its engine. */
   readonly name: string
-  readonly kind: 'policy' | 'engine'
+  /** `rule` is one rule, which is not to be changed. */
+  readonly kind: 'policy' | 'rule' | 'engine'
   readonly device: string | null
   readonly mode: XdpMode | null
   /** As the kernel numbers it, and bpftool shows it. */
