@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import('./explain.js')).explainCommand(),
   drop: async () => (await import('./drop.js')).dropCommand(),
   protect: async () => (await import('./protect.js')).protectCommand(),
+  route: async () => (await import('./route.js')).routeCommand(),
   status: async () => (await import('./status.js')).statusCommand(),
   list: async () => (await import('./list.js')).listCommand(),
   top: async () => (await import('./top.js')).topCommand(),

@@ -1,0 +1,108 @@
+import { Command, Option } from 'commander'
+import { type Router, type RouterTotals, startRouter } from '../control/router/router.js'
+import { serveEngine } from '../control/service/engine-service.js'
+import { formatDuration, parseDuration } from './duration.js'
+import { type End, listenForEnd, openDisplay, TICK_MS } from './foreground.js'
+import { note, print, printJson } from './output.js'
+import { formatQuantity } from './quantity.js'
+
+interface RouteOptions {
+  readonly for?: number
+  readonly reversePath: 'off' | 'loose' | 'strict'
+  readonly json?: boolean
+}
+
+/** `sluice route DEVICE DEVICE …`: a router over network devices, as long as this command runs. */
+export function routeCommand(): Command {
+  return new Command('route')
+    .description('forward packets between devices as the kernel’s routes say, until Ctrl-C or --for')
+    .argument('<device...>', 'network devices of the router, two or more')
+    .option('--for <duration>', 'how long: 30s, 10m, 1h', parseDuration)
+    .addOption(
+      new Option('--reverse-path <check>', 'drop packets whose source is not routed to the device they came by')
+        .choices(['off', 'loose', 'strict'])
+        .default('off'),
+    )
+    .option('--json', 'one JSON document with the totals on standard output, at the end')
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ sudo sluice route eth0 eth1 --reverse-path strict
+
+Routes and neighbours are the kernel's, and follow its changes: use ip route, or
+a daemon such as BIRD or FRR. What is for this machine itself stays with the
+kernel. When the command ends, the kernel forwards as before. Look inside with
+sluice top, sluice trace and sluice capture.`,
+    )
+    .action(route)
+}
+
+async function route(devices: readonly string[], options: RouteOptions): Promise<void> {
+  const end = listenForEnd(['SIGINT', 'SIGTERM'])
+  try {
+    const router = startRouter({
+      devices,
+      reversePath: options.reversePath,
+      warn: (sentence) => note(`warning: ${sentence}`),
+    })
+    if (options.for !== undefined) end.after(options.for)
+    await watch(router, options, end)
+  } finally {
+    end.cancel()
+  }
+}
+
+async function watch(router: Router, options: RouteOptions, end: End): Promise<void> {
+  const startedAt = performance.now()
+  const failure = router.done.then(
+    () => null,
+    (error: unknown) => {
+      end.now('failure')
+      return error
+    },
+  )
+  const until = options.for === undefined ? 'until Ctrl-C' : `for ${formatDuration(options.for)}`
+  const { routes } = router.mirror.statistics()
+  note(
+    `routing between ${router.ports.map(({ name, mode }) => `${name} (${mode})`).join(' and ')}, ${until}; ${routes} routes`,
+  )
+  for (const { xdp } of router.ports) for (const text of xdp.notes) note(text)
+  const control = await serveEngine({ name: 'route', space: router.space, engine: router.engine }).catch((error) => {
+    note(`warning: sluice status and top will not see this: ${(error as Error).message}`)
+    return null
+  })
+  const show = await openDisplay()
+  let before = { forwarded: 0, at: startedAt }
+  const timer = setInterval(() => {
+    const [{ forwarded }, at] = [router.totals(), performance.now()]
+    const rate = ((forwarded - before.forwarded) * 1000) / (at - before.at)
+    before = { forwarded, at }
+    const { routes: known, hosts } = router.mirror.statistics()
+    show.update(
+      `${formatDuration(at - startedAt)}: ${forwarded} packets forwarded (${formatQuantity(rate)}/s), ${known} routes, ${hosts} hosts`,
+    )
+  }, TICK_MS)
+  const endedBy = await end.promise
+  clearInterval(timer)
+  show.close()
+  const totals = router.totals()
+  await control?.close()
+  router.close()
+  const error = await failure
+  if (error !== null) throw error
+  summarize(
+    totals,
+    { devices: router.ports.map(({ name }) => name), endedBy, elapsedMs: performance.now() - startedAt },
+    options,
+  )
+}
+
+function summarize(
+  totals: RouterTotals,
+  { devices, endedBy, elapsedMs }: { devices: readonly string[]; endedBy: string; elapsedMs: number },
+  { json }: RouteOptions,
+): void {
+  if (json) printJson({ devices, seconds: Math.round(elapsedMs / 10) / 100, endedBy, ...totals })
+  else print(`${totals.forwarded} packets forwarded between ${devices.join(' and ')} in ${formatDuration(elapsedMs)}`)
+}

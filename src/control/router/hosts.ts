@@ -1,0 +1,96 @@
+import type { KernelNeighbour } from '../../kernel/index.js'
+import type { Prefix, Routes } from '../../route/index.js'
+import { type Adjacencies, neighbourKey, type PortOf } from './adjacencies.js'
+
+/**
+ * Neighbours, and a route in the tables to each that a network on the link
+ * leads to: what that network's own route says is only where to ask.
+ */
+export interface Hosts {
+  /** Null where nobody knows it. */
+  macOf(index: number, address: Uint8Array): Uint8Array | null
+  changed(neighbour: KernelNeighbour, isGone: boolean): void
+  /** All there are; what is not among them has gone. */
+  replace(neighbours: readonly KernelNeighbour[]): void
+  /** A route of this prefix has changed, and with it perhaps who leads to the hosts in it. */
+  routeChanged(prefix: Prefix): void
+  /** Neighbours of which the kernel is no longer sure. */
+  stale(): readonly KernelNeighbour[]
+  count(): number
+}
+
+/** `hopAbove` gives the next hop of the longest prefix that holds an address and is no single host's; undefined for none. */
+export function openHosts(
+  tables: Routes,
+  adjacencies: Adjacencies,
+  portOf: PortOf,
+  hopAbove: (address: Uint8Array) => number | undefined,
+  hasOwnRoute: (address: Uint8Array) => boolean,
+): Hosts {
+  const neighbours = new Map<string, KernelNeighbour>()
+  /** Next hops of the hosts that have a route. */
+  const routes = new Map<string, number>()
+
+  /** Gives it a route, or takes it away; as it should be now. */
+  function settle(key: string, neighbour: KernelNeighbour): void {
+    const { index, address } = neighbour
+    const before = routes.get(key)
+    if (!isWanted(neighbour)) {
+      if (before === undefined) return
+      routes.delete(key)
+      // The prefix may be a route of the kernel's own by now.
+      if (!hasOwnRoute(address)) tables.remove({ address, length: address.length * 8 })
+      adjacencies.give(before)
+      return
+    }
+    if (before !== undefined) return
+    const hop = adjacencies.takeHost(index, address)
+    if (tables.insert({ address, length: address.length * 8 }, hop) === null) routes.set(key, hop)
+    else adjacencies.give(hop)
+  }
+
+  function isWanted({ index, address, mac }: KernelNeighbour): boolean {
+    if (mac === null || portOf(index) === undefined || isLinkLocal(address) || hasOwnRoute(address)) return false
+    const above = hopAbove(address)
+    return above !== undefined && adjacencies.isOnLink(above, index)
+  }
+
+  function change(neighbour: KernelNeighbour, isGone: boolean): void {
+    const key = neighbourKey(neighbour)
+    const known = isGone ? { ...neighbour, mac: null } : neighbour
+    if (isGone) neighbours.delete(key)
+    else neighbours.set(key, known)
+    settle(key, known)
+    adjacencies.resolve(known.index, known.address, known.mac)
+  }
+
+  return {
+    macOf: (index, address) => neighbours.get(neighbourKey({ index, address }))?.mac ?? null,
+    changed: change,
+    replace(list) {
+      const there = new Set(list.map(neighbourKey))
+      for (const [key, neighbour] of neighbours) if (!there.has(key)) change(neighbour, true)
+      for (const neighbour of list) change(neighbour, false)
+    },
+    routeChanged(prefix) {
+      for (const [key, neighbour] of neighbours) if (holds(prefix, neighbour.address)) settle(key, neighbour)
+    },
+    stale: () =>
+      [...neighbours.values()].filter(({ index, state }) => state === 'stale' && portOf(index) !== undefined),
+    count: () => routes.size,
+  }
+}
+
+/** fe80::/10: packets to these stay on their link (RFC 4291, 2.5.6). */
+export function isLinkLocal(address: Uint8Array): boolean {
+  return address.length === 16 && address[0] === 0xfe && (address[1]! & 0xc0) === 0x80
+}
+
+/** Whether an address is in a prefix, whose bits behind its length are 0. */
+function holds({ address: prefix, length }: Prefix, address: Uint8Array): boolean {
+  if (prefix.length !== address.length) return false
+  const whole = length >> 3
+  for (let at = 0; at < whole; at++) if (prefix[at] !== address[at]) return false
+  const mask = 0xff00 >> (length & 7)
+  return (length & 7) === 0 || (address[whole]! & mask & 0xff) === prefix[whole]
+}

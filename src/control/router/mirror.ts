@@ -1,0 +1,247 @@
+import {
+  closeNetlink,
+  KernelError,
+  type KernelRoute,
+  listAddresses,
+  listLinks,
+  listNeighbours,
+  listRoutes,
+  type NetlinkSocket,
+  type NetworkNamespace,
+  openRoute,
+  openRouteMonitor,
+  parseMac,
+  type RouteChange,
+  useNeighbour,
+} from '../../kernel/index.js'
+import { PORT_MOST_V4, PORT_MOST_V6, type Port, type Prefix, type Routes } from '../../route/index.js'
+import { neighbourKey, openAdjacencies } from './adjacencies.js'
+import { isLinkLocal, openHosts } from './hosts.js'
+import { openRouteBook, prefixKey, type RouteBook } from './route-book.js'
+
+/** What of the kernel is mirrored, and where to. */
+export interface MirrorOptions {
+  readonly tables: Routes
+  /** Index of the kernel's device behind each port. */
+  readonly ports: readonly number[]
+  /** The namespace whose routes these are; the thread's own where it is not said. */
+  readonly namespace?: NetworkNamespace
+  /** Of each port, beside what the kernel says of its device. */
+  readonly settings?: Pick<Port, 'reversePath'>
+  /** Is called after each change of the tables. */
+  readonly changed?: () => void
+  /** Hears of the first route that the tables have no room for, in one sentence; all are counted. */
+  readonly warn: (sentence: string) => void
+}
+
+/** The kernel's routes, neighbours and addresses, kept the same in the tables while they change. */
+export interface Mirror {
+  /**
+   * A packet to `address` waits because next hop `hop` is unresolved: the kernel
+   * asks the network, and what it learns comes into the tables. Asking again
+   * within a second does nothing.
+   */
+  ask(hop: number, address: Uint8Array): void
+  statistics(): MirrorStatistics
+  close(): void
+}
+
+export interface MirrorStatistics {
+  /** Prefixes with a route in the tables, without hosts on the link. */
+  readonly routes: number
+  /** Hosts on the link whose hardware address is known. */
+  readonly hosts: number
+  readonly changes: number
+  /** How often everything was listed, the first time included. */
+  readonly listed: number
+  /** Routes that the tables had no room for. */
+  readonly refused: number
+}
+
+/** Changes that are taken at once, so that packets of the same thread have their turn. */
+const MOST_AT_ONCE = 512
+/** Neighbours that are no longer sure are asked again, so many at most each second. */
+const MOST_REFRESHED = 16
+const SECOND_MS = 1000
+
+/**
+ * Copies what the kernel knows into the tables, then follows each change. The
+ * kernel stays the control plane: whatever daemon speaks to it is heard.
+ * Throws a KernelError without a namespace that can be read.
+ */
+export function mirrorKernel(options: MirrorOptions): Mirror {
+  const { namespace } = options
+  const netlink = openRoute(namespace)
+  // First the changes, then the lists: what is in both is known already the second time.
+  const monitor = openRouteMonitor(namespace)
+  const copy = openCopy(options, netlink)
+  copy.list()
+  const watch = monitor.watch(() => {
+    copy.apply(monitor.take(MOST_AT_ONCE))
+    options.changed?.()
+  })
+  const timer = setInterval(copy.refresh, SECOND_MS)
+  timer.unref()
+  return {
+    ask: copy.ask,
+    statistics: copy.statistics,
+    close() {
+      clearInterval(timer)
+      watch.close()
+      monitor.close()
+      closeNetlink(netlink)
+    },
+  }
+}
+
+interface Installed {
+  readonly prefix: Prefix
+  readonly hop: number
+}
+
+function openCopy({ tables, ports, settings, warn }: MirrorOptions, netlink: NetlinkSocket) {
+  let book = openRouteBook()
+  const portByIndex = new Map(ports.map((index, port) => [index, port]))
+  const portOf = (index: number) => portByIndex.get(index)
+  const installed = new Map<string, Installed>()
+  const adjacencies = openAdjacencies(tables, portOf, (index, address) => hosts.macOf(index, address))
+  const hosts = openHosts(tables, adjacencies, portOf, hopAbove, (address) =>
+    installed.has(prefixKey({ destination: address, lengthBits: address.length * 8 })),
+  )
+  const asked = new Map<string, number>()
+  let upDevices = ''
+  let [changes, listed, refused] = [0, 0, 0]
+
+  function hopAbove(address: Uint8Array): number | undefined {
+    const destination = Uint8Array.from(address)
+    for (let lengthBits = address.length * 8 - 1; lengthBits >= 0; lengthBits--) {
+      destination[lengthBits >> 3]! &= 0xff << (8 - (lengthBits & 7))
+      const found = installed.get(prefixKey({ destination, lengthBits }))
+      if (found !== undefined) return found.hop
+    }
+    return undefined
+  }
+
+  /** Brings one prefix of the tables to what the book says. */
+  function settle(key: string): void {
+    const [best, before] = [book.best(key), installed.get(key)]
+    if (best === undefined ? !drop(key, before) : !put(key, best, before)) return
+    hosts.routeChanged((installed.get(key) ?? before)!.prefix)
+    if (before !== undefined) adjacencies.give(before.hop)
+  }
+
+  function drop(key: string, before: Installed | undefined): boolean {
+    if (before === undefined) return false
+    installed.delete(key)
+    tables.remove(before.prefix)
+    return true
+  }
+
+  function put(key: string, route: KernelRoute, before: Installed | undefined): boolean {
+    const prefix = { address: route.destination, length: route.lengthBits }
+    const hop = takeHop(route)
+    const refusal = typeof hop === 'string' ? hop : hop === before?.hop ? null : tables.insert(prefix, hop)
+    if (refusal === null) {
+      installed.set(key, { prefix, hop: hop as number })
+      return true
+    }
+    if (refused++ === 0) warn(refusal)
+    if (typeof hop === 'number') adjacencies.give(hop)
+    // Better no answer than one that the kernel has taken back.
+    return drop(key, before)
+  }
+
+  function takeHop(route: KernelRoute): number | string {
+    try {
+      return adjacencies.take(route)
+    } catch (error) {
+      if (error instanceof RangeError) return error.message
+      throw error
+    }
+  }
+
+  /** Whether a device has come up or gone down since the last time. */
+  function readPorts(): boolean {
+    const addresses = listAddresses(netlink)
+    const links = listLinks(netlink)
+    for (const { index, mac, mtuBytes } of links) {
+      const port = portOf(index)
+      if (port === undefined) continue
+      const own = addresses.filter((each) => each.index === index).map(({ address }) => address)
+      // ICMP errors come from the first, so from one that others than the link's own can answer to.
+      const v6 = own.filter(({ length }) => length === 16).sort((a, b) => +isLinkLocal(a) - +isLinkLocal(b))
+      tables.setPort(port, {
+        mac: parseMac(mac),
+        mtu: mtuBytes,
+        v4: own.filter(({ length }) => length === 4).slice(0, PORT_MOST_V4),
+        v6: v6.slice(0, PORT_MOST_V6),
+        interfaceIndex: index,
+        ...settings,
+      })
+    }
+    const before = upDevices
+    upDevices = links.map(({ index, flags }) => `${index} ${flags}`).join()
+    return upDevices !== before
+  }
+
+  /** Everything anew: the kernel does not tell of the routes that go with a device or an address of its own. */
+  function list(): void {
+    listed++
+    readPorts()
+    const before = book
+    book = openRouteBook()
+    for (const route of listRoutes(netlink)) if (!isLinkLocal(route.destination)) book.add(route, false)
+    for (const key of keysOf(before, book)) settle(key)
+    hosts.replace(listNeighbours(netlink))
+  }
+
+  function note(change: RouteChange): void {
+    if (change.what === 'neighbour') hosts.changed(change.neighbour, change.isGone)
+    if (change.what !== 'route' || isLinkLocal(change.route.destination)) return
+    const { route, isGone, isReplaced } = change
+    if (isGone ? book.remove(route) : book.add(route, isReplaced)) settle(prefixKey(route))
+  }
+
+  return {
+    list,
+    /** Null: some were lost. */
+    apply(taken: readonly RouteChange[] | null) {
+      if (taken === null) return list()
+      changes += taken.length
+      for (const change of taken) note(change)
+      const isOfPorts = taken.some(({ what }) => what === 'link' || what === 'address')
+      const hasLostAddress = taken.some(({ what, isGone }) => what === 'address' && isGone)
+      if ((isOfPorts && readPorts()) || hasLostAddress) list()
+    },
+    /** Gateways that nobody knows, and neighbours of whom the kernel is no longer sure, are asked for. */
+    refresh() {
+      for (const { index, address } of [...adjacencies.unresolved(), ...hosts.stale()].slice(0, MOST_REFRESHED)) {
+        request(index, address)
+      }
+    },
+    ask(hop: number, address: Uint8Array) {
+      const awaited = adjacencies.awaited(hop, address)
+      if (awaited !== null) request(awaited.index, awaited.address)
+    },
+    statistics: (): MirrorStatistics => ({ routes: installed.size, hosts: hosts.count(), changes, listed, refused }),
+  }
+
+  function request(index: number, address: Uint8Array): void {
+    const [key, now] = [neighbourKey({ index, address }), performance.now()]
+    if (now - (asked.get(key) ?? Number.NEGATIVE_INFINITY) < SECOND_MS) return
+    for (const [other, time] of asked) if (now - time >= SECOND_MS) asked.delete(other)
+    asked.set(key, now)
+    try {
+      useNeighbour(netlink, index, address)
+    } catch (error) {
+      // The device is down or has gone: its routes go as well.
+      if (!(error instanceof KernelError)) throw error
+    }
+  }
+}
+
+function* keysOf(...books: readonly RouteBook[]): IterableIterator<string> {
+  const [first, second] = books
+  yield* second!.keys()
+  for (const key of first!.keys()) if (second!.best(key) === undefined) yield key
+}

@@ -1,0 +1,104 @@
+import type { KernelRoute } from '../../kernel/index.js'
+
+/** RT_TABLE_MAIN and RT_TABLE_LOCAL of linux/rtnetlink.h. */
+const MAIN = 254
+const LOCAL = 255
+
+/**
+ * The kernel's routes by prefix: several may lead to one, of which it uses the
+ * one that `best` gives. Held are those of the tables `main` and `local` without
+ * a type of service; rules for other tables are the kernel's alone.
+ */
+export interface RouteBook {
+  /** Whether the book has changed: what the kernel tells twice is known already. */
+  add(route: KernelRoute, isReplaced: boolean): boolean
+  remove(route: KernelRoute): boolean
+  /** The one that the kernel forwards by; undefined where there is none. */
+  best(key: string): KernelRoute | undefined
+  keys(): IterableIterator<string>
+}
+
+/** An empty book. */
+export function openRouteBook(): RouteBook {
+  const byPrefix = new Map<string, KernelRoute[]>()
+  return {
+    add(route, isReplaced) {
+      if (!isHeld(route)) return false
+      const key = prefixKey(route)
+      const before = byPrefix.get(key)
+      if (before === undefined) {
+        byPrefix.set(key, [route])
+        return true
+      }
+      const same = before.findIndex((other) => (isReplaced ? isRival(other, route) : isEqual(other, route)))
+      if (same >= 0) {
+        const isChanged = !isEqual(before[same]!, route) || isDeadNow(before[same]!) !== isDeadNow(route)
+        before[same] = route
+        return isChanged
+      }
+      before.push(route)
+      return true
+    },
+    remove(route) {
+      const key = prefixKey(route)
+      const before = byPrefix.get(key)
+      const at = before?.findIndex((other) => isEqual(other, route)) ?? -1
+      if (before === undefined || at < 0) return false
+      if (before.length === 1) byPrefix.delete(key)
+      else before.splice(at, 1)
+      return true
+    },
+    best: (key) => chooseBest(byPrefix.get(key)),
+    keys: () => byPrefix.keys(),
+  }
+}
+
+/** Address and length in one text, which tells families apart as well. */
+export function prefixKey({ destination, lengthBits }: Pick<KernelRoute, 'destination' | 'lengthBits'>): string {
+  return `${Buffer.from(destination.buffer, destination.byteOffset, destination.byteLength).toString('latin1')}${lengthBits}`
+}
+
+function isHeld({ table, tos, type }: KernelRoute): boolean {
+  return (table === MAIN || table === LOCAL) && tos === 0 && type !== 'throw' && type !== 'unspecified'
+}
+
+/** Two of which a replacement takes the other's place: the kernel has one of these only, but for appended ones. */
+function isRival(one: KernelRoute, other: KernelRoute): boolean {
+  return one.table === other.table && one.metric === other.metric
+}
+
+function isEqual(one: KernelRoute, other: KernelRoute): boolean {
+  return (
+    isRival(one, other) &&
+    one.type === other.type &&
+    one.mtuBytes === other.mtuBytes &&
+    one.hops.length === other.hops.length &&
+    one.hops.every(({ gateway, index, weight }, at) => {
+      const hop = other.hops[at]!
+      return index === hop.index && weight === hop.weight && isSameAddress(gateway, hop.gateway)
+    })
+  )
+}
+
+function isSameAddress(one: Uint8Array | null, other: Uint8Array | null): boolean {
+  return one === null || other === null ? one === other : Buffer.compare(one, other) === 0
+}
+
+function isDeadNow({ hops }: KernelRoute): string {
+  return hops.map(({ isDead }) => (isDead ? '1' : '0')).join('')
+}
+
+/** `local` before `main`, then the smallest metric, then the oldest; one of which no way is alive is passed over. */
+function chooseBest(routes: readonly KernelRoute[] | undefined): KernelRoute | undefined {
+  let best: KernelRoute | undefined
+  for (const route of routes ?? []) {
+    if (route.type === 'unicast' && route.hops.every(({ isDead }) => isDead)) continue
+    if (best === undefined || rank(route) < rank(best)) best = route
+  }
+  return best
+}
+
+/** Below 2^33: exact. */
+function rank({ table, metric }: KernelRoute): number {
+  return (table === LOCAL ? 0 : 2 ** 32) + metric
+}

@@ -1,0 +1,281 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { after, before, describe, test } from 'node:test'
+import { type Mirror, mirrorKernel } from '../src/control/router/mirror.js'
+import { formatAddress } from '../src/control/traffic-range.js'
+import {
+  closeNamespace,
+  closeNetlink,
+  createNamespace,
+  createVeth,
+  findLink,
+  type NetworkNamespace,
+  openRoute,
+  parseAddress,
+  setLink,
+  withNamespace,
+} from '../src/kernel/index.js'
+import { createSpace, loadCode, type Space } from '../src/memory/index.js'
+import {
+  HOP_ADDRESSES,
+  HOP_BUCKETS,
+  HOP_BYTES,
+  HOP_WAY,
+  KIND_BLACKHOLE,
+  KIND_FORWARD,
+  KIND_GROUP,
+  KIND_LOCAL,
+  KIND_NONE,
+  KIND_PROHIBIT,
+  KIND_UNREACHABLE,
+  KIND_UNRESOLVED,
+  openRoutes,
+  type Routes,
+  TABLES_BUCKETS,
+  TABLES_HOPS,
+  WAY_KIND_MASK,
+  WAY_PORT_SHIFT,
+} from '../src/route/index.js'
+import { eventually } from './support/eventually.js'
+import { type Random, seededRandom } from './support/random.js'
+import { skipUnless } from './support/require.js'
+
+const PORTS = ['one', 'two', 'three'] as const
+
+/** A router with three devices, each of which leads to a host `.2` in one far namespace; 192.0.2.0, 198.51.100.0 and 203.0.113.0. */
+const NETWORKS = ['192.0.2', '198.51.100', '203.0.113']
+const NETWORKS6 = ['2001:db8:1', '2001:db8:2', '2001:db8:3']
+
+describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip') }, () => {
+  let [router, hosts]: NetworkNamespace[] = []
+  let space: Space
+  let tables: Routes
+  let mirror: Mirror
+  const warnings: string[] = []
+
+  before(() => {
+    router = createNamespace()
+    hosts = createNamespace()
+    const [near, far] = [openRoute(router), openRoute(hosts)]
+    const ports = PORTS.map((name, index) => {
+      const [mac, peer] = [`02:00:00:00:01:0${index}`, `02:00:00:00:02:0${index}`]
+      createVeth(near, { name, mac }, { name: `far-${name}`, mac: peer }, hosts!)
+      for (const [route, end] of [
+        [near, name],
+        [far, `far-${name}`],
+      ] as const) {
+        setLink(route, findLink(route, end).index, { up: true })
+      }
+      ip(
+        router!,
+        `addr add ${NETWORKS[index]}.1/24 dev ${name}`,
+        `addr add ${NETWORKS6[index]}::1/64 dev ${name} nodad`,
+      )
+      ip(hosts!, `addr add ${NETWORKS[index]}.2/24 dev far-${name}`)
+      return findLink(near, name).index
+    })
+    for (const route of [near, far]) closeNetlink(route)
+    space = createSpace(96 << 20)
+    tables = openRoutes(space, loadCode(space, true), 'mirror', {
+      v4: { rootBits: 16, nodes: 8192 },
+      v6: { nodes: 8192 },
+    })
+    mirror = mirrorKernel({ tables, ports, namespace: router!, warn: (sentence) => warnings.push(sentence) })
+  })
+
+  after(() => {
+    mirror.close()
+    for (const namespace of [router, hosts]) closeNamespace(namespace!)
+  })
+
+  /** What the tables say of an address: kind, port, hardware address. */
+  function look(address: string | Uint8Array): string {
+    return describeHop(tables.lookup(typeof address === 'string' ? parseAddress(address) : address).nextHop)
+  }
+
+  function describeHop(id: number): string {
+    const head = (field: number) => space.words[(tables.address + field) / 4]!
+    const line = head(TABLES_HOPS) + id * HOP_BYTES
+    const way = space.words[(line + HOP_WAY) / 4]!
+    const port = PORTS[(way >>> WAY_PORT_SHIFT) & 0xff]!
+    switch (way & WAY_KIND_MASK) {
+      case KIND_FORWARD:
+        return `${port} ${Buffer.from(space.bytes.slice(line + HOP_ADDRESSES, line + HOP_ADDRESSES + 6)).toString('hex')}`
+      case KIND_UNRESOLVED:
+        return `${port} ?`
+      case KIND_GROUP: {
+        const first = head(TABLES_BUCKETS) / 4 + space.words[(line + HOP_BUCKETS) / 4]!
+        const buckets = [...space.words.slice(first, first + 64)]
+        const counts = new Map<string, number>()
+        for (const hop of buckets) counts.set(describeHop(hop), (counts.get(describeHop(hop)) ?? 0) + 1)
+        return [...counts]
+          .sort()
+          .map(([hop, count]) => `${hop} ${count}`)
+          .join(', ')
+      }
+      default:
+        return KINDS[way & WAY_KIND_MASK] ?? 'nothing'
+    }
+  }
+
+  const settled = async () => {
+    // The kernel tells of a change while it makes it: it lies there when ip has ended.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    await eventually('all changes taken', async () => {
+      const before = mirror.statistics().changes
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      return mirror.statistics().changes === before
+    })
+  }
+
+  test('what was there: the router’s own addresses, networks on the link, and nothing', () => {
+    assert.equal(look('192.0.2.1'), 'local')
+    assert.equal(look('192.0.2.255'), 'local')
+    assert.equal(look('198.51.100.77'), 'two ?')
+    assert.equal(look('2001:db8:3::1'), 'local')
+    assert.equal(look('2001:db8:3::77'), 'three ?')
+    assert.equal(look('8.8.8.8'), 'none')
+  })
+
+  test('a host that is asked for gets a route of its own, and loses it with its neighbour', async () => {
+    mirror.ask(tables.lookup(parseAddress('198.51.100.2')).nextHop, parseAddress('198.51.100.2'))
+    await eventually('the route of the tables', () => look('198.51.100.2') === 'two 020000000201')
+    assert.equal(mirror.statistics().hosts, 1)
+    ip(router!, 'neigh del 198.51.100.2 dev two')
+    await eventually('the route of the tables', () => look('198.51.100.2') === 'two ?')
+  })
+
+  test('a route to the very host stands before its neighbour, and a longer prefix as well', async () => {
+    ip(router!, 'neigh replace 203.0.113.9 lladdr 02:00:00:00:00:99 dev three')
+    await eventually('the route of the tables', () => look('203.0.113.9') === 'three 020000000099')
+    ip(router!, 'route add blackhole 203.0.113.8/30')
+    await eventually('the route of the tables', () => look('203.0.113.9') === 'blackhole')
+    ip(router!, 'route del blackhole 203.0.113.8/30')
+    await eventually('the route of the tables', () => look('203.0.113.9') === 'three 020000000099')
+    ip(router!, 'route add unreachable 203.0.113.9')
+    await eventually('the route of the tables', () => look('203.0.113.9') === 'unreachable')
+    ip(router!, 'route del unreachable 203.0.113.9')
+    await eventually('the route of the tables', () => look('203.0.113.9') === 'three 020000000099')
+    ip(router!, 'neigh del 203.0.113.9 dev three')
+    await eventually('the route of the tables', () => look('203.0.113.9') === 'three ?')
+  })
+
+  test('several ways share by weight, through gateways of either family', async () => {
+    ip(
+      router!,
+      'neigh replace 192.0.2.7 lladdr 02:00:00:00:00:07 dev one',
+      'neigh replace 2001:db8:2::8 lladdr 02:00:00:00:00:08 dev two',
+      'route add 10.9.0.0/16 nexthop via 192.0.2.7 weight 3 nexthop via inet6 2001:db8:2::8 dev two weight 1',
+    )
+    await eventually('the route of the tables', () => look('10.9.1.1') === 'one 020000000007 48, two 020000000008 16')
+    ip(router!, 'route del 10.9.0.0/16', 'neigh del 192.0.2.7 dev one', 'neigh del 2001:db8:2::8 dev two')
+    await eventually('the route of the tables', () => look('10.9.1.1') === 'none')
+  })
+
+  test('a device that goes down takes its routes along, and brings none back that are gone', async () => {
+    ip(router!, 'route add 10.7.0.0/16 via 203.0.113.2', 'route add 10.8.0.0/16 via 192.0.2.2')
+    await eventually(
+      'the route of the tables',
+      () => look('10.7.0.1').startsWith('three') && look('10.8.0.1').startsWith('one'),
+    )
+    ip(router!, 'link set three down')
+    await eventually('the route of the tables', () => look('10.7.0.1') === 'none' && look('203.0.113.50') === 'none')
+    assert(look('10.8.0.1').startsWith('one'))
+    ip(router!, 'link set three up', 'addr add 2001:db8:3::1/64 dev three nodad')
+    await eventually('the route of the tables', () => look('203.0.113.50') === 'three ?')
+    assert.equal(look('10.7.0.1'), 'none')
+    ip(router!, 'route del 10.8.0.0/16')
+  })
+
+  test('after random changes every address goes where the kernel sends it', async (context) => {
+    const random = seededRandom(context, 'route-mirror')
+    const answers = new Set<string>()
+    for (let turn = 0; turn < 6; turn++) {
+      // What cannot be done, such as a second route of the same metric, ip says and goes on.
+      ip(router!, ...Array.from({ length: turn === 0 ? 8 : 400 }, () => randomChange(random)))
+      await settled()
+      for (const family of [4, 6] as const) {
+        const addresses = Array.from({ length: 500 }, () => randomAddress(random, family))
+        const kernel = routeGet(router!, addresses)
+        for (const answer of kernel) answers.add(answer)
+        addresses.forEach((address, index) => {
+          const ours = look(address).replace(/ [0-9a-f?]+$/, '')
+          assert.equal(ours, kernel[index], `${formatAddress(address)} in turn ${turn}`)
+        })
+      }
+    }
+    // Where nothing is routed at all anybody agrees.
+    for (const answer of ['one', 'two', 'three', 'blackhole', 'unreachable', 'prohibit'])
+      assert(answers.has(answer), answer)
+    assert.deepEqual(warnings, [])
+  })
+})
+
+const KINDS: Readonly<Record<number, string>> = {
+  [KIND_NONE]: 'none',
+  [KIND_LOCAL]: 'local',
+  [KIND_BLACKHOLE]: 'blackhole',
+  [KIND_UNREACHABLE]: 'unreachable',
+  [KIND_PROHIBIT]: 'prohibit',
+}
+
+function ip(namespace: NetworkNamespace, ...lines: readonly string[]): void {
+  withNamespace(namespace, () => spawnSync('ip', ['-force', '-batch', '-'], { input: lines.join('\n') }))
+}
+
+/** Few prefixes of many lengths, so that changes meet: in 10.0.0.0/12 and 2001:db8:aaa0::/44. */
+function randomChange(random: Random): string {
+  const family = random.pick([4, 4, 6] as const)
+  const port = random.below(3)
+  const length = family === 4 ? random.pick([12, 16, 20, 24, 25, 30, 32]) : random.pick([44, 48, 56, 64, 96, 128])
+  const address = formatAddress(masked(randomAddress(random, family), length))
+  const verb = random.pick(['add', 'replace', 'del', 'append', 'replace'])
+  const metric = random.pick(['', '', ' metric 7', ' metric 300'])
+  const via = family === 4 ? `${NETWORKS[port]}.${2 + random.below(3)}` : `${NETWORKS6[port]}::${2 + random.below(3)}`
+  const type = random.pick(['', '', '', 'blackhole ', 'unreachable ', 'prohibit '])
+  const way = type === '' ? ` via ${via} dev ${PORTS[port]}` : ''
+  // The kernel shares out among IPv6 routes of one prefix and metric; then which way is its own affair.
+  const word = family === 6 && (verb === 'append' || verb === 'add') ? 'replace' : verb
+  return `route ${word} ${type}${address}/${length}${way}${metric}`
+}
+
+function randomAddress(random: Random, family: 4 | 6): Uint8Array {
+  const bits = () => random.pick([0, 1, 127, 128, 255])
+  if (family === 4) return Uint8Array.of(10, random.below(16), bits(), bits())
+  return Uint8Array.of(
+    0x20,
+    1,
+    0xd,
+    0xb8,
+    0xaa,
+    0xa0 + random.below(16),
+    bits(),
+    bits(),
+    ...Array.from({ length: 8 }, bits),
+  )
+}
+
+function masked(address: Uint8Array, length: number): Uint8Array {
+  return address.map((byte, at) => byte & (0xff00 >> Math.min(8, Math.max(0, length - at * 8))) & 0xff)
+}
+
+/** What `ip route get` says of each: the device, or the kind of route, which an error's text tells. */
+function routeGet(namespace: NetworkNamespace, addresses: readonly Uint8Array[]): string[] {
+  const input = addresses.map((address) => `route get ${formatAddress(address)}`).join('\n')
+  const { stdout, stderr } = withNamespace(namespace, () =>
+    spawnSync('ip', ['-force', '-oneline', '-batch', '-'], { input, encoding: 'utf8' }),
+  )
+  const failures = new Map<number, string>()
+  for (const [, text, line] of stderr.matchAll(/RTNETLINK answers: (.*)\nCommand failed -:(\d+)/g)) {
+    failures.set(Number(line) - 1, ERRORS[text!] ?? text!)
+  }
+  const lines = stdout.split('\n')
+  return addresses.map((_, index) => failures.get(index) ?? / dev (\S+)/.exec(lines.shift()!)![1]!)
+}
+
+const ERRORS: Readonly<Record<string, string>> = {
+  'Network is unreachable': 'none',
+  'Invalid argument': 'blackhole',
+  'Permission denied': 'prohibit',
+  'No route to host': 'unreachable',
+}
