@@ -17,7 +17,7 @@ import {
   DESCRIPTOR_CAPTURED,
   DESCRIPTOR_WIRE,
 } from '../memory/index.js'
-import type { Capture, CaptureWriter } from './capture.js'
+import { type Capture, CaptureError, type CaptureWriter } from './capture.js'
 import { openCaptureDevice } from './capture-device.js'
 import { openCapture } from './open-capture.js'
 import { createCapture, createCopy } from './pcap-writer.js'
@@ -54,6 +54,13 @@ function copy(reader: Capture, writer: CaptureWriter, change: (bundle: number) =
     assert.equal(device.error(), null)
   }
   space.free('test copied')
+}
+
+/** As `copy`, without a device. */
+function copyPackets(reader: Capture, to: string): void {
+  const writer = createCopy(to, reader)
+  for (const packet of reader.packets()) writer.write(packet)
+  writer.finish()
 }
 
 /** A file copied by `copy`, as it comes out. */
@@ -231,15 +238,50 @@ describe('pcapng that is written again', () => {
     assert.throws(() => openCapture(path), /without an interface description/)
   })
 
-  it('ends where it breaks, with all that stands before', () => {
-    const whole = [section(), first, packet(PACKET), block(0xbad)]
-    const reader = openCapture(file('in', ...whole, packet(PACKET).subarray(0, 30)), { whole: true })
+  it('is written again once for each time it is opened', () => {
+    const path = file('in', section(), first, packet(PACKET))
+    const reader = openCapture(path, { whole: true })
+    const writers = [createCopy(join(folder, 'out'), reader)]
+    assert.throws(() => createCopy(join(folder, 'other'), reader), /open it twice/)
+    copy(reader, writers[0]!)
+    assert.deepEqual(readFileSync(join(folder, 'out')), readFileSync(path))
+  })
+
+  it('ends where it breaks, with all that stands before', (context) => {
+    const random = seededRandom(context, 'capture-copy')
     const to = join(folder, 'out')
-    const writer = createCopy(to, reader)
-    for (const read of reader.packets()) writer.write(read)
-    writer.finish()
-    assert.match(String(reader.error), /ends inside a block/)
-    assert.deepEqual(readFileSync(to), Buffer.concat(whole))
+    for (let turn = 0; turn < 500; turn++) {
+      const blocks = randomPcapng(random).map(({ bytes }) => bytes)
+      const all = Buffer.concat(blocks)
+      const cut = random.below(all.length)
+      const ends = blocks.map((_, index) => blocks.slice(0, index + 1).reduce((sum, { length }) => sum + length, 0))
+      const whole = ends.findLast((end) => end <= cut) ?? 0
+      const path = file('in', all.subarray(0, cut))
+      const firstInterface = blocks.findIndex((bytes) => [bytes.readUInt32LE(0), bytes.readUInt32BE(0)].includes(1))
+      if (whole < cut && (firstInterface < 0 || ends[firstInterface]! > cut)) {
+        assert.throws(() => openCapture(path, { whole: true }), CaptureError)
+        continue
+      }
+      if (cut === 0) continue
+      const reader = openCapture(path, { whole: true })
+      copyPackets(reader, to)
+      assert.equal(reader.error === null, whole === cut)
+      assert.deepEqual(readFileSync(to), all.subarray(0, whole))
+    }
+  })
+
+  it('throws nothing but that a file is broken, whatever is in it', (context) => {
+    const random = seededRandom(context, 'capture-copy')
+    for (let turn = 0; turn < 1000; turn++) {
+      const bytes = Buffer.concat(randomPcapng(random).map((placed) => placed.bytes))
+      for (let changes = 1 + random.below(4); changes > 0; changes--)
+        bytes[random.below(bytes.length)] = random.pick([0, 0xff, random.below(256)])
+      try {
+        copyPackets(openCapture(file('in', bytes), { whole: true }), join(folder, 'out'))
+      } catch (error) {
+        assert.ok(error instanceof CaptureError, String(error))
+      }
+    }
   })
 })
 

@@ -29,12 +29,18 @@ export function createCapture(path: string, header: PcapHeaderFields, options?: 
 /**
  * As `createCapture`, in the form of a file that was opened `whole`, of which
  * the packets come: what was not changed is written as it stood there, byte for
- * byte, with all that is around it. Once a file. Throws CaptureError also where
- * it was not opened so.
+ * byte, with all that is around it. Throws CaptureError also where it was not
+ * opened so, and of pcapng where it is written again already.
  */
 export function createCopy(path: string, { again, path: from }: Capture, options?: CaptureWriteOptions): CaptureWriter {
   if (again === null) throw new CaptureError(`${from} cannot be written again; open it with whole: true`)
-  return again(openCaptureOutput(path, options))
+  const output = openCaptureOutput(path, options)
+  try {
+    return again(output)
+  } catch (error) {
+    output.discard()
+    throw error
+  }
 }
 
 /**

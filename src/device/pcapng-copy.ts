@@ -1,4 +1,10 @@
-import type { CapturedPacket, CaptureOutput, CaptureWriter, PacketRecord } from './capture.js'
+import {
+  type CapturedPacket,
+  CaptureError,
+  type CaptureOutput,
+  type CaptureWriter,
+  type PacketRecord,
+} from './capture.js'
 import { type InterfaceFields, put16, put32, writeInterface, writePacket } from './pcapng-blocks.js'
 import {
   BLOCK_INTERFACE,
@@ -26,6 +32,8 @@ export interface LooseBlock {
 export interface LooseBlocks {
   /** Those that have not been written yet, in the file's order. */
   readonly waiting: LooseBlock[]
+  /** Whether somebody writes it again: a second one would find blocks missing. */
+  isTaken: boolean
 }
 
 /** The section that is being written. */
@@ -43,9 +51,12 @@ interface Section {
  * that they stood before, or before the next one that comes; those behind the
  * last, at the end. A packet whose bytes have become more or fewer keeps its
  * interface, time and options. What has no record of this section (it is new, a
- * copy, or late) belongs to an interface of our own.
+ * copy, or late) belongs to an interface of our own. Throws CaptureError where
+ * somebody does so already.
  */
 export function writePcapngAgain(output: CaptureOutput, loose: LooseBlocks, fields: InterfaceFields): CaptureWriter {
+  if (loose.isTaken) throw new CaptureError('a pcapng file that is read once can be written again once; open it twice')
+  loose.isTaken = true
   const { waiting } = loose
   let section: Section = { isLittleEndian: true, interfaces: [], count: 0, own: null }
   let sections = 0

@@ -91,7 +91,7 @@ const NO_INTERFACE: Interface = {
 export function openPcapng(source: ByteSource, path: string, isWhole: boolean): Capture | null {
   const isLittleEndian = byteOrderOf(source)
   if (isLittleEndian === null) return null
-  const whole = isWhole ? { waiting: [], section: 0, number: 0 } : null
+  const whole = isWhole ? { waiting: [], isTaken: false, section: 0, number: 0 } : null
   const reader: Reader = { source, path, isLittleEndian, largestBlockBytes: LARGEST_BLOCK_BYTES, interfaces: [], whole }
   const { time, ...first } = readFirstInterface(reader)
   const resolution = time.unitsPerSecond > MICROSECONDS.unitsPerSecond ? 'nanoseconds' : 'microseconds'
