@@ -236,9 +236,10 @@ describe('sluice generate and replay at devices', { skip }, () => {
   })
 
   it('a template keeps its recorded times, varied or not', () => {
-    const file = join(folder, 'timed.pcap')
+    const file = join(folder, 'timed.pcapng')
     const timed = ['--on', file, '--to', '192.0.2.2', '--arrivals', 'recorded', '--count', '60']
     assert.equal(run('generate', '--template', capture, ...timed).sent.packets, 60)
+    assert.equal(openCapture(file).format, 'pcapng')
     const times = [...openCapture(file).packets()].map(({ nanoseconds }) => nanoseconds)
     assert.ok(times.slice(1).every((time, index) => (time - times[index]! + 1e9) % 1e9 === 1e6))
   })
@@ -341,6 +342,12 @@ describe('sluice generate and replay at devices', { skip }, () => {
       const template = ['generate', '--template', capture, '--on', near]
       refused(/recorded times and a rate/, ...template, '--arrivals', 'recorded', '--rate', '5k')
       refused(/two families/, ...template, '--from', '2001:db8::1', '--to', '192.0.2.2')
+      refused(/live: sends no captures/, 'generate', '--template', capture, '--on', `live:${near}`, '--to', '192.0.2.2')
+      refused(/no packet of IPv6/, ...template, '--to', '2001:db8::1')
+      refused(/"file:" names no file/, 'generate', 'udp', '--on', 'file:', ...TO)
+      refused(/no kind "tcp"/, 'generate', 'tcp', '--on', near, ...TO)
+      refused(/nowhere to send/, 'generate', '--measure', near, '--rate', '5k')
+      refused(/leave --measure out/, 'generate', 'udp', '--on', 'link:', '--measure', 'link:', ...TO)
       refused(/only the packets of a capture/, 'generate', 'udp', '--on', near, ...TO, '--arrivals', 'recorded')
       refused(/--burst says how long/, 'generate', 'udp', '--on', near, ...TO, '--burst', '5')
       refused(/no rate/, 'generate', 'udp', '--on', near, '--to', '192.0.2.2', '--rate', 'fast')

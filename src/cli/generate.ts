@@ -37,7 +37,7 @@ const DEFAULT_COUNT = '100M'
 export function generateCommand(): Command {
   return new Command('generate')
     .description('send traffic over a device, and measure loss, order and delay where it arrives')
-    .addArgument(new Argument('[kind]', 'what is sent').choices(KINDS))
+    .addArgument(new Argument('[kind]', `what is sent: ${KINDS.join(', ')}`).argParser(parseKind))
     .option('--on <device>', 'where it is sent: veth0, NAMESPACE/veth0, xdp:…, live:…, tap:…, FILE.pcap or link:')
     .option('--to <address>', 'address or range, with ports as 192.0.2.2:53 or 192.0.2.0/24:1024-2047')
     .option('--from <address>', 'sources, likewise; of a kind by default 198.18.0.0/15, of IPv6 2001:2::/96')
@@ -92,6 +92,14 @@ it. Every run ends after --for or --count, ${DEFAULT_TIME} or ${DEFAULT_COUNT} p
     .action(generate)
 }
 
+type Kind = (typeof KINDS)[number]
+
+function parseKind(text: string): Kind {
+  const kind = KINDS.find((each) => each === text)
+  if (kind !== undefined) return kind
+  throw new InputError(`there is no kind "${text}"; give one of ${KINDS.join(', ')}, or --template FILE`)
+}
+
 async function generate(
   kind: NonNullable<GenerateRequest['kind']> | undefined,
   options: GenerateOptions,
@@ -103,12 +111,27 @@ async function generate(
   await runTraffic(open, { on, measureAt, forMs, seed, isJson: options.json === true })
 }
 
+/** What means nothing to who only measures. */
+const SENDING = [
+  'template',
+  'to',
+  'from',
+  'rate',
+  'burst',
+  'size',
+  'inTurn',
+  'stamp',
+  'toMac',
+  'fromMac',
+  'seed',
+] as const
+
 function checkOptions(kind: string | undefined, options: GenerateOptions): void {
   const { on, template, measure, arrivals, rate, burst } = options
   if (on === undefined && measure === undefined)
     throw new InputError('there is nowhere to send; give --on DEVICE, or --measure DEVICE to measure only')
-  if (on === undefined && (kind !== undefined || template !== undefined))
-    throw new InputError('there is nowhere to send; give --on DEVICE')
+  if (on === undefined && (kind !== undefined || SENDING.some((option) => options[option] !== undefined)))
+    throw new InputError('there is nowhere to send; give --on DEVICE, or --measure DEVICE with --for alone')
   if (on !== undefined && (kind === undefined) === (template === undefined))
     throw new InputError(`give either a kind (${KINDS.join(', ')}) or --template FILE`)
   if (template === undefined && arrivals === 'recorded')

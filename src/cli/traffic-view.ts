@@ -97,7 +97,9 @@ function summarize(run: TrafficRun, endedBy: string, { on, measureAt, seed, isJs
   }
   if (sent !== null) print(sentText(sent, elapsedMs))
   if (sent !== null && measured !== null && sent.stamped < sent.packets) print(unstampedText(sent))
-  if (measured !== null) for (const text of measuredTexts(measured, lost)) print(text)
+  if (sent !== null && sent.stamped === 0 && measured !== null)
+    print(`${measured.received + measured.others} packets arrived`)
+  else if (measured !== null) for (const text of measuredTexts(measured, lost)) print(text)
 }
 
 /** What was sent with a stamp and did not come; without a sender, what is missing up to the highest number. */

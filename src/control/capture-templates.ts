@@ -1,5 +1,6 @@
 import { openCapture } from '../device/index.js'
 import { type CapturedPacket, type Template, type Variation, varyCapture } from '../generate/index.js'
+import type { DeviceName } from './traffic-device.js'
 import { TrafficError } from './traffic-error.js'
 
 /** The packets of a capture, to be sent. */
@@ -33,14 +34,22 @@ const AS_IT_IS: Variation = {
 /**
  * Reads the Ethernet packets of a capture, with the time from each to the next;
  * from the last to the first of the next round it is the mean. They are varied
- * where that is asked for. Throws CaptureError, and TrafficError where nothing
- * can be sent of it.
+ * where that is asked for; what stands behind the first `most` is not read.
+ * Throws CaptureError, and TrafficError where nothing can be sent of it.
  */
-export function captureTemplates(file: string, variation: Variation = AS_IT_IS): CaptureTemplates {
-  const { packets, numbers, notes } = readPackets(file)
+export function captureTemplates(
+  file: string,
+  variation: Variation = AS_IT_IS,
+  most: number = Number.POSITIVE_INFINITY,
+): CaptureTemplates {
+  const { packets, numbers, notes } = readPackets(file, most)
   const varied = varyCapture(packets, variation)
   const { kept, rounds, merged, templates } = varied
   const isVaried = variation.sources !== null || variation.destinations !== null
+  if (isVaried && kept === templates.length) {
+    const family = (variation.sources ?? variation.destinations)!.first.length === 4 ? 'IPv4' : 'IPv6'
+    throw new TrafficError(`${file} has no packet of ${family} whose addresses could become others; give another range`)
+  }
   return {
     templates,
     numbers,
@@ -64,7 +73,7 @@ interface ReadPackets {
   readonly notes: readonly string[]
 }
 
-function readPackets(file: string): ReadPackets {
+function readPackets(file: string, most: number): ReadPackets {
   const capture = openCapture(file)
   try {
     if (capture.linkType !== 'EN10MB')
@@ -72,6 +81,7 @@ function readPackets(file: string): ReadPackets {
     const read: { data: Uint8Array; isWhole: boolean; timeNs: number; number: number }[] = []
     let [bytes, number, cut, skipped, start] = [0, 0, 0, 0, 0]
     for (const { data, wireLength, seconds, nanoseconds } of capture.packets()) {
+      if (read.length === most) break
       if (number++ === 0) start = seconds
       if (data.length < wireLength) cut++
       if (data.length === 0 || data.length > MOST_PACKET_BYTES) {
@@ -100,6 +110,11 @@ function readPackets(file: string): ReadPackets {
   } finally {
     capture.close()
   }
+}
+
+/** Refuses ways that make their packets themselves. Throws TrafficError. */
+export function checkSendsCaptures({ way }: DeviceName): void {
+  if (way === 'live') throw new TrafficError('live: sends no captures; name the device without live:')
 }
 
 /** A clock that was set back, or a long pause, does not hold up the rest. */

@@ -8,7 +8,7 @@ import {
   type TrafficPlan,
 } from '../generate/index.js'
 import { parseMac } from '../kernel/index.js'
-import { type CaptureTemplates, captureTemplates } from './capture-templates.js'
+import { type CaptureTemplates, captureTemplates, checkSendsCaptures } from './capture-templates.js'
 import { type DeviceName, neighbourMac, parseDeviceName } from './traffic-device.js'
 import { findEnd, type TrafficEnd } from './traffic-end.js'
 import { TrafficError } from './traffic-error.js'
@@ -70,6 +70,7 @@ export interface PreparedTraffic {
  */
 export function prepareTraffic(request: GenerateRequest): PreparedTraffic {
   const name = parseDeviceName(request.on!)
+  if (request.template !== null) checkSendsCaptures(name)
   const end = findEnd(name)
   try {
     const captured = request.template === null ? null : readTemplates(request, request.template, name)
@@ -109,7 +110,7 @@ function readTemplates(request: GenerateRequest, file: string, name: DeviceName)
     throw new TrafficError('packets of a capture have their sizes and their order; leave --size and --in-turn out')
   const [near, far] = [from, to].map((text) => (text === null ? null : parseEndpoints(text)))
   checkFamilies(near!, far!)
-  return captureTemplates(file, {
+  const variation = {
     sources: near?.addresses ?? null,
     sourcePorts: near?.ports ?? null,
     destinations: far?.addresses ?? null,
@@ -118,7 +119,8 @@ function readTemplates(request: GenerateRequest, file: string, name: DeviceName)
     destinationMac: toMac === null ? null : parsedMac(toMac),
     // Somebody looks for stamps there: payloads are not written over without a reason.
     isStamped: request.isStamped || measureAt !== null || name.way === 'link',
-  })
+  }
+  return captureTemplates(file, variation, request.mostPackets)
 }
 
 function checkFamilies(from: Endpoints | null, to: Endpoints | null): void {
@@ -192,14 +194,14 @@ export function startGenerate(prepared: PreparedTraffic | null, measureAt: strin
 
 function begin(prepared: PreparedTraffic | null, far: TrafficEnd | null): TrafficRun {
   const way = prepared?.end.name.way ?? null
-  if (far !== null && (far.name.way === 'link' || far.name.way === 'file' || far.name.way === 'live'))
-    throw new TrafficError(`nothing arrives at ${far.name.way}:, so it is no place to measure; name a network device`)
   if (far !== null && (way === 'link' || way === 'file' || way === 'live'))
     throw new TrafficError(
       way === 'link'
         ? 'a link is measured at its other end without being asked; leave --measure out'
         : `what is sent by ${way}: has no stamps to measure; name the device without ${way}:, or measure in a second command`,
     )
+  if (far !== null && (far.name.way === 'link' || far.name.way === 'file' || far.name.way === 'live'))
+    throw new TrafficError(`nothing arrives at ${far.name.way}:, so it is no place to measure; name a network device`)
   if (way === 'file') return startFile(prepared!.plan, prepared!.end.name.name, prepared!.forMs)
   if (way === 'live') return startLive(prepared!)
   return startTraffic({ send: prepared, measureAt: far })

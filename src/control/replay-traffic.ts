@@ -1,8 +1,7 @@
-import { captureTemplates } from './capture-templates.js'
+import { captureTemplates, checkSendsCaptures } from './capture-templates.js'
 import type { PreparedTraffic, TrafficBounds } from './generate.js'
 import { parseDeviceName } from './traffic-device.js'
 import { findEnd } from './traffic-end.js'
-import { TrafficError } from './traffic-error.js'
 import { checkDestinations } from './traffic-guard.js'
 
 /** A capture to be sent again. */
@@ -23,7 +22,7 @@ export interface ReplayTrafficRequest extends Omit<TrafficBounds, 'mostPackets'>
 export function prepareReplay(request: ReplayTrafficRequest): PreparedTraffic {
   const { file, on, confirmed, packetsPerSecond, speed, loops, forMs } = request
   const name = parseDeviceName(on)
-  if (name.way === 'live') throw new TrafficError('live: sends no captures; name the device without live:')
+  checkSendsCaptures(name)
   const end = findEnd(name)
   try {
     const { templates, numbers, notes } = captureTemplates(file)

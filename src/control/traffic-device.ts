@@ -44,13 +44,18 @@ export function parseDeviceName(text: string): DeviceName {
   const rest = way === undefined ? text : text.slice(colon + 1)
   if (way === 'link') return { way, namespacePath: null, name: rest || 'link' }
   if (way === 'file' || (way === undefined && CAPTURE_FILE.test(rest)))
-    return { way: 'file', namespacePath: null, name: rest }
+    return { way: 'file', namespacePath: null, name: pathOf(rest) }
   const slash = rest.lastIndexOf('/')
   const namespace = rest.slice(0, Math.max(0, slash))
   const name = rest.slice(slash + 1)
   if (name === '') throw new TrafficError(`"${text}" names no device; write it as veth0, lab/veth0 or xdp:lab/veth0`)
   const path = namespace.startsWith('/') ? namespace : `${NAMED_NAMESPACES}/${namespace}`
   return { way: way ?? 'packet', namespacePath: slash < 0 ? null : path, name }
+}
+
+function pathOf(text: string): string {
+  if (text !== '') return text
+  throw new TrafficError('"file:" names no file; write it as file:PATH, or a path that ends in .pcap or .pcapng')
 }
 
 /** A place that devices of the kernel are in. */

@@ -1,4 +1,4 @@
-import { createCapture } from '../device/index.js'
+import { createCapture, createPcapng } from '../device/index.js'
 import { openGenerator, type TrafficPlan } from '../generate/index.js'
 import {
   BUNDLE_BYTES,
@@ -11,6 +11,7 @@ import { openTrafficBench, type TrafficRun } from './traffic-run.js'
 
 const LINK_TYPE_ETHERNET = 1
 const SNAP_LENGTH = 65_535
+const PCAPNG = /\.pcapng(?:\.gz)?$/i
 /** Packets after which the event loop has its turn. */
 const PACKETS_A_TURN = 4096
 
@@ -21,11 +22,10 @@ const PACKETS_A_TURN = 4096
  */
 export function startFile(plan: TrafficPlan, path: string, forMs: number): TrafficRun {
   const { space, code, pool } = openTrafficBench(plan)
-  const writer = createCapture(path, {
-    linkTypeNumber: LINK_TYPE_ETHERNET,
-    snapLength: SNAP_LENGTH,
-    resolution: 'nanoseconds',
-  })
+  const form = { linkTypeNumber: LINK_TYPE_ETHERNET, snapLength: SNAP_LENGTH }
+  const writer = PCAPNG.test(path)
+    ? createPcapng(path, form)
+    : createCapture(path, { ...form, resolution: 'nanoseconds' })
   const bundle = space.reserve({ name: 'file bundle', kind: 'bundle', bytes: BUNDLE_BYTES }).offset
   const generator = openGenerator(space, code, pool, 'file', plan)
   const begin = Date.now()

@@ -30,11 +30,12 @@ const IPV4: Partial<Variation> = {
   destinations: { first: bytes(203, 0, 113, 7), count: 40 },
   destinationPorts: { first: 8000, count: 33 },
 }
-const ipv6 = (last: number) => bytes(0x20, 1, 0, 2, 0, 0, 0xab, 0xcd, 0, 0, 0, 0, 0, 0, 0, last)
+/** Two prefixes: of ranges that overlap, two flows without ports could become one in its two directions. */
+const ipv6 = (net: number, last: number) => bytes(0x20, 1, 0, 2, 0, net, 0xab, 0xcd, 0, 0, 0, 0, 0, 0, 0, last)
 const IPV6: Partial<Variation> = {
   ...IPV4,
-  sources: { first: ipv6(0), count: 2 ** 32 },
-  destinations: { first: ipv6(9), count: 40 },
+  sources: { first: ipv6(0, 0), count: 2 ** 32 },
+  destinations: { first: ipv6(1, 9), count: 40 },
 }
 
 const captured = (packets: readonly Uint8Array[]): CapturedPacket[] =>

@@ -79,67 +79,70 @@ function rewritten(bytes: Uint8Array, { sourceMac, destinationMac }: Variation):
   return copy
 }
 
+/** An address or a port as the key of a table. */
+type Value = string | number
+
 /** What of a capture goes into one range: each distinct value has a place, in the order in which they come. */
 interface Side {
   readonly what: string
   readonly range: AddressRange | PortRange | null
-  readonly places: Map<string, number>
+  readonly places: Map<Value, number>
+  /** By offset in the packet and place: packets share them, of which there may be a million. */
+  readonly fields: Map<number, TemplateField[]>
+  /** When all values are known. */
+  round: RoundRange | null
 }
 
-function place({ places, range }: Side, value: string): void {
-  if (range !== null && !places.has(value)) places.set(value, places.size)
+function openSide(what: string, range: Side['range']): Side {
+  return { what, range, places: new Map(), fields: new Map(), round: null }
 }
 
 type Ip = NonNullable<FrameShape['ip']>
 
+/** A packet's two ends, each with the sides that it is of. */
+interface Ends {
+  readonly ip: Ip
+  readonly transport: TransportShape | null
+  readonly source: Value
+  readonly destination: Value
+  readonly from: Peer
+  readonly to: Peer
+}
+
+interface Peer {
+  readonly addresses: Side
+  readonly ports: Side
+}
+
 function openSides(variation: Variation) {
-  const side = (what: string, range: Side['range']): Side => ({ what, range, places: new Map() })
-  const near = {
-    addresses: side('source addresses', variation.sources),
-    ports: side('source ports', variation.sourcePorts),
+  const near: Peer = {
+    addresses: openSide('source addresses', variation.sources),
+    ports: openSide('source ports', variation.sourcePorts),
   }
-  const far = {
-    addresses: side('destination addresses', variation.destinations),
-    ports: side('destination ports', variation.destinationPorts),
+  const far: Peer = {
+    addresses: openSide('destination addresses', variation.destinations),
+    ports: openSide('destination ports', variation.destinationPorts),
   }
   const all = [near.addresses, near.ports, far.addresses, far.ports]
-  const width = (variation.sources ?? variation.destinations)?.first.length
-  /** Of each two addresses, the one that spoke first. */
-  const speakers = new Map<string, string>()
-
-  /** The two ends of a packet, each with the side that it is of; null for what is not varied. */
-  const endsOf = (bytes: Uint8Array) => {
-    const { ip, transport } = frameShape(bytes)
-    if (ip === null || ip.addressBytes !== width) return null
-    const [source, destination] = [addressIn(bytes, ip.sourceAt, ip), addressIn(bytes, ip.destinationAt, ip)]
-    const pair = source < destination ? source + destination : destination + source
-    const speaker = speakers.get(pair) ?? source
-    speakers.set(pair, speaker)
-    const [from, to] = speaker === source ? [near, far] : [far, near]
-    return { ip, transport, source, destination, from, to }
-  }
-
+  const endsOf = readerOfEnds(variation, near, far)
+  const lists = new Map<string, readonly TemplateField[]>()
   return {
     learn(bytes: Uint8Array): void {
       const ends = endsOf(bytes)
       if (ends === null) return
-      place(ends.from.addresses, ends.source)
-      place(ends.to.addresses, ends.destination)
-      for (const { side: of, value } of portsOf(bytes, ends, near.ports)) place(of, value)
+      for (const { side, value } of placesIn(bytes, ends, near))
+        if (!side.places.has(value)) side.places.set(value, side.places.size)
     },
     /** Everything has been learned: gives the fields of a packet, and writes into it what all rounds have. */
     close() {
-      const ranges = new Map(all.filter(({ range }) => range !== null).map((each) => [each, rangeOf(each)]))
-      const lists = new Map<string, readonly TemplateField[]>()
+      for (const side of all)
+        if (side.range !== null) side.round = { count: side.range.count, step: Math.max(1, side.places.size) }
       return (bytes: Uint8Array): readonly TemplateField[] | null => {
         const ends = endsOf(bytes)
         if (ends === null) return null
-        const fields = [
-          addressField(bytes, ends.ip.sourceAt, ends.ip, ends.from.addresses, ends.source, ranges),
-          addressField(bytes, ends.ip.destinationAt, ends.ip, ends.to.addresses, ends.destination, ranges),
-          ...portsOf(bytes, ends, near.ports).map(({ at, side: of, value }) => fieldIn(at, 2, of, value, ranges)),
-        ].filter((field) => field !== null)
-        return shared(lists, fields, ends)
+        const places = placesIn(bytes, ends, near)
+        writeHeads(bytes, ends)
+        return sharedFields(lists, ends, places)
       }
     },
     merged: () =>
@@ -149,74 +152,91 @@ function openSides(variation: Variation) {
   }
 }
 
-type Ends = {
-  readonly ip: Ip
-  readonly transport: TransportShape | null
-  readonly from: { readonly ports: Side }
-  readonly to: { readonly ports: Side }
-}
-
-function addressIn(bytes: Uint8Array, at: number, { addressBytes }: Ip): string {
-  return String.fromCharCode(...bytes.subarray(at, at + addressBytes))
-}
-
-/** The two ports, or the number of an echo, which is that of whoever spoke first. */
-function portsOf(bytes: Uint8Array, { transport, from, to }: Ends, echoes: Side) {
-  if (transport === null) return []
-  const { at, protocol, isEcho } = transport
-  const port = (offset: number, of: Side) => {
-    return { at: at + offset, side: of, value: String((bytes[at + offset]! << 8) | bytes[at + offset + 1]!) }
+/** Says of a packet who is who: of each two addresses the one that is seen first as a source is near. */
+function readerOfEnds({ sources, destinations }: Variation, near: Peer, far: Peer) {
+  const width = (sources ?? destinations)?.first.length
+  const speakers = new Map<string, Value>()
+  return (bytes: Uint8Array): Ends | null => {
+    const { ip, transport } = frameShape(bytes)
+    if (ip === null || ip.addressBytes !== width) return null
+    const [source, destination] = [addressIn(bytes, ip.sourceAt, ip), addressIn(bytes, ip.destinationAt, ip)]
+    const pair = source < destination ? `${source} ${destination}` : `${destination} ${source}`
+    const speaker = speakers.get(pair)
+    if (speaker === undefined) speakers.set(pair, source)
+    const [from, to] = speaker === undefined || speaker === source ? [near, far] : [far, near]
+    return { ip, transport, source, destination, from, to }
   }
-  if (protocol === 'icmp') return isEcho ? [port(4, echoes)] : []
-  return [port(0, from.ports), port(2, to.ports)]
 }
 
-function rangeOf({ range, places }: Side): RoundRange {
-  return { count: range!.count, step: Math.max(1, places.size) }
+function addressIn(bytes: Uint8Array, at: number, { addressBytes }: Ip): Value {
+  const word = (offset: number) => wordIn(bytes, at + offset)
+  return addressBytes === 4 ? word(0) : `${word(0)}:${word(4)}:${word(8)}:${word(12)}`
 }
 
-function addressField(
-  bytes: Uint8Array,
-  at: number,
-  { addressBytes }: Ip,
-  side: Side,
-  value: string,
-  ranges: ReadonlyMap<Side, RoundRange>,
-): TemplateField | null {
-  if (side.range === null) return null
-  const { first } = side.range as AddressRange
-  const head = first.subarray(0, addressBytes - 4)
-  if (head.length > 0) patch(bytes, at, head)
-  return fieldIn(at + head.length, 4, side, value, ranges)
+function wordIn(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }
 
-function fieldIn(
-  at: number,
-  width: 2 | 4,
-  side: Side,
-  value: string,
-  ranges: ReadonlyMap<Side, RoundRange>,
-): TemplateField | null {
-  const range = ranges.get(side)
-  if (range === undefined) return null
-  const { first, count } = side.range!
-  const least = typeof first === 'number' ? first : lastWord(first)
-  return { at, bytes: width, first: least, count, isInTurn: false, inRound: { range, index: side.places.get(value)! } }
+/** A value of a packet that is to be another one: where it stands, of how many bytes, and of which side it is. */
+interface Placed {
+  readonly at: number
+  readonly bytes: 2 | 4
+  readonly side: Side
+  readonly value: Value
 }
 
-function lastWord(address: Uint8Array): number {
-  return new DataView(address.buffer, address.byteOffset, address.byteLength).getUint32(address.length - 4)
+/** Addresses, of which the last 32 bits vary; ports, or the number of an echo, which is that of whoever spoke first. */
+function placesIn(bytes: Uint8Array, { ip, transport, source, destination, from, to }: Ends, near: Peer): Placed[] {
+  const places: Placed[] = []
+  const add = (at: number, width: 2 | 4, side: Side, value: Value) => {
+    if (side.range !== null) places.push({ at, bytes: width, side, value })
+  }
+  const port = (at: number, side: Side) => add(at, 2, side, (bytes[at]! << 8) | bytes[at + 1]!)
+  add(ip.sourceAt + ip.addressBytes - 4, 4, from.addresses, source)
+  add(ip.destinationAt + ip.addressBytes - 4, 4, to.addresses, destination)
+  if (transport === null) return places
+  if (transport.isEcho) port(transport.at + 4, near.ports)
+  if (transport.protocol === 'icmp') return places
+  port(transport.at, from.ports)
+  port(transport.at + 2, to.ports)
+  return places
+}
+
+/** What stands in front of the last 32 bits of an IPv6 address is the same for the whole range. */
+function writeHeads(bytes: Uint8Array, { ip, from, to }: Ends): void {
+  if (ip.addressBytes === 4) return
+  for (const [at, { range }] of [
+    [ip.sourceAt, from.addresses],
+    [ip.destinationAt, to.addresses],
+  ] as const)
+    if (range !== null) patch(bytes, at, (range as AddressRange).first.subarray(0, ip.addressBytes - 4))
 }
 
 /** Packets of a flow that are built alike share one list, also of what their checksums are made of. */
-function shared(
+function sharedFields(
   lists: Map<string, readonly TemplateField[]>,
-  fields: readonly TemplateField[],
   { ip, transport }: Ends,
+  places: readonly Placed[],
 ): readonly TemplateField[] {
-  const shape = [ip.at, transport?.checksumAt, transport?.hasChecksum, transport?.coversAddresses]
-  const key = [...shape, ...fields.map(({ at, first, inRound }) => `${at}:${first}:${inRound!.index}`)].join()
-  const known = lists.get(key) ?? fields
-  lists.set(key, known)
-  return known
+  const shape = `${ip.at} ${transport?.at} ${transport?.protocol} ${transport?.hasChecksum}`
+  const key = places.reduce((text, { side, value }) => `${text} ${side.what}${side.places.get(value)}`, shape)
+  const known = lists.get(key)
+  if (known !== undefined) return known
+  const fields = places.map(fieldOf)
+  lists.set(key, fields)
+  return fields
+}
+
+function fieldOf({ at, bytes, side, value }: Placed): TemplateField {
+  const index = side.places.get(value)!
+  const fields = side.fields.get(at) ?? []
+  side.fields.set(at, fields)
+  const known = fields[index]
+  if (known !== undefined) return known
+  const { first, count } = side.range!
+  const least = typeof first === 'number' ? first : wordIn(first, first.length - 4)
+  const inRound = { range: side.round!, index }
+  const field: TemplateField = { at, bytes, first: least, count, isInTurn: false, inRound }
+  fields[index] = field
+  return field
 }
