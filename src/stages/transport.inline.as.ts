@@ -78,7 +78,9 @@ export function setNetworkLength(offload: u32, network: u32, length: u32): void 
   }
   store<u16>(network, bswap<u16>(<u16>length), IPV4_TOTAL)
   store<u16>(network, 0, IPV4_CHECKSUM)
-  store<u16>(network, <u16>~foldSum(addBytes(0, network, IPV4_BYTES)), IPV4_CHECKSUM)
+  // With its options (RFC 791, 3.1), whose words the lower half of the first byte counts.
+  const headerBytes = (<u32>(load<u8>(network) & 0xf)) << 2
+  store<u16>(network, <u16>~foldSum(addBytes(0, network, headerBytes)), IPV4_CHECKSUM)
 }
 
 /** Where the checksum stands in the transport header. */
