@@ -202,16 +202,19 @@ describe('TAP and packet devices', { skip: skipUnless('root', 'curl', 'ip') }, (
     ip('link', 'set', tap.name, 'down')
     assert.deepEqual(states(), ['down', 'down'])
     bench.fill(sent, [Buffer.alloc(60, 1)])
-    for (const device of [tap, socket]) {
-      assert.equal(device.send(sent), 0)
-      assert.equal(device.receive(arrived, 1), 0)
-      await device.wait(1)
+    const sleeps = async (device: Device) => {
       let isWoken = false
       void device.wait(60_000).then(() => {
         isWoken = true
       })
       await new Promise((resolve) => setTimeout(resolve, 30))
       assert.equal(isWoken, false, `${device.name} sleeps`)
+    }
+    for (const device of [tap, socket]) {
+      assert.equal(device.send(sent), 0)
+      assert.equal(device.receive(arrived, 1), 0)
+      await device.wait(1)
+      await sleeps(device)
     }
     ip('link', 'set', tap.name, 'up')
     assert.deepEqual(states(), ['up', 'up'])
@@ -223,8 +226,8 @@ describe('TAP and packet devices', { skip: skipUnless('root', 'curl', 'ip') }, (
     for (const device of [tap, socket]) {
       assert.equal(device.receive(arrived, 1), 0)
       await device.wait(1)
-      await device.wait(1)
       assert.equal(device.isReady(), false)
+      await sleeps(device)
     }
     for (const device of [tap, socket]) device.close()
     assert.deepEqual(states(), ['closed', 'closed'])

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { afterEach, beforeEach, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { createLink, openXdp } from '../src/device/index.js'
+import { createLink, openPacketDevice, openXdp } from '../src/device/index.js'
 import { draw, receive, send, startEngine, startWorkers } from '../src/engine/index.js'
-import { closeNetlink, findLink, openRoute, withNamespace } from '../src/kernel/index.js'
+import { closeNetlink, deleteLink, findLink, openRoute, setLink, withNamespace } from '../src/kernel/index.js'
+import { discard } from '../src/stages/index.js'
 import { openBench } from './support/engine.js'
 import { eventually } from './support/eventually.js'
 import { skipUnless } from './support/require.js'
@@ -121,4 +122,58 @@ it('an engine to which nothing comes sends soon what a device was held up with',
   engine.close()
   for (const device of [queue!, near, far]) device.close()
   assert.equal(bench.inUse(), 0)
+})
+
+it('a device that is down or gone lets its engine sleep, and what was left goes out when it is up again', {
+  skip: SKIP,
+}, async () => {
+  const bench = openBench()
+  const { space, code, worker } = bench
+  const { near, far } = pair
+  dropWhatStands()
+  const [inside, outside] = createLink(space, code, worker, 'wire')
+  const [queue] = openXdp(space, code, worker, near, { divert() {}, entries: ENTRIES }).queues
+  const seen = openPacketDevice(space, code, worker, {
+    ...{ name: 'far', namespace: far.namespace, interfaceIndex: far.index },
+    ...{ isPromiscuous: true, retireMs: 1 },
+  })
+  const graph = draw([receive(outside), send(queue!)], [receive(queue!), discard('all')])
+  const engine = startEngine(space, code, worker, graph)
+  const route = openRoute(near.namespace)
+  const bundle = bench.bundle('sent')
+  const sendInside = () => {
+    bench.fill(bundle, packets())
+    inside.send(bundle)
+    engine.round()
+  }
+  const sleeps = async () => {
+    engine.round()
+    assert.equal(await Promise.race([engine.wait(60_000).then(() => 'woken'), setTimeout(30, 'asleep')]), 'asleep')
+  }
+  try {
+    await sleeps()
+    setLink(route, near.index, { up: false })
+    sendInside()
+    await sleeps()
+    assert.equal(queue!.state(), 'down')
+    setLink(route, near.index, { up: true })
+    engine.round()
+    const arrived = bench.bundle('arrived')
+    await eventually('what was left has come', () => {
+      seen.receive(arrived, 64)
+      return bench.count(arrived) === PACKETS
+    })
+    bench.empty(arrived)
+    await sleeps()
+    deleteLink(route, near.name)
+    sendInside()
+    await sleeps()
+    assert.equal(engine.lost().length, 1)
+    await sleeps()
+  } finally {
+    closeNetlink(route)
+    engine.close()
+    for (const device of [queue!, inside, outside, seen]) device.close()
+  }
+  await eventually('every frame is back', () => bench.inUse() === 0)
 })

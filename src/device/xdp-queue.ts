@@ -160,6 +160,8 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
   const [provided, filled] = [(state + XDP_FILL + XDP_RING_INDEX) / 4, socket.fill.consumer / 4]
   let isOpen = true
   let isGone = false
+  /** Whether the device was down, or gone, at the last `flush`: then to try again soon is vain. */
+  let isDown = false
   let last: ReturnType<typeof statistics> | null = null
   const statistics = () => {
     const counted = traffic.statistics()
@@ -190,12 +192,13 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
       if (!isOpen || words[underWay] === 0) return
       for (let left = words[underWay]!; left > 0 && wantsWake(); left -= PACKETS_A_WAKE) {
         const result = wakeXskTransmit(fd)
+        isDown = result === -ERRNO.ENETDOWN || result === -ERRNO.ENXIO
         reap(state)
         if (result !== -ERRNO.EAGAIN) break
       }
       reap(state)
     },
-    isHeldUp: () => isOpen && !isGone && Atomics.load(words, taken) !== words[queued],
+    isHeldUp: () => isOpen && !isDown && Atomics.load(words, taken) !== words[queued],
     isReady() {
       if (!isOpen) return false
       if (Atomics.load(words, produced) !== words[consumed] || canProvide()) return true
