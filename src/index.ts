@@ -31,7 +31,11 @@ export {
   serveEngine,
   type TakenPackets,
   type TakeOptions,
+  type TapWorkerSettings,
   takePackets,
+  tapWorkers,
+  type XdpWorkerSettings,
+  xdpWorkers,
 } from './control/index.js'
 export type { NetworkDevice } from './device/index.js'
 export {

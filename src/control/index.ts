@@ -21,6 +21,7 @@ export { type MatchReport, type MatchRequest, type MatchResult, matchCapture } f
 export type { MatchEngine } from './matcher.js'
 export { type PolicyForms, policyForms } from './policy-forms.js'
 export { type PolicySurroundings, policySource } from './policy-source.js'
+export { type TapWorkerSettings, tapWorkers, type XdpWorkerSettings, xdpWorkers } from './queue-workers.js'
 export { resolveNames } from './resolve.js'
 export { type ServedEngine, serveEngine } from './service/engine-service.js'
 export type { ControlSocket } from './service/listen.js'

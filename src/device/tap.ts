@@ -17,7 +17,9 @@ import { createSleep } from './sleep.js'
 import { openStock } from './stock.js'
 import { openTraffic } from './traffic.js'
 
-export interface TapDeviceOptions extends Pick<TapOptions, 'name' | 'namespace' | 'offloads'> {
+export interface TapDeviceOptions extends Pick<TapOptions, 'name' | 'namespace' | 'offloads' | 'isMultiQueue'> {
+  /** Of a device with several: the number by which the engine calls this one, `tap0 queue 1`. */
+  readonly queue?: number
   /**
    * The class that packets are read into: 2048 is enough for an MTU of 1500,
    * 4096 for one of 3400. By default 2048, and 65536 where the kernel may leave
@@ -26,9 +28,10 @@ export interface TapDeviceOptions extends Pick<TapOptions, 'name' | 'namespace' 
   readonly frameBytes?: FrameClass
 }
 
-/** A TAP device as the engine sees it; the kernel's side is the interface `name`. */
+/** A TAP device, or one of its queues, as the engine sees it; the kernel's side is an interface. */
 export interface TapDevice extends Device {
   readonly interfaceIndex: number
+  readonly interfaceName: string
 }
 
 /**
@@ -42,7 +45,8 @@ export function openTapDevice(space: Space, code: Code, pool: WorkerPool, option
   const { words, counters } = space
   const { frameBytes = options.offloads === 'segmentation' ? 65536 : 2048 } = options
   const opened = openTap(options)
-  const { name, index: interfaceIndex, fds } = opened.socket
+  const { index: interfaceIndex, fds } = opened.socket
+  const name = options.queue === undefined ? opened.socket.name : `${opened.socket.name} queue ${options.queue}`
   const fd = fds[0]!
   const io = createFrameIo(space.memory)
   const traffic = openTraffic(space, `tap ${name}`, [TOO_LONG, REFUSED])
@@ -88,6 +92,7 @@ export function openTapDevice(space: Space, code: Code, pool: WorkerPool, option
   return {
     name,
     interfaceIndex,
+    interfaceName: opened.socket.name,
     receive(bundle, most) {
       if (!isOpen) return 0
       const before = words[bundle >>> 2]!
@@ -110,5 +115,35 @@ export function openTapDevice(space: Space, code: Code, pool: WorkerPool, option
       stock.close()
       traffic.close()
     },
+  }
+}
+
+export interface TapQueuesOptions extends Omit<TapDeviceOptions, 'isMultiQueue' | 'queue'> {
+  readonly queues: number
+}
+
+/**
+ * Makes a TAP device with several queues (IFF_MULTI_QUEUE), a device of the
+ * engine each: the kernel shares flows out to them, and answers a flow at the
+ * queue that it came from last. Whatever is sent to one of them, the kernel
+ * receives at the one interface. It goes with the last queue. Throws as `openTapDevice` does.
+ */
+export function openTapQueues(
+  space: Space,
+  code: Code,
+  pool: WorkerPool,
+  { queues, ...options }: TapQueuesOptions,
+): readonly TapDevice[] {
+  const opened: TapDevice[] = []
+  try {
+    for (let queue = 0; queue < queues; queue++) {
+      const name = opened[0]?.interfaceName ?? options.name
+      const named = name === undefined ? {} : { name }
+      opened.push(openTapDevice(space, code, pool, { ...options, ...named, isMultiQueue: true, queue }))
+    }
+    return opened
+  } catch (error) {
+    for (const device of opened) device.close()
+    throw error
   }
 }

@@ -48,6 +48,11 @@ export interface TapOptions {
   /** By default one. */
   readonly queues?: number
   /**
+   * The device may have more queues, each opened by whoever says so under the
+   * same name, in any thread: the first makes it, the last that closes takes it away.
+   */
+  readonly isMultiQueue?: boolean
+  /**
    * What the kernel may leave to whoever reads: nothing, checksums, or checksums
    * and the cutting of up to 64 KiB into packets. By default nothing.
    */
@@ -68,10 +73,10 @@ export interface TapSocket {
 /**
  * Makes a TAP device, which is down and goes when it is closed or the process
  * ends. Throws KernelError: EPERM without CAP_NET_ADMIN, EBUSY where the name
- * is taken, ENOENT where the machine has no /dev/net/tun.
+ * is taken (EINVAL where only one of the two has several queues), ENOENT where the machine has no /dev/net/tun.
  */
 export function openTap(options: TapOptions = {}): Opened<TapSocket> {
-  const { namespace, queues = 1, offloads = 'none' } = options
+  const { namespace, queues = 1, isMultiQueue = queues > 1, offloads = 'none' } = options
   const fds: number[] = []
   let isOpen = true
   const close = () => {
@@ -83,7 +88,7 @@ export function openTap(options: TapOptions = {}): Opened<TapSocket> {
     for (let queue = 0; queue < queues; queue++) {
       const fd = namespace ? withNamespace(namespace, openTun) : openTun()
       fds.push(fd)
-      name = attach(fd, name, queues > 1)
+      name = attach(fd, name, isMultiQueue)
     }
     const route = openRoute(namespace)
     const { index } = findLink(route, name)
