@@ -11,7 +11,7 @@ export interface CapturedPacket {
   readonly record?: PacketRecord | null
 }
 
-/** What stands around the bytes of a packet in its record of the file; views, as the bytes are. */
+/** What stands around the bytes of a packet in its record of the file. */
 export interface PacketRecord {
   /** Whose record it is: only who writes that file again can use it. */
   readonly source: object
@@ -19,12 +19,16 @@ export interface PacketRecord {
   readonly number: number
   /** Which section of a pcapng file, from 1 on; 0 in pcap. */
   readonly section: number
-  /** Of a pcapng block what comes before the bytes; of a pcap record what its header has beyond time and lengths. */
-  readonly head: Uint8Array
   /** How many bytes the packet had when it was read. */
   readonly dataLength: number
+  /** Where head and tail stand, in the reader's buffer or in a copy: places, because two views a packet cost more than it. */
+  readonly bytes: Uint8Array
+  /** Of a pcapng block what comes before the packet's bytes; of a pcap record what its header has beyond time and lengths. */
+  readonly headStart: number
+  readonly headEnd: number
   /** What follows them: padding, options and length; of pcap, bytes beyond the snapshot length. */
-  readonly tail: Uint8Array
+  readonly tailStart: number
+  readonly tailEnd: number
 }
 
 /** Takes packets; a file stands under its name only after `finish`, unless it is written in place. */

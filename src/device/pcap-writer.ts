@@ -1,5 +1,6 @@
 import { type Capture, CaptureError, type CaptureOutput, type CaptureWriter } from './capture.js'
 import { type CaptureWriteOptions, openCaptureOutput } from './capture-output.js'
+import { copyBytes } from './packet-records.js'
 import { MAGIC_MICROSECONDS, MAGIC_MODIFIED, MAGIC_NANOSECONDS } from './pcap-formats.js'
 
 /** What the file header says: link type as LINKTYPE_ number, snapshot length in bytes. */
@@ -12,7 +13,6 @@ export interface PcapHeaderFields {
 const FILE_HEADER_BYTES = 24
 const RECORD_HEADER_BYTES = 16
 const MODIFIED_HEADER_BYTES = 24
-const NOTHING = new Uint8Array(0)
 
 /**
  * Writes a pcap file (version 2.4, little-endian) in one step: a file is given
@@ -54,8 +54,8 @@ export function writePcap(output: CaptureOutput, fileHeader: Uint8Array, source:
   return {
     write({ data, wireLength, seconds, nanoseconds, record }) {
       const own = source !== null && record?.source === source ? record : null
-      const tail = own?.dataLength === data.length ? own.tail : NOTHING
-      const stored = data.length + tail.length
+      const rest = own?.dataLength === data.length ? own : null
+      const stored = data.length + (rest === null ? 0 : rest.tailEnd - rest.tailStart)
       const buffer = output.room(headerBytes + stored)
       const { at } = output
       const put = (field: number, value: number) =>
@@ -65,9 +65,9 @@ export function writePcap(output: CaptureOutput, fileHeader: Uint8Array, source:
       put(8, isWireFirst ? wireLength : stored)
       put(12, isWireFirst ? stored : wireLength)
       buffer.fill(0, at + RECORD_HEADER_BYTES, at + headerBytes)
-      if (own !== null) buffer.set(own.head, at + RECORD_HEADER_BYTES)
+      if (own !== null) copyBytes(own.bytes, own.headStart, own.headEnd, buffer, at + RECORD_HEADER_BYTES)
       buffer.set(data, at + headerBytes)
-      buffer.set(tail, at + headerBytes + data.length)
+      if (rest !== null) copyBytes(rest.bytes, rest.tailStart, rest.tailEnd, buffer, at + headerBytes + data.length)
     },
     flush: output.flush,
     finish: output.finish,

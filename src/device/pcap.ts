@@ -136,9 +136,12 @@ function readRecord(source: ByteSource, header: PcapHeader, path: string, number
     source: header,
     number: nextRecordNumber(),
     section: 0,
-    head: source.bytes.subarray(start - recordHeaderBytes + RECORD_HEADER_BYTES, start),
     dataLength: data.length,
-    tail: source.bytes.subarray(start + data.length, start + stored),
+    bytes: source.bytes,
+    headStart: start - recordHeaderBytes + RECORD_HEADER_BYTES,
+    headEnd: start,
+    tailStart: start + data.length,
+    tailEnd: start + stored,
   }
   return { ...packet, record }
 }

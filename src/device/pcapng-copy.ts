@@ -5,6 +5,7 @@ import {
   type CaptureWriter,
   type PacketRecord,
 } from './capture.js'
+import { copyBytes } from './packet-records.js'
 import { type InterfaceFields, put16, put32, writeInterface, writePacket } from './pcapng-blocks.js'
 import {
   BLOCK_INTERFACE,
@@ -113,27 +114,31 @@ export function writePcapngAgain(output: CaptureOutput, loose: LooseBlocks, fiel
 function writeRecord(
   output: CaptureOutput,
   section: Section,
-  { head, tail, dataLength }: PacketRecord,
+  record: PacketRecord,
   { data, wireLength }: CapturedPacket,
 ): boolean {
   const { isLittleEndian } = section
-  const type = get32(head, isLittleEndian, 0)
+  const { dataLength, bytes: from, headStart, headEnd, tailEnd } = record
+  const type = get32(from, isLittleEndian, headStart)
   const isSameLength = data.length === dataLength
   const isSimple = type === SIMPLE_PACKET
-  const saysAll = isSameLength && section.interfaces[0] === 0 && wireLength === get32(head, isLittleEndian, SIMPLE_WIRE)
+  const saysAll =
+    isSameLength && section.interfaces[0] === 0 && wireLength === get32(from, isLittleEndian, headStart + SIMPLE_WIRE)
   if (isSimple && !saysAll) return false
-  const end = head.length + data.length
-  const [padding, rest] = isSameLength ? [0, tail] : [-data.length & 3, tail.subarray(-dataLength & 3)]
-  const bytes = end + padding + rest.length
+  const padding = isSameLength ? 0 : -data.length & 3
+  const tailStart = record.tailStart + (isSameLength ? 0 : -dataLength & 3)
+  const headBytes = headEnd - headStart
+  const behind = headBytes + data.length + padding
+  const bytes = behind + tailEnd - tailStart
   const buffer = output.room(bytes)
   const { at } = output
-  buffer.set(head, at)
-  buffer.set(data, at + head.length)
-  buffer.fill(0, at + end, at + end + padding)
-  buffer.set(rest, at + end + padding)
+  copyBytes(from, headStart, headEnd, buffer, at)
+  buffer.set(data, at + headBytes)
+  buffer.fill(0, at + behind - padding, at + behind)
+  copyBytes(from, tailStart, tailEnd, buffer, at + behind)
   if (isSimple) return true
   put32(buffer, isLittleEndian, at + ENHANCED_WIRE, wireLength)
-  renumber(buffer, at, section, type)
+  if (section.own !== null) renumber(buffer, at, section, type)
   if (isSameLength) return true
   put32(buffer, isLittleEndian, at + ENHANCED_CAPTURED, data.length)
   put32(buffer, isLittleEndian, at + TOTAL_LENGTH, bytes)
@@ -154,5 +159,9 @@ function renumber(buffer: Buffer, at: number, { interfaces, isLittleEndian }: Se
 }
 
 function get32(bytes: Uint8Array, isLittleEndian: boolean, at: number): number {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(at, isLittleEndian)
+  const [one, two, three, four] = [bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!]
+  const word = isLittleEndian
+    ? one | (two << 8) | (three << 16) | (four << 24)
+    : (one << 24) | (two << 16) | (three << 8) | four
+  return word >>> 0
 }

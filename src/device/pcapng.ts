@@ -245,17 +245,16 @@ function readPacket(reader: Reader, block: Block): CapturedPacket {
   }
   if (captured > block.end - dataStart) throw broken(reader, 'a packet is longer than its block')
   const data = bytes.subarray(dataStart, dataStart + captured)
-  const packet = simple
-    ? { data, wireLength, seconds: 0, nanoseconds: 0 }
-    : {
-        data,
-        wireLength,
-        ...timestampOf(from.time, view.getUint32(start + 4, isLittleEndian), view.getUint32(start + 8, isLittleEndian)),
-      }
-  return reader.whole === null
-    ? packet
-    : { ...packet, record: recordOf(reader, reader.whole, block, dataStart, captured) }
+  const high = view.getUint32(start + 4, isLittleEndian)
+  const { seconds, nanoseconds } = simple
+    ? NO_TIME
+    : timestampOf(from.time, high, view.getUint32(start + 8, isLittleEndian))
+  if (reader.whole === null) return { data, wireLength, seconds, nanoseconds }
+  const record = recordOf(reader, reader.whole, block, dataStart, captured)
+  return { data, wireLength, seconds, nanoseconds, record }
 }
+
+const NO_TIME = { seconds: 0, nanoseconds: 0 } as const
 
 /** What stands around the bytes of a packet; its number is the last. */
 function recordOf(
@@ -266,9 +265,17 @@ function recordOf(
   dataLength: number,
 ): PacketRecord {
   whole.number = nextRecordNumber()
-  const head = bytes.subarray(start - BEFORE_BODY_BYTES, dataStart)
-  const tail = bytes.subarray(dataStart + dataLength, end + BEHIND_BODY_BYTES)
-  return { source: whole, number: whole.number, section: whole.section, head, dataLength, tail }
+  return {
+    source: whole,
+    number: whole.number,
+    section: whole.section,
+    dataLength,
+    bytes,
+    headStart: start - BEFORE_BODY_BYTES,
+    headEnd: dataStart,
+    tailStart: dataStart + dataLength,
+    tailEnd: end + BEHIND_BODY_BYTES,
+  }
 }
 
 function broken({ source, path }: Reader, what: string): CaptureError {
