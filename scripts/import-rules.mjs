@@ -29,6 +29,7 @@ const MAY_IMPORT = {
   route: ['engine', 'memory', 'wire'],
   stages: ['engine', 'memory', 'wire'],
   transmit: ['engine', 'memory', 'wire'],
+  flow: ['engine', 'memory', 'wire', 'route'],
   generate: ['engine', 'memory', 'wire'],
   control: ANY,
   lab: ANY,

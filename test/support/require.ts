@@ -6,7 +6,12 @@ import { fileURLToPath } from 'node:url'
 export const CORPUS = fileURLToPath(new URL('../../../../shared/corpus/', import.meta.url))
 
 /** Debian's packages whose names are not those of their commands. */
-const PACKAGES: Readonly<Record<string, string>> = { ip: 'iproute2', ping: 'iputils-ping', kdig: 'knot-dnsutils' }
+const PACKAGES: Readonly<Record<string, string>> = {
+  ip: 'iproute2',
+  ping: 'iputils-ping',
+  kdig: 'knot-dnsutils',
+  nft: 'nftables',
+}
 
 const CHECKS = {
   root: () => process.getuid?.() === 0 || 'needs root',
@@ -17,6 +22,7 @@ const CHECKS = {
   curl: () => hasCommand('curl'),
   ping: () => hasCommand('ping'),
   kdig: () => hasCommand('kdig'),
+  nft: () => hasCommand('nft'),
   bpftool: () => hasCommand('bpftool'),
   corpus: () => existsSync(CORPUS) || 'needs the test corpus in ../shared/corpus',
 } as const

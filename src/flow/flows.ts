@@ -1,0 +1,215 @@
+import { randomFillSync } from 'node:crypto'
+import type { Code, Space } from '../memory/index.js'
+import {
+  BUCKET_BYTES,
+  BUCKET_SLOTS,
+  COUNT_CREATED,
+  COUNT_CROWDED,
+  COUNT_EVICTED,
+  COUNT_EXPIRED,
+  COUNT_FRAGMENTS,
+  COUNT_PORTS_EXHAUSTED,
+  COUNT_REFUSED,
+  COUNT_REPLACED,
+  FLOW_BYTES,
+  FLOW_DEADLINE,
+  FLOWS_ACTIVE,
+  FLOWS_BUCKET_MASK,
+  FLOWS_BUCKETS,
+  FLOWS_BYTES,
+  FLOWS_CAPACITY,
+  FLOWS_CLOCK,
+  FLOWS_COUNTERS,
+  FLOWS_FREE,
+  FLOWS_GENERATION,
+  FLOWS_KEY,
+  FLOWS_MOST_RETRANSMITTED,
+  FLOWS_NEXT_STATE,
+  FLOWS_RECORDS,
+  FLOWS_SETTINGS,
+  FLOWS_SWEEP,
+  FLOWS_TIMEOUTS,
+  FLOWS_UNCHANGED,
+  MOST_FLOWS,
+  SETTING_CHECKSUMS,
+  SETTING_EVICT,
+  SETTING_LIBERAL,
+  SETTING_LOOSE,
+  TICK_MS,
+} from './formats.js'
+import { listFlows, type TrackedFlow } from './list.js'
+import { nextStates, TIMEOUT_NUMBERS, TIMEOUTS_SECONDS, type Timeouts } from './settings.js'
+
+export interface FlowsOptions {
+  /** Flows there is room for, 1 to 4,194,304; each takes 192 bytes, and 32 to 64 in buckets. 65,536 where it is not said. */
+  readonly flows?: number
+  /** Seconds without a packet; Linux's where they are not said. */
+  readonly timeouts?: Partial<Timeouts>
+  /**
+   * What a full table does with a packet that would open a flow. `refuse new`:
+   * drops it. `drop unreplied`, which is taken where nothing is said: forgets a
+   * flow that is not assured, one without an answer before one with an answer;
+   * assured flows are kept, whatever comes.
+   */
+  readonly whenFull?: 'refuse new' | 'drop unreplied'
+  /** Whether TCP connections are picked up whose begin was not seen; they are where it is not said. */
+  readonly loose?: boolean
+  /** Whether only RST is invalid of what is out of the window. */
+  readonly liberal?: boolean
+  /** Acknowledgements that repeat before a connection lives shorter; 3 where it is not said. */
+  readonly mostRetransmitted?: number
+  /** `verify`: packets with a wrong checksum are invalid. `trust`, where it is not said: that is somebody else's work. */
+  readonly checksums?: 'verify' | 'trust'
+  /** Address of the word that grows with each change of routes or neighbours, which ends remembered decisions. */
+  readonly generation?: number
+  /** Milliseconds that only grow; `performance.now` where it is not said. */
+  readonly now?: () => number
+}
+
+/** What has happened to a table since it was opened. */
+export interface FlowsStatistics {
+  readonly active: number
+  readonly capacity: number
+  readonly created: number
+  readonly expired: number
+  /** Forgotten to make room. */
+  readonly evicted: number
+  /** Packets that would have opened a flow, and were dropped: the table was full; both buckets of their key were. */
+  readonly refused: number
+  readonly crowded: number
+  /** Closed connections that a SYN has opened anew. */
+  readonly replaced: number
+  /** Fragments, which are not tracked. */
+  readonly fragments: number
+  readonly portsExhausted: number
+}
+
+/** A connection table in linear memory, which one worker uses. */
+export interface Flows {
+  readonly name: string
+  /** Address of its head: `FLOWS_…` of flow/formats.ts. */
+  readonly address: number
+  statistics(): FlowsStatistics
+  /** The flows as they are: slow, for people and tests. */
+  list(): readonly TrackedFlow[]
+  /** Sets the clock, and forgets some of what has expired: once a round. */
+  tick(): void
+  close(): void
+}
+
+/** All flows are looked at once in so many ticks, and so many of them in one round at most. */
+const SWEEP_TICKS = 64
+const MOST_SWEPT = 4096
+
+/** Opens a table; throws LayoutError, and RangeError where `flows` is out of its range. */
+export function openFlows(space: Space, code: Code, name: string, options: FlowsOptions = {}): Flows {
+  const { flows: capacity = 65_536, now = () => performance.now() } = options
+  if (!(capacity >= 1 && capacity <= MOST_FLOWS))
+    throw new RangeError(`a table of ${capacity} flows is not possible; ask for 1 to ${MOST_FLOWS}`)
+  // Two entries a flow, and half of the slots stay free.
+  const buckets = 2 ** Math.max(1, Math.ceil(Math.log2((capacity * 4) / BUCKET_SLOTS)))
+  const regions = reserveAll(space, name, capacity, buckets)
+  const { head } = regions
+  writeHead(space, regions, capacity, buckets, options)
+  const { words, counters } = space
+  const sweep = code.find('flowsSweep')
+  const begin = now()
+  let isOpen = true
+  return {
+    name,
+    address: head,
+    statistics: () => {
+      const counted = (at: number) => counters[(head + FLOWS_COUNTERS + at) / 8]!
+      return {
+        active: words[(head + FLOWS_ACTIVE) / 4]!,
+        capacity,
+        created: counted(COUNT_CREATED),
+        expired: counted(COUNT_EXPIRED),
+        evicted: counted(COUNT_EVICTED),
+        refused: counted(COUNT_REFUSED),
+        crowded: counted(COUNT_CROWDED),
+        replaced: counted(COUNT_REPLACED),
+        fragments: counted(COUNT_FRAGMENTS),
+        portsExhausted: counted(COUNT_PORTS_EXHAUSTED),
+      }
+    },
+    list: () => listFlows(space, head),
+    tick() {
+      const clock = 1 + Math.floor((now() - begin) / TICK_MS)
+      const passed = clock - words[(head + FLOWS_CLOCK) / 4]!
+      if (passed === 0) return
+      words[(head + FLOWS_CLOCK) / 4] = clock
+      const count = Math.min(MOST_SWEPT, capacity, Math.ceil((capacity * passed) / SWEEP_TICKS))
+      words[(head + FLOWS_SWEEP) / 4] = sweep(head, words[(head + FLOWS_SWEEP) / 4]!, count) as number
+    },
+    close() {
+      if (!isOpen) return
+      isOpen = false
+      for (const region of regions.names) space.free(region)
+    },
+  }
+}
+
+interface Regions {
+  readonly head: number
+  readonly buckets: number
+  readonly records: number
+  readonly names: readonly string[]
+}
+
+function reserveAll(space: Space, name: string, capacity: number, buckets: number): Regions {
+  const names: string[] = []
+  const reserve = (what: string, bytes: number) => {
+    const region = space.reserve({ name: `flows ${name} ${what}`, kind: 'table', bytes })
+    names.push(region.name)
+    return region.offset
+  }
+  try {
+    return {
+      head: reserve('head', FLOWS_BYTES),
+      buckets: reserve('buckets', buckets * BUCKET_BYTES),
+      records: reserve('records', capacity * FLOW_BYTES),
+      names,
+    }
+  } catch (error) {
+    for (const region of names) space.free(region)
+    throw error
+  }
+}
+
+function writeHead(
+  { words, bytes }: Space,
+  { head, buckets: bucketsAt, records }: Regions,
+  capacity: number,
+  buckets: number,
+  options: FlowsOptions,
+): void {
+  const { whenFull = 'drop unreplied', loose = true, liberal = false, checksums = 'trust', timeouts = {} } = options
+  const write = (field: number, value: number) => {
+    words[(head + field) / 4] = value
+  }
+  write(FLOWS_RECORDS, records)
+  write(FLOWS_BUCKETS, bucketsAt)
+  write(FLOWS_BUCKET_MASK, buckets - 1)
+  write(FLOWS_CAPACITY, capacity)
+  write(FLOWS_FREE, records)
+  write(FLOWS_CLOCK, 1)
+  write(FLOWS_GENERATION, options.generation ?? head + FLOWS_UNCHANGED)
+  write(FLOWS_MOST_RETRANSMITTED, options.mostRetransmitted ?? 3)
+  write(
+    FLOWS_SETTINGS,
+    (loose ? SETTING_LOOSE : 0) |
+      (liberal ? SETTING_LIBERAL : 0) |
+      (checksums === 'verify' ? SETTING_CHECKSUMS : 0) |
+      (whenFull === 'drop unreplied' ? SETTING_EVICT : 0),
+  )
+  const seconds = { ...TIMEOUTS_SECONDS, ...timeouts }
+  for (const [state, number] of Object.entries(TIMEOUT_NUMBERS))
+    write(FLOWS_TIMEOUTS + number * 4, Math.ceil((seconds[state as keyof Timeouts] * 1000) / TICK_MS))
+  // A random source that may be used once: not into shared memory.
+  bytes.set(randomFillSync(new Uint8Array(16)), head + FLOWS_KEY)
+  bytes.set(nextStates(), head + FLOWS_NEXT_STATE)
+  for (let flow = 0; flow < capacity; flow++)
+    words[(records + flow * FLOW_BYTES + FLOW_DEADLINE) / 4] =
+      flow + 1 < capacity ? records + (flow + 1) * FLOW_BYTES : 0
+}

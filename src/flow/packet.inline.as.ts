@@ -1,0 +1,183 @@
+import {
+  FLOWS_PACKET,
+  KEY_DESTINATION,
+  KEY_FAMILY,
+  KEY_PORTS,
+  KEY_PROTOCOL,
+  KEY_SOURCE,
+  PACKET_END,
+  PACKET_NETWORK,
+  PACKET_TRANSPORT,
+  TUPLE_ADDRESSES,
+  VERDICT_INVALID,
+  VERDICT_UNTRACKED,
+} from './formats'
+
+export const PROTOCOL_ICMP: u32 = 1
+export const PROTOCOL_TCP: u32 = 6
+export const PROTOCOL_UDP: u32 = 17
+export const PROTOCOL_ICMPV6: u32 = 58
+const PROTOCOL_FRAGMENT: u32 = 44
+const PROTOCOL_DCCP: u32 = 33
+const PROTOCOL_SCTP: u32 = 132
+const PROTOCOL_UDP_LITE: u32 = 136
+
+const ETHERNET_BYTES: u32 = 14
+const IPV4_BYTES: u32 = 20
+const IPV6_BYTES: u32 = 40
+/** EtherTypes as a little-endian machine reads them. */
+const TYPE_IPV4: u32 = 0x0008
+const TYPE_IPV6: u32 = 0xdd86
+/** Fragment offset and "more fragments". */
+const IS_FRAGMENT: u32 = 0xff3f
+const ICMP_BYTES: u32 = 8
+/** Extension headers that are walked. */
+const MOST_EXTENSIONS = 8
+
+/** What `readPacket` gives beside verdicts: the key stands there; it is a fragment. */
+export const READ: u32 = 0x200
+export const READ_FRAGMENT: u32 = 0x201
+
+/**
+ * Reads an Ethernet frame's headers into the table's packet. Frames with VLAN
+ * tags are not tracked, because the same addresses mean someone else there; nor
+ * is what is not IP, or less of it than it says.
+ */
+export function readPacket(flows: u32, packet: u32, captured: u32): u32 {
+  const type = <u32>load<u16>(packet, 12)
+  const at = packet + ETHERNET_BYTES
+  if (type === TYPE_IPV4 && captured >= ETHERNET_BYTES + IPV4_BYTES) {
+    return readIpv4(flows + FLOWS_PACKET, at, packet + captured)
+  }
+  if (type === TYPE_IPV6 && captured >= ETHERNET_BYTES + IPV6_BYTES) {
+    return readIpv6(flows + FLOWS_PACKET, at, packet + captured)
+  }
+  return VERDICT_UNTRACKED
+}
+
+function readIpv4(context: u32, at: u32, limit: u32): u32 {
+  const version = <u32>load<u8>(at)
+  const headerBytes = (version & 15) << 2
+  const total = <u32>bswap<u16>(load<u16>(at, 2))
+  if (version >> 4 !== 4 || headerBytes < IPV4_BYTES || total < headerBytes || at + total > limit) {
+    return VERDICT_UNTRACKED
+  }
+  store<u32>(context, at, PACKET_NETWORK)
+  if ((<u32>load<u16>(at, 6) & IS_FRAGMENT) !== 0) return READ_FRAGMENT
+  const protocol = <u32>load<u8>(at, 9)
+  store<u64>(context, load<u64>(at, 12), KEY_SOURCE)
+  store<u32>(context, protocol | (4 << 8), KEY_PROTOCOL)
+  store<u32>(context, at + headerBytes, PACKET_TRANSPORT)
+  store<u32>(context, at + total, PACKET_END)
+  return readPorts(context, protocol, at + headerBytes, at + total, 4)
+}
+
+function readIpv6(context: u32, at: u32, limit: u32): u32 {
+  const end = at + IPV6_BYTES + <u32>bswap<u16>(load<u16>(at, 4))
+  if (load<u8>(at) >> 4 !== 6 || end > limit) return VERDICT_UNTRACKED
+  store<u32>(context, at, PACKET_NETWORK)
+  let transport = at + IPV6_BYTES
+  let protocol = <u32>load<u8>(at, 6)
+  for (let header = 0; isExtension(protocol) && header < MOST_EXTENSIONS; header++) {
+    if (transport + 8 > end) return VERDICT_INVALID
+    if (protocol === PROTOCOL_FRAGMENT) return READ_FRAGMENT
+    protocol = load<u8>(transport)
+    transport += (<u32>load<u8>(transport, 1) + 1) << 3
+  }
+  writeIpv6Key(context, at + 8, protocol)
+  store<u32>(context, transport, PACKET_TRANSPORT)
+  store<u32>(context, end, PACKET_END)
+  return readPorts(context, protocol, transport, end, 6)
+}
+
+function isExtension(protocol: u32): bool {
+  return protocol === 0 || protocol === 43 || protocol === PROTOCOL_FRAGMENT || protocol === 60
+}
+
+/** Writes the addresses at `addresses` and their sums into a key. */
+export function writeIpv6Key(tuple: u32, addresses: u32, protocol: u32): void {
+  memory.copy(tuple + <u32>TUPLE_ADDRESSES, addresses, 32)
+  sumAddresses(tuple)
+  store<u32>(tuple, protocol | (6 << 8), KEY_PROTOCOL)
+}
+
+/** Writes what stands for the IPv6 addresses of a key in its first 16 bytes. */
+export function sumAddresses(tuple: u32): void {
+  for (let side: u32 = 0; side < 2; side++) {
+    const at = tuple + <u32>TUPLE_ADDRESSES + side * 16
+    const sum = load<u32>(at) + load<u32>(at, 4) * 3 + load<u32>(at, 8) * 5 + load<u32>(at, 12) * 7
+    store<u32>(tuple + side * 4, sum, KEY_SOURCE)
+  }
+}
+
+/** Writes what stands for ports into a key; a header that is not whole is invalid. */
+export function readPorts(tuple: u32, protocol: u32, transport: u32, end: u32, family: u32): u32 {
+  let ports: u32 = 0
+  if (hasPorts(protocol)) {
+    if (transport + 4 > end) return VERDICT_INVALID
+    ports = load<u32>(transport)
+  } else if (isIcmp(protocol, family)) {
+    if (transport + ICMP_BYTES > end) return VERDICT_INVALID
+    ports = <u32>load<u16>(transport, 4) | ((<u32>load<u16>(transport)) << 16)
+  }
+  store<u32>(tuple, ports, KEY_PORTS)
+  return READ
+}
+
+export function hasPorts(protocol: u32): bool {
+  return (
+    protocol === PROTOCOL_TCP ||
+    protocol === PROTOCOL_UDP ||
+    protocol === PROTOCOL_SCTP ||
+    protocol === PROTOCOL_DCCP ||
+    protocol === PROTOCOL_UDP_LITE
+  )
+}
+
+export function isIcmp(protocol: u32, family: u32): bool {
+  return family === 4 ? protocol === PROTOCOL_ICMP : protocol === PROTOCOL_ICMPV6
+}
+
+/**
+ * Writes the key of what answers to `tuple` to `answer`; false where nothing
+ * does: an ICMP type that is neither a request nor an answer to one.
+ */
+export function invert(tuple: u32, answer: u32): bool {
+  const ports = load<u32>(tuple, KEY_PORTS)
+  const protocol = <u32>load<u8>(tuple, KEY_PROTOCOL)
+  const family = <u32>load<u8>(tuple, KEY_FAMILY)
+  store<u32>(answer, load<u32>(tuple, KEY_DESTINATION), KEY_SOURCE)
+  store<u32>(answer, load<u32>(tuple, KEY_SOURCE), KEY_DESTINATION)
+  store<u32>(answer, load<u32>(tuple, KEY_PROTOCOL), KEY_PROTOCOL)
+  if (family === 6) {
+    v128.store(answer, v128.load(tuple, TUPLE_ADDRESSES + 16), TUPLE_ADDRESSES)
+    v128.store(answer, v128.load(tuple, TUPLE_ADDRESSES), TUPLE_ADDRESSES + 16)
+  }
+  if (!isIcmp(protocol, family)) {
+    store<u32>(answer, rotl<u32>(ports, 16), KEY_PORTS)
+    return true
+  }
+  const type = (ports >> 16) & 0xff
+  const other = family === 4 ? answerType(type) : answerType6(type)
+  store<u32>(answer, (ports & 0xff00ffff) | ((other & 0xff) << 16), KEY_PORTS)
+  return other !== NO_TYPE
+}
+
+const NO_TYPE: u32 = 0xffff
+
+/** Echo, timestamp, information, address mask (RFC 792, 950). */
+function answerType(type: u32): u32 {
+  if (type === 8) return 0
+  if (type === 0) return 8
+  return type >= 13 && type <= 18 ? ((type - 13) ^ 1) + 13 : NO_TYPE
+}
+
+/** Echo, node information (RFC 4443, 4620). */
+function answerType6(type: u32): u32 {
+  return (type & 0xfe) === 128 ? type ^ 1 : type === 139 ? 140 : type === 140 ? 139 : NO_TYPE
+}
+
+/** Whether an ICMP packet of this type may open a flow. */
+export function isRequest(type: u32, family: u32): bool {
+  return family === 4 ? type === 8 || type === 13 || type === 15 || type === 17 : type === 128 || type === 139
+}
