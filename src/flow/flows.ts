@@ -21,7 +21,6 @@ import {
   FLOWS_CLOCK,
   FLOWS_COUNTERS,
   FLOWS_FREE,
-  FLOWS_GENERATION,
   FLOWS_KEY,
   FLOWS_MOST_RETRANSMITTED,
   FLOWS_NEXT_STATE,
@@ -29,7 +28,6 @@ import {
   FLOWS_SETTINGS,
   FLOWS_SWEEP,
   FLOWS_TIMEOUTS,
-  FLOWS_UNCHANGED,
   MOST_FLOWS,
   SETTING_CHECKSUMS,
   SETTING_EVICT,
@@ -60,8 +58,6 @@ export interface FlowsOptions {
   readonly mostRetransmitted?: number
   /** `verify`: packets with a wrong checksum are invalid. `trust`, where it is not said: that is somebody else's work. */
   readonly checksums?: 'verify' | 'trust'
-  /** Address of the word that grows with each change of routes or neighbours, which ends remembered decisions. */
-  readonly generation?: number
   /** Milliseconds that only grow; `performance.now` where it is not said. */
   readonly now?: () => number
 }
@@ -194,7 +190,6 @@ function writeHead(
   write(FLOWS_CAPACITY, capacity)
   write(FLOWS_FREE, records)
   write(FLOWS_CLOCK, 1)
-  write(FLOWS_GENERATION, options.generation ?? head + FLOWS_UNCHANGED)
   write(FLOWS_MOST_RETRANSMITTED, options.mostRetransmitted ?? 3)
   write(
     FLOWS_SETTINGS,

@@ -8,7 +8,7 @@
  * A table: this head, then buckets and flows.
  *
  *     0    u32  address of the first flow, and of the first bucket; buckets less 1; flows there is room for
- *     16   u32  first free flow, or 0; flows in use; the clock; address of the routes' generation
+ *     16   u32  first free flow, or 0; flows in use; the clock; the generation of routes that the bundle began with
  *     32   u64  the two halves of the hash's key
  *     48   u32  settings, bits of FLOWS_…; retransmissions that shorten a timeout; the sweep's and the eviction's next flow
  *     64   u32  timeouts, in ticks, by state
@@ -16,7 +16,7 @@
  *     256       the packet that is looked at
  *     448  u8   next state by direction, kind of segment and state
  *     568  u32  address of the translations of destinations, or 0
- *     576       a key; u32 0
+ *     576       a key
  */
 export const FLOWS_RECORDS = 0
 export const FLOWS_BUCKETS = 4
@@ -26,7 +26,7 @@ export const FLOWS_FREE = 16
 export const FLOWS_ACTIVE = 20
 /** Ticks since the table was opened, from 1 on. */
 export const FLOWS_CLOCK = 24
-export const FLOWS_GENERATION = 28
+export const FLOWS_SEEN = 28
 export const FLOWS_KEY = 32
 export const FLOWS_SETTINGS = 48
 export const FLOWS_MOST_RETRANSMITTED = 52
@@ -39,8 +39,6 @@ export const FLOWS_NEXT_STATE = 448
 export const FLOWS_DESTINATIONS = 568
 /** Room for a key. */
 export const FLOWS_SCRATCH = 576
-/** The generation of routes that never change. */
-export const FLOWS_UNCHANGED = 624
 export const FLOWS_BYTES = 640
 export const TICK_MS = 100
 
@@ -101,7 +99,7 @@ export const KEY_BYTES = 16
  *               flags of each side
  *     76   u16  the last segment's window; u8 flags and window scale of a SYN that was let through
  *     80   u32  sequence, acknowledgement and end of the last segment; of UDP, when it counts as a stream
- *     92   u16  bits of STATUS_…, and from 8 on how often it has been taken; u8 port of the remembered decision of each direction
+ *     92   u16  bits of STATUS_…, and from 8 on how often it has been taken; u8 ports of each direction's decision: out, and in * 16
  *     96   u32  generation of the remembered decisions
  *     100  u16  longest IP packet for which each decision was taken
  *     104       Ethernet addresses of each decision, 12 bytes
@@ -124,6 +122,9 @@ export const FLOW_LAST_ACKNOWLEDGED = 84
 export const FLOW_LAST_END = 88
 export const FLOW_STATUS = 92
 export const FLOW_PORTS = 94
+/** Decisions are remembered between so many ports, the first ones. */
+export const MOST_REMEMBERED_PORTS = 16
+export const IN_PORT_SHIFT = 4
 export const FLOW_ROUTE_GENERATION = 96
 export const FLOW_LONGEST = 100
 export const FLOW_REWRITES = 104
@@ -196,9 +197,6 @@ export const VERDICT_DROPPED = 0x100
 export const DROP_FULL = 0
 export const DROP_CROWDED = 1
 export const DROP_FRAGMENT = 2
-/** Not a verdict: the flow has ended and its packet opens another. */
-export const VERDICT_AGAIN = 0xff
-
 /**
  * A packet's flow, in a word so many bytes before its first, where `track` is
  * told that somebody asks: 0, or the number of the flow + 1 and, from bit 23 on,
@@ -238,3 +236,22 @@ export const PACKET_OTHER_KEY = 96
 export const PACKET_THIRD_KEY = 144
 export const TUPLE_ADDRESSES = 16
 export const TUPLE_BYTES = 48
+
+/**
+ * What a stage `track` is handed.
+ *
+ *     0   u32  its worker's pool; the table; addresses of its outputs; of its drops
+ *     16  u32  bits of TRACK_…; of the tables of routes; of the line of the port that packets come by; its number
+ */
+export const TRACK_POOL = 0
+export const TRACK_FLOWS = 4
+export const TRACK_OUTPUTS = 8
+export const TRACK_DROPS = 12
+export const TRACK_SETTINGS = 16
+export const TRACK_ROUTES = 20
+export const TRACK_PORT_LINE = 24
+export const TRACK_PORT = 28
+export const TRACK_BYTES = 32
+/** Packets are marked with their flow; decisions are used that have been remembered. */
+export const TRACK_MARKS = 1
+export const TRACK_CACHES = 2

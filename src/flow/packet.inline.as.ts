@@ -1,3 +1,4 @@
+import { addBytes, foldSum } from '../wire/checksum.inline.as'
 import {
   FLOWS_PACKET,
   KEY_DESTINATION,
@@ -41,7 +42,7 @@ export const READ_FRAGMENT: u32 = 0x201
 /**
  * Reads an Ethernet frame's headers into the table's packet. Frames with VLAN
  * tags are not tracked, because the same addresses mean someone else there; nor
- * is what is not IP, or less of it than it says.
+ * is what is not IP, or less of it than it says, or has a header with a wrong checksum.
  */
 export function readPacket(flows: u32, packet: u32, captured: u32): u32 {
   const type = <u32>load<u16>(packet, 12)
@@ -62,6 +63,7 @@ function readIpv4(context: u32, at: u32, limit: u32): u32 {
   if (version >> 4 !== 4 || headerBytes < IPV4_BYTES || total < headerBytes || at + total > limit) {
     return VERDICT_UNTRACKED
   }
+  if (version === 0x45 ? !isSumRight(at) : foldSum(addBytes(0, at, headerBytes)) !== 0xffff) return VERDICT_UNTRACKED
   store<u32>(context, at, PACKET_NETWORK)
   if ((<u32>load<u16>(at, 6) & IS_FRAGMENT) !== 0) return READ_FRAGMENT
   const protocol = <u32>load<u8>(at, 9)
@@ -70,6 +72,16 @@ function readIpv4(context: u32, at: u32, limit: u32): u32 {
   store<u32>(context, at + headerBytes, PACKET_TRANSPORT)
   store<u32>(context, at + total, PACKET_END)
   return readPorts(context, protocol, at + headerBytes, at + total, 4)
+}
+
+/** Whether the 20 bytes of a header sum up to -0. */
+function isSumRight(at: u32): bool {
+  const one = load<u64>(at)
+  const two = load<u64>(at, 8)
+  let sum = (one & 0xffffffff) + (one >> 32) + (two & 0xffffffff) + (two >> 32) + <u64>load<u32>(at, 16)
+  sum = (sum & 0xffffffff) + (sum >> 32)
+  const folded = <u32>sum + <u32>(sum >> 32)
+  return (folded + rotl<u32>(folded, 16)) >> 16 === 0xffff
 }
 
 function readIpv6(context: u32, at: u32, limit: u32): u32 {

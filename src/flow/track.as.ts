@@ -7,10 +7,12 @@ import {
   DESCRIPTOR_FLAGS,
 } from '../memory/formats'
 import { release } from '../memory/pool.inline.as'
+import { TABLES_GENERATION } from '../route/formats'
 import {
   COUNT_FRAGMENTS,
   FLOW_STATUS,
   FLOWS_PACKET,
+  FLOWS_SEEN,
   MARK_BEFORE,
   MARK_RELATED,
   MARK_REPLY,
@@ -19,35 +21,44 @@ import {
   PACKET_DIRECTION,
   PACKET_FLOW,
   STATUS_USES_SHIFT,
+  TRACK_CACHES,
+  TRACK_DROPS,
+  TRACK_FLOWS,
+  TRACK_MARKS,
+  TRACK_OUTPUTS,
+  TRACK_POOL,
+  TRACK_ROUTES,
+  TRACK_SETTINGS,
   VERDICT_DROPPED,
   VERDICT_RELATED,
   VERDICT_UNTRACKED,
 } from './formats'
 import { judgePacket } from './judge.inline.as'
 import { READ_FRAGMENT } from './packet.inline.as'
+import { NOT_REMEMBERED, useDecision } from './remembered.inline.as'
 import { countOne, numberOf, sweep } from './table.inline.as'
 
 /**
- * Judges the packets of a bundle: each goes to the bundle of its verdict, whose
- * addresses stand at `outputs`, the first of them this one; what there is no
- * room for is dropped and counted at `drops`.
+ * Judges the packets of a bundle: each goes to the bundle of its verdict, the
+ * first of which is this one; what there is no room for is dropped.
  */
-export function track(pool: u32, flows: u32, bundle: u32, outputs: u32, drops: u32): void {
+export function track(stage: u32, bundle: u32): void {
+  const flows = load<u32>(stage, TRACK_FLOWS)
+  const outputs = load<u32>(stage, TRACK_OUTPUTS)
   const first = bundle + BUNDLE_DESCRIPTORS
   const end = first + load<u32>(bundle, BUNDLE_COUNT) * DESCRIPTOR_BYTES
   let stays = first
+  // Before anything is looked up: a decision is as old as this at most.
+  if ((load<u32>(stage, TRACK_SETTINGS) & TRACK_CACHES) !== 0) {
+    store<u32>(flows, atomic.load<u32>(load<u32>(stage, TRACK_ROUTES), TABLES_GENERATION), FLOWS_SEEN)
+  }
   for (let at = first; at < end; at += DESCRIPTOR_BYTES) {
-    const packet = load<u32>(at, DESCRIPTOR_ADDRESS)
-    const verdict = trackOne(flows, packet, load<u32>(at, DESCRIPTOR_CAPTURED), load<u32>(at, DESCRIPTOR_FLAGS))
+    const verdict = trackOne(stage, flows, at)
     if (verdict === 0) {
       v128.store(stays, v128.load(at))
       stays += DESCRIPTOR_BYTES
     } else if (verdict < <u32>VERDICT_DROPPED) append(load<u32>(outputs + (verdict << 2)), at)
-    else {
-      const reason = drops + ((verdict - VERDICT_DROPPED) << 3)
-      store<f64>(reason, load<f64>(reason) + 1)
-      release(pool, packet)
-    }
+    else drop(stage, load<u32>(at, DESCRIPTOR_ADDRESS), verdict - VERDICT_DROPPED)
   }
   store<u32>(bundle, (stays - first) / DESCRIPTOR_BYTES, BUNDLE_COUNT)
 }
@@ -58,25 +69,39 @@ function append(output: u32, descriptor: u32): void {
   store<u32>(output, count + 1, BUNDLE_COUNT)
 }
 
-/** The verdict on a packet, whose flow is marked before it. */
-function trackOne(flows: u32, packet: u32, captured: u32, flags: u32): u32 {
-  const mark = packet - MARK_BEFORE
-  const verdict = judgePacket(flows, packet, captured, flags)
-  if (verdict === READ_FRAGMENT) {
-    store<u32>(mark, 0)
+function drop(stage: u32, packet: u32, reason: u32): void {
+  const counter = load<u32>(stage, TRACK_DROPS) + (reason << 3)
+  store<f64>(counter, load<f64>(counter) + 1)
+  release(load<u32>(stage, TRACK_POOL), packet)
+}
+
+/** The verdict on a packet; one that a remembered decision has been taken for is rewritten by it. */
+function trackOne(stage: u32, flows: u32, descriptor: u32): u32 {
+  const packet = load<u32>(descriptor, DESCRIPTOR_ADDRESS)
+  const flags = load<u32>(descriptor, DESCRIPTOR_FLAGS)
+  const settings = load<u32>(stage, TRACK_SETTINGS)
+  const verdict = judgePacket(flows, packet, load<u32>(descriptor, DESCRIPTOR_CAPTURED), flags)
+  if (verdict > <u32>VERDICT_RELATED) {
+    if ((settings & TRACK_MARKS) !== 0) store<u32>(packet - MARK_BEFORE, 0)
+    if (verdict !== READ_FRAGMENT) return verdict
     countOne(flows, COUNT_FRAGMENTS)
     return VERDICT_UNTRACKED
   }
-  if (verdict > <u32>VERDICT_RELATED) {
-    store<u32>(mark, 0)
-    return verdict
-  }
   const flow = load<u32>(flows + FLOWS_PACKET, PACKET_FLOW)
-  const uses = ((<u32>load<u16>(flow, FLOW_STATUS) >> STATUS_USES_SHIFT) << MARK_USES_SHIFT) & MARK_USES
-  const direction: u32 = load<u32>(flows + FLOWS_PACKET, PACKET_DIRECTION) === 0 ? 0 : MARK_REPLY
-  const related: u32 = verdict === VERDICT_RELATED ? MARK_RELATED : 0
-  store<u32>(mark, (numberOf(flows, flow) + 1) | uses | direction | related)
+  const direction = load<u32>(flows + FLOWS_PACKET, PACKET_DIRECTION)
+  if ((settings & TRACK_CACHES) !== 0 && verdict !== VERDICT_RELATED) {
+    const remembered = useDecision(stage, flows, packet, flags, flow, direction)
+    if (remembered !== NOT_REMEMBERED) return remembered
+  }
+  if ((settings & TRACK_MARKS) !== 0) mark(flows, packet, flow, direction, verdict)
   return verdict
+}
+
+function mark(flows: u32, packet: u32, flow: u32, direction: u32, verdict: u32): void {
+  const uses = ((<u32>load<u16>(flow, FLOW_STATUS) >> STATUS_USES_SHIFT) << MARK_USES_SHIFT) & MARK_USES
+  const reply: u32 = direction === 0 ? 0 : MARK_REPLY
+  const related: u32 = verdict === VERDICT_RELATED ? MARK_RELATED : 0
+  store<u32>(packet - MARK_BEFORE, (numberOf(flows, flow) + 1) | uses | reply | related)
 }
 
 /** Looks at the next `count` flows and forgets those that have expired; gives the number of the flow behind them. */

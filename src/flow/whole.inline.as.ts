@@ -3,12 +3,11 @@ import { addBytes, foldSum } from '../wire/checksum.inline.as'
 import { KEY_FAMILY, KEY_PROTOCOL, PACKET_END, PACKET_NETWORK, PACKET_TRANSPORT } from './formats'
 import { isIcmp, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP } from './packet.inline.as'
 
-/** Whether the checksums of the packet are right; `flags` are its descriptor's. Protocols without one are. */
+/** Whether the transport's checksum is right; `flags` are the descriptor's. Protocols without one are. */
 export function isWhole(context: u32, flags: u32): bool {
   const network = load<u32>(context, PACKET_NETWORK)
   const transport = load<u32>(context, PACKET_TRANSPORT)
   const family = <u32>load<u8>(context, KEY_FAMILY)
-  if (family === 4 && foldSum(addBytes(0, network, transport - network)) !== 0xffff) return false
   if ((flags & (FLAG_CHECKSUM_GOOD | FLAG_CHECKSUM_MISSING)) !== 0) return true
   const protocol = <u32>load<u8>(context, KEY_PROTOCOL)
   const bytes = load<u32>(context, PACKET_END) - transport
