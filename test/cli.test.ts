@@ -306,6 +306,20 @@ test('doctor finds a fit machine where there is one', { skip: skipUnless('root')
 /** Root without any capability: what a container or a service manager may leave. */
 const POWERLESS = ['setpriv', '--bounding-set=-all', '--inh-caps=-all']
 
+test('without the right to send: status 1, where, and the remedy', { skip: skipUnless('root') }, () => {
+  for (const [args, said] of [
+    [['--on', 'lo'], /may not send packets at lo \(.*: EPERM\); run it as root \(sudo\), or give it CAP_NET_RAW\n$/],
+    [['--on', 'xdp:lo'], /may not send packets at lo \(.*: EPERM\); .* CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF\n$/],
+  ] as const) {
+    const { status, stdout, stderr } = runCli(
+      ['generate', 'udp', '--to', '127.0.0.1', '--count', '1', ...args],
+      POWERLESS,
+    )
+    assert.deepEqual({ args, status, stdout }, { args, status: 1, stdout: '' })
+    assertSentence(stderr, said)
+  }
+})
+
 test('without the right to load programs: status 1 and the remedy', { skip: skipUnless('root') }, () => {
   execFileSync('setpriv', ['--version'])
   for (const args of [

@@ -76,7 +76,8 @@ export function prepareTraffic(request: GenerateRequest): PreparedTraffic {
     const captured = request.template === null ? null : readTemplates(request, request.template, name)
     const spec = captured === null ? specOf(request, name, end) : null
     const templates = captured?.templates ?? frameTemplates(spec!)
-    checkDestinations(templates, end.reach, request.confirmed, (index) => nameOf(request, captured, index))
+    const to = { reach: end.reach, device: name.name }
+    checkDestinations(templates, to, request.confirmed, (index) => nameOf(request, captured, index))
     return { plan: planOf(request, templates), end, spec, forMs: request.forMs, notes: captured?.notes ?? [] }
   } catch (error) {
     end.close()

@@ -26,7 +26,8 @@ export function prepareReplay(request: ReplayTrafficRequest): PreparedTraffic {
   const end = findEnd(name)
   try {
     const { templates, numbers, notes } = captureTemplates(file)
-    checkDestinations(templates, end.reach, confirmed, (index) => `packet ${numbers[index]} of ${file}`)
+    const to = { reach: end.reach, device: name.name }
+    checkDestinations(templates, to, confirmed, (index) => `packet ${numbers[index]} of ${file}`)
     const plan = {
       templates: templates.map((template) => ({ ...template, gapNs: template.gapNs! / speed })),
       isInTurn: true,

@@ -1,6 +1,6 @@
 import { createLink, openPacketDevice, openTapDevice, openXdp } from '../device/index.js'
 import type { Device } from '../engine/index.js'
-import { type Link, setLink, withNamespace } from '../kernel/index.js'
+import { KernelError, type Link, setLink, withNamespace } from '../kernel/index.js'
 import { loadPolicy } from '../loader/index.js'
 import type { Code, Space, WorkerPool } from '../memory/index.js'
 import { divert, policy } from '../policy/index.js'
@@ -59,8 +59,28 @@ const RING_BLOCKS = 64
 /** A block that is not full is handed over after this long, which is the least there is. */
 const RETIRE_MS = 1
 
-/** Opens an end to send at, or to receive at. Throws KernelError, LoadError, LayoutError and CaptureError. */
+/** What the kernel asks for to open a device (capabilities(7)). */
+const RIGHTS = { packet: 'CAP_NET_RAW', tap: 'CAP_NET_ADMIN', xdp: 'CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF' } as const
+
+/**
+ * Opens an end to send at, or to receive at. Throws KernelError, LoadError,
+ * LayoutError and CaptureError, and a sentence where rights are missing.
+ */
 export function openEnd(bench: TrafficBench, end: TrafficEnd, role: 'send' | 'receive'): OpenEnd {
+  const { way, name } = end.name
+  try {
+    return open(bench, end, role)
+  } catch (error) {
+    if (!(error instanceof KernelError) || (error.code !== 'EPERM' && error.code !== 'EACCES')) throw error
+    const rights = way in RIGHTS ? RIGHTS[way as keyof typeof RIGHTS] : 'the capability'
+    throw new Error(
+      `this process may not ${role} packets at ${name} (${error.message}); run it as root (sudo), or give it ${rights}`,
+      { cause: error },
+    )
+  }
+}
+
+function open(bench: TrafficBench, end: TrafficEnd, role: 'send' | 'receive'): OpenEnd {
   switch (end.name.way) {
     case 'xdp':
       return openQueues(bench, end, role)

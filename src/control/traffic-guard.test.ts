@@ -25,7 +25,7 @@ function refusalOf(
 ): string | null {
   const whole = templates.map((template) => ({ ...template, stampAt: null, weight: 1 }))
   try {
-    checkDestinations(whole, reach, confirmed, (index) => `packet ${index + 1}`)
+    checkDestinations(whole, { reach, device: 'eth0' }, confirmed, (index) => `packet ${index + 1}`)
     return null
   } catch (error) {
     assert.ok(error instanceof TrafficError)
@@ -42,7 +42,7 @@ describe('whom traffic may be sent to', () => {
   it('outside: only exact addresses that are confirmed', () => {
     assert.match(
       refusal('192.0.2.1', 'outside')!,
-      /^packet 1 goes to 192\.0\.2\.1, which is neither.*--confirm 192\.0\.2\.1/,
+      /^packet 1 goes to 192\.0\.2\.1, and from eth0 it may leave this machine; add --confirm 192\.0\.2\.1 if/,
     )
     assert.equal(refusal('192.0.2.1', 'outside', ['192.0.2.1']), null)
     assert.match(refusal('192.0.2.1', 'outside', ['192.0.2.2'])!, /goes to 192\.0\.2\.1/)

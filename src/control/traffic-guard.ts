@@ -20,7 +20,7 @@ export type Reach =
  */
 export function checkDestinations(
   templates: readonly Template[],
-  reach: Reach,
+  { reach, device }: { readonly reach: Reach; readonly device: string },
   confirmed: readonly string[],
   nameOf: (template: number) => string,
 ): void {
@@ -36,8 +36,12 @@ export function checkDestinations(
     const refused = firstRefused(range, reach, allowed)
     if (refused === null) return
     const address = formatAddress(refused)
+    const where =
+      reach === 'loopback'
+        ? `which is no loopback address, and ${device} may hand it on`
+        : `and from ${device} it may leave this machine`
     throw new TrafficError(
-      `${nameOf(index)} goes to ${address}, which is neither loopback nor in a network namespace of this machine other than the initial one; add --confirm ${address} if its owner agrees`,
+      `${nameOf(index)} goes to ${address}, ${where}; add --confirm ${address} if its owner agrees, or send in a network namespace of its own`,
     )
   })
 }
