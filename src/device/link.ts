@@ -65,6 +65,8 @@ function openEnd(space: Space, code: Code, name: string, incoming: Ring, outgoin
     receive: (bundle, most) => (isOpen ? (linkReceive(incoming.address, address, bundle, most) as number) : 0),
     send: (bundle) => (isOpen ? (linkSend(outgoing.address, address, bundle) as number) : 0),
     flush: bell.wakePeer,
+    slots: outgoing.slots,
+    pending: () => (isOpen ? outgoing.count() : 0),
     isReady: () => isOpen && incoming.count() > 0,
     wait(timeoutMs) {
       if (!isOpen || incoming.count() > 0) return Promise.resolve()

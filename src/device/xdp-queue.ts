@@ -198,6 +198,12 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
       }
       reap(state)
     },
+    slots: options.entries,
+    pending() {
+      if (!isOpen) return 0
+      reap(state)
+      return words[underWay]!
+    },
     isHeldUp: () => isOpen && !isDown && Atomics.load(words, taken) !== words[queued],
     isReady() {
       if (!isOpen) return false

@@ -45,6 +45,17 @@ export interface Device {
    * kernel had no room for it; missing where that cannot be.
    */
   isHeldUp?(): boolean
+  /** Packets that it can have at once, taken and not finished with; there with `pending`. */
+  readonly slots?: number
+  /** How many it has now: what a byte limit counts; missing where nobody tells. */
+  pending?(): number
+  /**
+   * Of a device that keeps packets until later: whether `flush` would do
+   * something now; cheap enough to spin on.
+   */
+  isDue?(): boolean
+  /** Resolves when `flush` may do something, after `timeoutMs`, or with `close`; there with `isDue`. */
+  waitDue?(timeoutMs: number): Promise<void>
   /** Whether `receive` would give something, or take up what it lacked; cheap enough to spin on. */
   isReady(): boolean
   /** Resolves when `receive` may give something, after `timeoutMs`, or with `close`; costs nothing meanwhile. */

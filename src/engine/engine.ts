@@ -103,6 +103,7 @@ export function startEngine(
   let current = connect([], graph)
   let entries = entriesOf(current, graph)
   let targets = targetsOf(current)
+  let keepers = targets.filter(keeps)
 
   function connect(running: readonly OpenStage[], { stages, edges }: Graph): OpenStage[] {
     const started: OpenStage[] = []
@@ -130,6 +131,7 @@ export function startEngine(
 
   function isReady(): boolean {
     for (let index = 0; index < entries.length; index++) if (entries[index]!.device.isReady()) return true
+    for (let index = 0; index < keepers.length; index++) if (keepers[index]!.isDue()) return true
     return false
   }
 
@@ -141,6 +143,7 @@ export function startEngine(
     current = open
     entries = entriesOf(open, whole)
     targets = targetsOf(open)
+    keepers = targets.filter(keeps)
     drawn = next
     taps = nextTaps
   }
@@ -166,7 +169,8 @@ export function startEngine(
       if (isReady()) return
       const isHeldUp = targets.some((device) => device.isHeldUp?.() === true)
       const mostMs = isHeldUp ? Math.min(timeoutMs, HELD_UP_MS) : timeoutMs
-      await Promise.race(entries.map(({ device }) => device.wait(mostMs)))
+      const waits = entries.map(({ device }) => device.wait(mostMs))
+      await Promise.race([...waits, ...keepers.map((device) => device.waitDue(mostMs))])
     },
     change(next) {
       use(next, taps)
@@ -212,6 +216,7 @@ export function startEngine(
       current = []
       entries = []
       targets = []
+      keepers = []
       taps = []
       space.free(`${name} bundle`)
     },
@@ -226,6 +231,13 @@ function entriesOf(open: readonly OpenStage[], { sources }: Graph) {
 /** Devices that stages send to. */
 function targetsOf(open: readonly OpenStage[]): Device[] {
   return open.flatMap(({ stage }) => deviceOf(stage) ?? [])
+}
+
+/** A device that keeps packets until later. */
+type Keeper = Device & Required<Pick<Device, 'isDue' | 'waitDue'>>
+
+function keeps(device: Device): device is Keeper {
+  return device.isDue !== undefined && device.waitDue !== undefined
 }
 
 interface Tap {

@@ -1,5 +1,6 @@
 /** Bundles through stages: rings, the graph as one draws it, and the loop of one worker. */
 
+export { type Bell, openBell } from './bell.js'
 export { captureTo } from './capture-to.js'
 export type { Device, DeviceState, DeviceStatistics } from './device.js'
 export { type Engine, type EngineOptions, type StageStatistics, startEngine } from './engine.js'

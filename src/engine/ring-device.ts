@@ -37,6 +37,8 @@ export function openSender(
       if (hasSent) bell.ring()
       hasSent = false
     },
+    slots: ring.slots,
+    pending: () => (isOpen() ? ring.count() : 0),
     isReady: () => false,
     wait: (timeoutMs) => new Promise((resolve) => setTimeout(resolve, timeoutMs)),
   }))
