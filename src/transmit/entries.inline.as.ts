@@ -1,9 +1,16 @@
 import { DESCRIPTOR_ADDRESS, DESCRIPTOR_WIRE } from '../memory/formats'
 import { release } from '../memory/pool.inline.as'
-import { ENTRY_NEXT, QUEUE_BYTES, QUEUE_DROPS, QUEUE_FREE, QUEUE_PACKETS, QUEUE_POOL } from './formats'
+import { QUEUE_BYTES, QUEUE_DROPS, QUEUE_PACKETS, QUEUE_POOL } from './formats'
 
-/** Of an entry: since when it waits, f64. */
+/** Reasons for which packets are dropped, in the order of queue-memory.ts. */
+export const DROP_FULL: u32 = 0
+export const DROP_CODEL: u32 = 1
+
+/** Of an entry: the next of its list, and since when it waits, f64. */
+export const ENTRY_NEXT: usize = 16
 export const ENTRY_SINCE: usize = 24
+/** Of a queue: the list of entries that hold no packet. */
+const QUEUE_FREE: usize = 20
 /** Of a list: its entries, 0 where there are none. */
 const FIRST: usize = 0
 const LAST: usize = 4

@@ -1,5 +1,5 @@
-import { append, drop, lengthOf, shift } from './entries.inline.as'
-import { DROP_FULL, ENTRY_NEXT, FIFO_MOST_BYTES, FIFO_MOST_PACKETS } from './formats'
+import { append, DROP_FULL, drop, ENTRY_NEXT, lengthOf, shift } from './entries.inline.as'
+import { FIFO_MOST_BYTES, FIFO_MOST_PACKETS } from './formats'
 
 /** Further words: the list, and what is in it. */
 const LIST: u32 = 12

@@ -35,9 +35,8 @@ export const SIDE_BYTES = 64
 
 /**
  * What stands before a device: the pool, the discipline at the root, counters of
- * drops by reason (f64 each, in the order of DROP_…), packets and bytes that
- * wait, the list of entries that hold none, the time before which nothing more
- * is let out, packets that were marked instead of dropped (f64), a ring of the
+ * drops by reason (f64 each), packets and bytes that wait, the time before which
+ * nothing more is let out, packets that were marked instead of dropped (f64), a ring of the
  * lengths of those that the device has (address, entries less 1, both indices),
  * and the byte limit.
  */
@@ -46,18 +45,14 @@ export const QUEUE_ROOT = 4
 export const QUEUE_DROPS = 8
 export const QUEUE_PACKETS = 12
 export const QUEUE_BYTES = 16
-export const QUEUE_FREE = 20
 export const QUEUE_DUE = 24
 export const QUEUE_MARKED = 32
 export const QUEUE_FLIGHT = 40
 export const QUEUE_FLIGHT_MASK = 44
 export const QUEUE_LIMIT = 64
 export const QUEUE_STATE_BYTES = 128
-export const DROP_FULL = 0
-export const DROP_CODEL = 1
 
-/** A packet that waits: its descriptor, the next entry of its list, and since when. */
-export const ENTRY_NEXT = 16
+/** A packet that waits: its descriptor, the next entry of its list (16), and since when (24). */
 export const ENTRY_BYTES = 32
 
 /**

@@ -7,11 +7,8 @@ import {
   METADATA_VALID,
 } from '../memory/formats'
 import { flowHashOf } from '../wire/flow-hash.inline.as'
-import { append, drop, ENTRY_SINCE, lengthOf, shift } from './entries.inline.as'
+import { append, DROP_CODEL, DROP_FULL, drop, ENTRY_NEXT, ENTRY_SINCE, lengthOf, shift } from './entries.inline.as'
 import {
-  DROP_CODEL,
-  DROP_FULL,
-  ENTRY_NEXT,
   FLOW_BYTES,
   FQ_FLOW_COUNT,
   FQ_FLOWS,

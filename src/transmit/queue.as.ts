@@ -8,9 +8,8 @@ import {
 import { release } from '../memory/pool.inline.as'
 import { limitDone, limitGiven, limitRoom } from './byte-limit.inline.as'
 import { put, take } from './discipline.inline.as'
-import { countDrop, ENTRY_SINCE, forget, giveEntry, lengthOf, takeEntry } from './entries.inline.as'
+import { countDrop, DROP_FULL, ENTRY_SINCE, forget, giveEntry, lengthOf, takeEntry } from './entries.inline.as'
 import {
-  DROP_FULL,
   ENTRY_BYTES,
   QUEUE_BYTES,
   QUEUE_DUE,
