@@ -13,6 +13,7 @@ import {
   WORKER_QUEUES,
   type WorkerPool,
 } from '../memory/index.js'
+import { beforeExit } from './before-exit.js'
 import { openBell } from './bell.js'
 import type { Device } from './device.js'
 import type { EngineOptions } from './engine.js'
@@ -25,6 +26,9 @@ import type { Trace } from './trace.js'
 import { MAIN, openHost } from './worker-host.js'
 import type { PlannedRing, WorkerCapture } from './worker-thread.js'
 import { openWorkersTrace, type WorkersTrace, type WorkersTraceOptions } from './workers-trace.js'
+
+/** How long a process that ends waits for its workers; one that hangs is at work, and may be ended anywhere. */
+const LEAVE_MS = 1000
 
 /** How one worker runs. */
 export interface WorkerPlacement extends Omit<EngineOptions, 'name'> {
@@ -192,8 +196,14 @@ export async function startWorkers<Settings>(
     for (const ring of own) yield* packetsUnderWay(space, ring)
   }
 
+  const stay = beforeExit(() => {
+    const end = performance.now() + LEAVE_MS
+    for (const wait of workers.map((worker) => worker.leave())) wait(Math.max(0, end - performance.now()))
+  })
+
   async function close(): Promise<void> {
     await Promise.all(workers.map((worker) => worker.stop()))
+    stay()
     host.close()
     const bundle = reserve('workers close', 'bundle', BUNDLE_BYTES).offset
     for (const ring of opened) {

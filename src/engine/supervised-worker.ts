@@ -15,6 +15,7 @@ import { addStatistics, readStage } from './open-stage.js'
 import type { TracePart } from './trace.js'
 import {
   type Answer,
+  HAS_LEFT,
   type Order,
   START_ID,
   type WorkerCapture,
@@ -43,6 +44,8 @@ export interface SupervisedWorker<Settings> {
   kill(): void
   /** Lets it finish its round and end; resolves when it has. */
   stop(): Promise<void>
+  /** The same for a process that ends and has no event loop any more: tells it, and gives what waits for it, at most so long. */
+  leave(): (timeoutMs: number) => void
 }
 
 /** What a worker has done. Its stages count on where threads end: each for as long as graphs have one of its name. */
@@ -271,6 +274,19 @@ export function superviseWorker<Settings>(
       const timer = setTimeout(endThread, stallMs)
       await end
       clearTimeout(timer)
+    },
+    leave() {
+      isStopping = true
+      order({ kind: 'stop' })
+      return (timeoutMs) => {
+        const end = performance.now() + timeoutMs
+        for (let leftMs = timeoutMs; thread !== null && leftMs > 0; leftMs = end - performance.now()) {
+          const busy = Atomics.load(words, WORKER_BUSY / 4)
+          if (busy === HAS_LEFT) return
+          // It wakes us only at its end; what it writes there before may keep us from falling asleep.
+          Atomics.wait(words, WORKER_BUSY / 4, busy, leftMs)
+        }
+      }
     },
   }
 }

@@ -95,6 +95,9 @@ export type Answer =
   /** What it has seen of the packets of a trace. */
   | { readonly kind: 'followed'; readonly trace: number; readonly parts: readonly TracePart[] }
 
+/** What stands at WORKER_BUSY when nothing of the thread is watched any more, and it ends by itself. */
+export const HAS_LEFT = 3
+
 /** The answer to the start. */
 export const START_ID = 0
 
@@ -183,19 +186,25 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
     bell.ring()
   })
   running(START_ID)
-  while (!isStopped) {
-    Atomics.store(words, busy, 1)
-    endIfTold()
-    const goesOn = work()
-    Atomics.store(words, busy, 0)
-    endIfTold()
-    if (goesOn) await new Promise(setImmediate)
-    else await rest()
+  try {
+    while (!isStopped) {
+      Atomics.store(words, busy, 1)
+      endIfTold()
+      const goesOn = work()
+      Atomics.store(words, busy, 0)
+      endIfTold()
+      if (goesOn) await new Promise(setImmediate)
+      else await rest()
+    }
+    engine.close()
+    host.close()
+    pool.close()
+    port.close()
+  } finally {
+    pauseWatches()
+    Atomics.store(words, busy, HAS_LEFT)
+    Atomics.notify(words, busy)
   }
-  engine.close()
-  host.close()
-  pool.close()
-  port.close()
 
   /**
    * Who ends a worker says so, then looks whether it is at work; the worker says

@@ -211,7 +211,7 @@ export const RING_SLOTS = 128
  * while the worker sleeps; who makes it 0 wakes it.
  *
  *     64  u32  rounds; stands still in a worker that hangs
- *     68  u32  0 while it waits, 1 at work, 2 until it has started
+ *     68  u32  0 while it waits, 1 at work, 2 until it has started, 3 when it has left its rounds for good and told so
  *     72  u32  a message waits, for which it must leave its rounds
  *     76  u32  odd while its stages change: their counters have no place then
  *     80  u32  it is to end: by itself, where it waits
