@@ -1,61 +1,77 @@
 import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { type Router, startRouter } from '../src/control/router/router.js'
-import {
-  addAddress,
-  addRoute,
-  closeNamespace,
-  closeNetlink,
-  createNamespace,
-  createVeth,
-  findLink,
-  type NetworkNamespace,
-  openRoute,
-  setLink,
-} from '../src/kernel/index.js'
+import { inside } from './support/joined-namespaces.js'
 import { skipUnless } from './support/require.js'
+import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
 
-describe('a router between two hosts', { skip: skipUnless('root', 'ip', 'ping') }, () => {
-  let [router, left, right]: NetworkNamespace[] = []
-  let running: Router
+const SERVER = fileURLToPath(new URL('./support/serve-file.js', import.meta.url))
+const DOCUMENT_BYTES = 8 << 20
+
+describe('real programs through a router', { skip: skipUnless('root', 'ip', 'ping', 'curl', 'iperf3') }, () => {
+  let network: RoutedNetwork
+  let router: Router
+  const children: ChildProcess[] = []
   const warnings: string[] = []
 
   before(() => {
-    router = createNamespace()
-    left = createNamespace()
-    right = createNamespace()
-    const middle = openRoute(router)
-    for (const [name, host, network] of [
-      ['left', left, 1],
-      ['right', right, 2],
-    ] as const) {
-      const far = openRoute(host)
-      createVeth(middle, { name, mac: `02:00:00:00:00:1${network}` }, { name: 'eth0' }, host)
-      for (const [route, end] of [
-        [middle, name],
-        [far, 'eth0'],
-      ] as const) {
-        setLink(route, findLink(route, end).index, { up: true })
-      }
-      addAddress(middle, findLink(middle, name).index, `192.0.${network}.1/24`)
-      addAddress(far, findLink(far, 'eth0').index, `192.0.${network}.2/24`)
-      addRoute(far, 'default', `192.0.${network}.1`)
-      closeNetlink(far)
-    }
-    closeNetlink(middle)
-    running = startRouter({ devices: ['left', 'right'], namespace: router, warn: (text) => warnings.push(text) })
+    network = createRoutedNetwork()
+    const { router: namespace } = network
+    router = startRouter({ devices: ['left', 'right'], namespace, warn: (text) => warnings.push(text) })
   })
 
   after(async () => {
-    running.close()
-    await running.done
-    for (const namespace of [router, left, right]) closeNamespace(namespace!)
+    for (const child of children) child.kill('SIGKILL')
+    router.close()
+    await router.done
+    network.close()
+    assert.deepEqual(warnings, [])
   })
 
-  test('ping goes through, the first packet as well', async () => {
-    const { stdout } = await runIn(left!, ['ping', '-c', '3', '-i', '0.2', '192.0.2.2'])
-    assert.match(stdout, /3 received/)
-    assert.match(stdout, /ttl=63/)
+  const start = (...command: readonly string[]) => {
+    const [first, ...rest] = [...inside(network.right), ...command]
+    const child = spawn(first!, rest, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+    children.push(child)
+    return child
+  }
+
+  test('ping, the first packet as well, by both families', async () => {
+    for (const host of [HOSTS[1], HOSTS6[1]]) {
+      const { stdout } = await runIn(network.left, ['ping', '-c', '5', '-i', '0.1', host])
+      assert.match(stdout, /5 received/)
+      assert.match(stdout, /ttl=63/)
+    }
+    // The router itself answers by its kernel.
+    assert.match((await runIn(network.left, ['ping', '-c', '1', '192.0.1.1'])).stdout, /1 received.*\n/)
+    assert.match((await runIn(network.left, ['ping', '-c', '1', '192.0.2.1'])).stdout, /1 received.*\n/)
+  })
+
+  test('curl gets a document whole', async () => {
+    const server = start(process.execPath, SERVER, `${DOCUMENT_BYTES}`)
+    const [document] = await once(server, 'message')
+    const { status, stdout } = await runIn(network.left, ['sh', '-c', `curl -s http://${HOSTS[1]}/ | base64 -w 0`])
+    assert.equal(status, 0)
+    assert(stdout === document, 'the document differs')
+  })
+
+  test('iperf3: TCP by both families, and datagrams of which none is lost', async () => {
+    for (const host of [HOSTS[1], HOSTS6[1]]) {
+      const server = start('iperf3', '-s', '-1', '--forceflush', '-B', host)
+      const ended = once(server, 'exit')
+      await once(server.stdout!, 'data')
+      const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-t', '1', '-c', host])
+      assert(JSON.parse(stdout).end?.sum_received.bytes > 1 << 20, stderr + stdout.slice(-500))
+      await ended
+    }
+    const server = start('iperf3', '-s', '-1', '--forceflush', '-B', HOSTS[1])
+    await once(server.stdout!, 'data')
+    const { stdout } = await runIn(network.left, ['iperf3', '-J', '-u', '-b', '20M', '-t', '1', '-c', HOSTS[1]])
+    const { lost_packets: lost, packets } = JSON.parse(stdout).end.sum
+    assert(packets > 1000)
+    assert.equal(lost, 0)
   })
 })

@@ -23,6 +23,7 @@ const CHECKS = {
   ping: () => hasCommand('ping'),
   kdig: () => hasCommand('kdig'),
   nft: () => hasCommand('nft'),
+  iperf3: () => hasCommand('iperf3'),
   bpftool: () => hasCommand('bpftool'),
   corpus: () => existsSync(CORPUS) || 'needs the test corpus in ../shared/corpus',
 } as const

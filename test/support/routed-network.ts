@@ -1,0 +1,72 @@
+import {
+  addAddress,
+  addRoute,
+  closeNamespace,
+  closeNetlink,
+  createNamespace,
+  createVeth,
+  findLink,
+  type NetworkNamespace,
+  openRoute,
+  setFeatures,
+  setLink,
+} from '../../src/kernel/index.js'
+
+/**
+ * Two hosts and a router between them, each a namespace of its own: device
+ * `left` of the router leads to 192.0.1.0/24 and 2001:db8:1::/64, `right` to
+ * 192.0.2.0/24 and 2001:db8:2::/64. The router is `.1` and `::1`, the hosts,
+ * which have one device `eth0`, `.2` and `::2`.
+ */
+export interface RoutedNetwork {
+  readonly router: NetworkNamespace
+  readonly left: NetworkNamespace
+  readonly right: NetworkNamespace
+  close(): void
+}
+
+/** Of the hosts, in the order left, right. */
+export const HOSTS = ['192.0.1.2', '192.0.2.2'] as const
+export const HOSTS6 = ['2001:db8:1::2', '2001:db8:2::2'] as const
+
+export function createRoutedNetwork(): RoutedNetwork {
+  const [router, left, right] = [createNamespace(), createNamespace(), createNamespace()]
+  const middle = openRoute(router)
+  for (const [name, host, network] of [
+    ['left', left, 1],
+    ['right', right, 2],
+  ] as const) {
+    const far = openRoute(host)
+    createVeth(
+      middle,
+      { name, mac: `02:00:00:00:00:1${network}` },
+      { name: 'eth0', mac: `02:00:00:00:00:2${network}` },
+      host,
+    )
+    for (const [route, end] of [
+      [middle, name],
+      [far, 'eth0'],
+    ] as const) {
+      setLink(route, findLink(route, end).index, { up: true })
+    }
+    // A veth leaves checksums to whoever receives, and a program at its other end meets them unfinished.
+    setFeatures('eth0', { 'tx-checksum-ip-generic': false }, host)
+    const [near, own] = [findLink(middle, name).index, findLink(far, 'eth0').index]
+    addAddress(middle, near, `192.0.${network}.1/24`)
+    addAddress(middle, near, `2001:db8:${network}::1/64`)
+    addAddress(far, own, `192.0.${network}.2/24`)
+    addAddress(far, own, `2001:db8:${network}::2/64`)
+    addRoute(far, 'default', `192.0.${network}.1`)
+    addRoute(far, 'default', `2001:db8:${network}::1`)
+    closeNetlink(far)
+  }
+  closeNetlink(middle)
+  return {
+    router,
+    left,
+    right,
+    close() {
+      for (const namespace of [router, left, right]) closeNamespace(namespace)
+    },
+  }
+}
