@@ -2,24 +2,11 @@ import { placeMatcher } from '../src/codegen/index.js'
 import { compileFilter } from '../src/compile.js'
 import { createLink } from '../src/device/index.js'
 import { draw, type Engine, receive, startEngine } from '../src/engine/index.js'
-import {
-  BUNDLE_BYTES,
-  BUNDLE_DESCRIPTORS,
-  createPool,
-  createSpace,
-  DESCRIPTOR_ADDRESS,
-  DESCRIPTOR_BYTES,
-  DESCRIPTOR_CAPTURED,
-  DESCRIPTOR_WIRE,
-  loadCode,
-  type Region,
-  type Space,
-} from '../src/memory/index.js'
+import { createPool, createSpace, loadCode, type Region, type Space } from '../src/memory/index.js'
 import { discard, earlyDrop } from '../src/stages/index.js'
 import type { Random } from '../test/support/random.js'
+import { fillRing, PACKET_BYTES } from './full-ring.js'
 
-/** Packets of 64 bytes without their checksum. */
-const PACKET_BYTES = 60
 const LISTED = 10_000
 const ETHERTYPE_AT = 12
 const SOURCE_AT = 26
@@ -60,16 +47,13 @@ export function openReceivePath(random: Random, packets: number, touch: boolean)
   const graph = draw([receive(far), earlyDrop('blocklist', matcher.judge), discard('passed')])
   const engine = startEngine(space, code, worker, graph, { touch })
 
-  const bundle = space.reserve({ name: 'driver bundle', kind: 'bundle', bytes: BUNDLE_BYTES }).offset
   const members = new Set(sources)
   let listed = 0
-  for (const frame of shuffled(random, takeAll())) {
+  fillRing({ space, worker, random }, near, packets, (frame) => {
     const source = random.below(2) === 0 ? sources[random.below(LISTED)]! : random.word()
     if (members.has(source)) listed++
     writePacket(space, frame, source)
-    writeDescriptor(space, bundle, frame)
-    near.send(bundle)
-  }
+  })
   const { regions } = space.layout()
   const restored = regions.filter(({ kind, name }) => kind === 'stack' || name === 'link wire to b')
   const saved = restored.map(({ offset, bytes }) => space.bytes.slice(offset, offset + bytes))
@@ -85,29 +69,6 @@ export function openReceivePath(random: Random, packets: number, touch: boolean)
     },
     addresses: { ring: named('link wire to b'), pool: worker.address, table: named('blocklist set blocked/4') },
   }
-
-  /** The addresses at which packets begin in all frames of the pool. */
-  function takeAll(): number[] {
-    const addresses: number[] = []
-    while (addresses.length < packets) {
-      const count = worker.take(bundle, 64)
-      for (let index = 0; index < count; index++) {
-        addresses.push(space.words[(bundle + BUNDLE_DESCRIPTORS + index * DESCRIPTOR_BYTES + DESCRIPTOR_ADDRESS) / 4]!)
-      }
-      space.words[bundle / 4] = 0
-    }
-    return addresses
-  }
-}
-
-function shuffled(random: Random, list: number[]): number[] {
-  for (let index = list.length - 1; index > 0; index--) {
-    const other = random.below(index + 1)
-    const kept = list[index]!
-    list[index] = list[other]!
-    list[other] = kept
-  }
-  return list
 }
 
 function writePacket({ bytes, memory }: Space, at: number, source: number): void {
@@ -116,12 +77,4 @@ function writePacket({ bytes, memory }: Space, at: number, source: number): void
   view.setUint16(ETHERTYPE_AT, 0x0800)
   bytes[at + 14] = 0x45
   view.setUint32(SOURCE_AT, source)
-}
-
-function writeDescriptor({ words }: Space, bundle: number, frame: number): void {
-  const at = bundle + BUNDLE_DESCRIPTORS
-  words[bundle / 4] = 1
-  words[(at + DESCRIPTOR_ADDRESS) / 4] = frame
-  words[(at + DESCRIPTOR_WIRE) / 4] = PACKET_BYTES
-  words[(at + DESCRIPTOR_CAPTURED) / 4] = PACKET_BYTES
 }

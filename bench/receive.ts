@@ -5,6 +5,7 @@ import { MULTIPLIER } from '../src/codegen/sets/v4-buckets.js'
 import { BUCKETS_AT, HEADER, INDEX_AT } from '../src/codegen/sets/v4-table.js'
 import * as formats from '../src/memory/formats.js'
 import { seededRandom } from '../test/support/random.js'
+import { headerOf } from './c-header.js'
 import { type CProgram, findCompilers, startC } from './c-program.js'
 import { openReceivePath, type ReceivePath } from './receive-path.js'
 import { printReport } from './report.js'
@@ -62,12 +63,6 @@ const TABLE = {
   TABLE_TAG_MASK: HEADER.tagMask,
   TABLE_EACH_LANE: HEADER.eachLane,
   TABLE_HIGHEST_BITS: HEADER.highestBits,
-}
-
-function headerOf(numbers: Readonly<Record<string, number>>): string {
-  return Object.entries(numbers)
-    .map(([name, value]) => `#define ${name} ${value}u\n`)
-    .join('')
 }
 
 async function measure(title: string, path: ReceivePath, samplePackets: number, touch: boolean) {

@@ -39,7 +39,7 @@ export {
 export { linkDescriptor } from './file.js'
 export { createFrameIo, type FrameIo } from './frame-io.js'
 export type { LinearMemory, MemoryRange, Opened } from './linear-memory.js'
-export { wholePages } from './linear-memory.js'
+export { useHugePages, wholePages } from './linear-memory.js'
 export { waitForRunningPrograms, withMapMemory } from './map-memory.js'
 export {
   closeNamespace,

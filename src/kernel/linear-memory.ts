@@ -1,5 +1,5 @@
 import { MAP, PROTECTION, pageBytes } from './memory-map.js'
-import { addressOf, syscall } from './syscall.js'
+import { addressOf, syscall, trySyscall } from './syscall.js'
 
 /**
  * Memory that rings of the kernel can be mapped into: a `WebAssembly.Memory`
@@ -57,6 +57,19 @@ export function mapOver(what: string, memory: LinearMemory, range: MemoryRange, 
 /** Makes a part of the memory ordinary again, all zero: what was mapped there is let go of. Throws KernelError. */
 export function coverOver(memory: LinearMemory, range: MemoryRange): void {
   map('covering a ring', memory, range, MAP.private | MAP.fixed | MAP.anonymous, -1, 0)
+}
+
+/** MADV_HUGEPAGE of madvise(2). */
+const ADVICE_HUGE_PAGES = 14
+
+/**
+ * Asks for pages of 2 MiB where the memory has not been written yet: call it
+ * before anything else. A router's tables are read all over, and with small
+ * pages most look-ups have to find their page first. Whether the kernel knows
+ * them; it gives as many as it can.
+ */
+export function useHugePages(memory: LinearMemory): boolean {
+  return trySyscall('madvise', memoryAddress(memory), memory.buffer.byteLength, ADVICE_HUGE_PAGES) === 0
 }
 
 function map(what: string, memory: LinearMemory, range: MemoryRange, flags: number, fd: number, fdOffset: number) {

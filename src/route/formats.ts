@@ -208,6 +208,8 @@ export const NOTE_BEYOND_SCOPE = 8
  *     24  u32  address of the bundles of its outputs
  *     28  u32  room for the end of each
  *     32  u32  address of the drop counters, f64 each
+ *     36  u32  room for a word for each packet of a bundle
+ *     40  u32  address of a byte for each first byte of an IPv4 address: not 0 where it is not just any
  */
 export const STAGE_TABLES = 0
 export const STAGE_READER = 4
@@ -218,6 +220,8 @@ export const STAGE_SETTINGS = 20
 export const STAGE_OUTPUTS = 24
 export const STAGE_ENDS = 28
 export const STAGE_DROPS = 32
+export const STAGE_LEAVES = 36
+export const STAGE_SPECIAL = 40
 export const STAGE_BYTES = 64
 export const FORWARD_CHECKSUM = 1
 export const FORWARD_MARTIANS = 2

@@ -35,13 +35,13 @@ export const PLAIN_IPV4: u32 = 0x450008
 const ETHERNET_BYTES: u32 = 14
 const HEADER_BYTES: u32 = 20
 /** Offsets from the packet's first byte (RFC 791, 3.1). */
-const VERSION: usize = 14
+export const VERSION: usize = 14
 const TOTAL: usize = 16
 const FRAGMENT: usize = 20
 /** Time to live, protocol and checksum, as one word. */
-const LIVE: usize = 22
+export const LIVE: usize = 22
 const SOURCE: usize = 26
-const DESTINATION: usize = 30
+export const DESTINATION: usize = 30
 /** As it is loaded. */
 const DO_NOT_FRAGMENT: u32 = 0x40
 const BROADCAST: u32 = 0xffffffff
@@ -51,7 +51,11 @@ export function check4(stage: u32, packet: u32, captured: u32, types: u32): u32 
   const total: u32 = bswap<u16>(load<u16>(packet, TOTAL))
   if (total < HEADER_BYTES || total + ETHERNET_BYTES > captured) return TO_DROPS + DROP_MALFORMED
   if ((types & PLAIN_MASK) !== PLAIN_IPV4) return checkOptions(stage, packet, total)
-  if ((load<u32>(stage, STAGE_SETTINGS) & FORWARD_CHECKSUM) === 0 || isSumRight(packet)) return 0
+  if (
+    (load<u32>(stage, STAGE_SETTINGS) & FORWARD_CHECKSUM) === 0 ||
+    foldSum(addBytes(0, packet + ETHERNET_BYTES, HEADER_BYTES)) === 0xffff
+  )
+    return 0
   return TO_DROPS + DROP_CHECKSUM
 }
 
@@ -63,14 +67,18 @@ function checkOptions(stage: u32, packet: u32, total: u32): u32 {
   return foldSum(addBytes(0, packet + ETHERNET_BYTES, bytes)) === 0xffff ? 0 : TO_DROPS + DROP_CHECKSUM
 }
 
-/** Whether the 20 bytes of a header sum up to -0. The last sum's upper half has both halves and the carry. */
-function isSumRight(packet: u32): bool {
-  const one = load<u64>(packet, VERSION)
-  const two = load<u64>(packet, LIVE)
-  let sum = (one & 0xffffffff) + (one >> 32) + (two & 0xffffffff) + (two >> 32) + <u64>load<u32>(packet, DESTINATION)
+/** Total length, of the header's first eight bytes. */
+export function totalOf(one: u64): u32 {
+  const loaded = <u32>(one >> 16)
+  return ((loaded & 0xff) << 8) | ((loaded >> 8) & 0xff)
+}
+
+/** The folded sum of a header of 20 bytes: -0 where it is right. The upper half of the last sum has both halves and the carry. */
+export function sumOf(one: u64, two: u64, destination: u32): u32 {
+  let sum = (one & 0xffffffff) + (one >> 32) + (two & 0xffffffff) + (two >> 32) + <u64>destination
   sum = (sum & 0xffffffff) + (sum >> 32)
   const folded = <u32>sum + <u32>(sum >> 32)
-  return (folded + rotl<u32>(folded, 16)) >> 16 === 0xffff
+  return (folded + rotl<u32>(folded, 16)) >> 16
 }
 
 /** Where an IPv4 packet with a right header goes, as `wayOf` says. */
@@ -108,7 +116,7 @@ function leaf4(fib: u32, loaded: u32): u32 {
  * word that the former stands in shrinks by 1 as it is loaded, so the sum grows
  * by 1; 0xffff, which no header sums up to, becomes 0.
  */
-function shorten(live: u32): u32 {
+export function shorten(live: u32): u32 {
   const sum = (live >> 16) + 1
   return ((live & 0xffff) - 1) | ((sum + <u32>(sum >= 0xffff)) << 16)
 }
@@ -116,7 +124,7 @@ function shorten(live: u32): u32 {
 /** By its first byte: this network, loopback, multicast, and what is reserved behind it. */
 function isSpecial(loaded: u32): bool {
   const byte = loaded & 0xff
-  return byte - 1 >= 223 || byte === 127
+  return (u32(byte - 1 >= 223) | u32(byte === 127)) !== 0
 }
 
 /**

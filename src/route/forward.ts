@@ -1,4 +1,5 @@
 import type { Stage } from '../engine/index.js'
+import { MOST_IN_BUNDLE } from '../memory/index.js'
 import {
   FORWARD_CHECKSUM,
   FORWARD_MARTIANS,
@@ -7,12 +8,14 @@ import {
   STAGE_BYTES,
   STAGE_DROPS,
   STAGE_ENDS,
+  STAGE_LEAVES,
   STAGE_OUTPUTS,
   STAGE_PORT,
   STAGE_PORT_LINE,
   STAGE_PORTS,
   STAGE_READER,
   STAGE_SETTINGS,
+  STAGE_SPECIAL,
   STAGE_TABLES,
   TABLES_PORTS,
   TABLES_READER_LINES,
@@ -68,6 +71,11 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
       const reader = head(TABLES_READER_LINES) + pool.number * READER_BYTES
       const [stage, list] = [reserve('settings', 'state', STAGE_BYTES), reserve('outputs', 'table', outputs.length * 4)]
       words.set(outputs, list / 4)
+      const special = reserve('special', 'table', 256)
+      space.bytes.set(
+        Uint8Array.from({ length: 256 }, (_, byte) => (isSpecial(byte) ? 1 : 0)),
+        special,
+      )
       const settings = {
         [STAGE_TABLES]: address,
         [STAGE_READER]: reader,
@@ -78,6 +86,8 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
         [STAGE_OUTPUTS]: list,
         [STAGE_ENDS]: reserve('ends', 'state', outputs.length * 4),
         [STAGE_DROPS]: drops,
+        [STAGE_LEAVES]: reserve('leaves', 'state', MOST_IN_BUNDLE * 4),
+        [STAGE_SPECIAL]: special,
       }
       for (const [field, value] of Object.entries(settings)) words[(stage + Number(field)) / 4] = value
       // A worker of that number that was ended at work is at work no more.
@@ -87,6 +97,11 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
       return { run: (bundle) => run(stage, pool.address, bundle) }
     },
   }
+}
+
+/** This network, loopback, multicast, and what is reserved behind it. */
+function isSpecial(firstByte: number): boolean {
+  return firstByte === 0 || firstByte === 127 || firstByte >= 224
 }
 
 /** Writers look at the lines of all readers below the highest that there has been. */
