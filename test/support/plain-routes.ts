@@ -54,7 +54,7 @@ export function tableRoutes(file: string, family: Family, hops: number): RouteLi
   for (const line of text.split('\n')) {
     const [, address, length, origin] = /^([0-9a-f.:]+)\/(\d+)\t(\d+)/.exec(line) ?? []
     if (address === undefined || address.includes(':') !== (family === 6)) continue
-    words.push(...(family === 4 ? [word4(address)] : words6(address)))
+    words.push(...addressWords(address))
     lengths.push(Number(length))
     nextHops.push(1 + (Number(origin) % hops))
   }
@@ -91,6 +91,11 @@ export function bytesOf(words: ArrayLike<number>): Uint8Array {
   const view = new DataView(bytes.buffer)
   for (let word = 0; word < words.length; word++) view.setUint32(4 * word, words[word]!)
   return bytes
+}
+
+/** An address as it is written, in words. */
+export function addressWords(text: string): number[] {
+  return text.includes(':') ? words6(text) : [word4(text)]
 }
 
 function word4(text: string): number {
