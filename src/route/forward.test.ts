@@ -8,6 +8,15 @@ import { type Random, seededRandom } from '../../test/support/random.js'
 import { randomPacket } from '../../test/support/random-packet.js'
 import { assertLikeTwin, collect, once } from '../../test/support/stage-suite.js'
 import { draw, receive, startEngine } from '../engine/index.js'
+import {
+  BUNDLE_DESCRIPTORS,
+  DESCRIPTOR_BYTES,
+  DESCRIPTOR_FLAGS,
+  FLAG_TCP,
+  FLAG_UDP,
+  FLAGS_SEGMENT_SHIFT,
+  FLAGS_TRANSPORT_SHIFT,
+} from '../memory/index.js'
 import { addWords, foldChecksum, write16 } from '../wire/index.js'
 import {
   type ForwardOptions,
@@ -244,9 +253,13 @@ function openStage(bench: EngineBench, tables: Routes, look: (output: string, bu
   const engine = startEngine(bench.space, bench.code, bench.worker, draw([receive(once(bench, sent)), stage], ...lines))
   return {
     close: engine.close,
-    pass(packets: readonly Uint8Array[]): Record<string, Uint8Array[]> {
+    /** `flags` as in the descriptors of all of them. */
+    pass(packets: readonly Uint8Array[], flags = 0): Record<string, Uint8Array[]> {
       for (const list of collected.values()) list.length = 0
       bench.fill(sent, packets)
+      packets.forEach((_, index) => {
+        bench.space.words[(sent + BUNDLE_DESCRIPTORS + index * DESCRIPTOR_BYTES + DESCRIPTOR_FLAGS) / 4] = flags
+      })
       engine.round()
       return Object.fromEntries([...collected].map(([output, list]) => [output, [...list]]))
     },
@@ -326,5 +339,69 @@ test('a next hop that changes has its old address or its new one, and one that i
   assert.deepEqual(later!.slice(0, 12), Uint8Array.of(...mac(0x77), ...mac(0xb2)))
   tables.removeNextHop(1)
   assert.equal(tables.addNextHop({ kind: 'local' }), 1, 'nobody is at work')
+  stage.close()
+})
+
+test('a merged packet is too big where its segments are', () => {
+  const bench = openBench()
+  const { tables } = build(bench)
+  // By port 1, which takes 80 bytes.
+  tables.insert({ address: Uint8Array.of(192, 0, 2, 0), length: 24 }, 2)
+  tables.insert({ address: Uint8Array.of(0x20, 1, 0x0d, 0xb8, ...zeros(12)), length: 32 }, 2)
+  const stage = openStage(bench, tables)
+  for (const [family, protocol, headers] of [
+    [4, 'udp', 20 + 8],
+    [4, 'tcp', 20 + 32],
+    [6, 'udp', 40 + 8],
+    [6, 'tcp', 40 + 32],
+  ] as const) {
+    const options = protocol === 'tcp' ? [1, 1, 8, 10, ...zeros(8)] : []
+    const packet = flowFrame({ family, protocol, payload: new Uint8Array(400), flow: 9, options })
+    const network = family === 4 ? 20 : 40
+    const flagsFor = (segment: number) =>
+      (protocol === 'tcp' ? FLAG_TCP : FLAG_UDP) |
+      ((14 + network) << FLAGS_TRANSPORT_SHIFT) |
+      (segment << FLAGS_SEGMENT_SHIFT)
+    const most = 80 - headers
+    for (const segment of [1, most].filter((each) => each > 0)) {
+      const { 'port 1': out } = stage.pass([packet], flagsFor(segment))
+      assert.equal(out!.length, 1, `${family} ${protocol} ${segment}`)
+      assert.equal(out![0]![family === 4 ? 22 : 21], 63)
+    }
+    assert.equal(stage.pass([packet], flagsFor(most + 1))['errors']!.length, 1)
+    assert.equal(stage.pass([packet])['errors']!.length, 1)
+  }
+  stage.close()
+})
+
+test('a group shares its flows out as its weights say, each flow one way, and each member has some', () => {
+  const bench = openBench()
+  const { tables } = build(bench)
+  const members = [1000, 500, 500, 1].map((weight, last) => ({
+    hop: tables.addNextHop({ kind: 'forward', port: 2, mac: mac(100 + last) }),
+    weight,
+  }))
+  const group = tables.addNextHop({ kind: 'group', members })
+  tables.insert({ address: Uint8Array.of(192, 0, 2, 0), length: 24 }, group)
+  const stage = openStage(bench, tables)
+  const flows = Array.from({ length: 4096 }, (_, flow) => {
+    const packet = packetTo()
+    write16(packet, 34, 1024 + flow)
+    return packet
+  })
+  const hopsOf = () => {
+    const hops: number[] = []
+    for (let at = 0; at < flows.length; at += 256)
+      hops.push(...stage.pass(flows.slice(at, at + 256))['port 2']!.map((packet) => packet[5]! - 100))
+    return hops
+  }
+  const hops = hopsOf()
+  assert.deepEqual(hopsOf(), hops)
+  const counts = members.map((_, member) => hops.filter((hop) => hop === member).length)
+  // 32, 16, 15 and 1 of 64 buckets; the standard deviation of a bucket's 64 flows is 8.
+  const wanted = [2048, 1024, 960, 64]
+  counts.forEach((count, member) => {
+    assert.ok(Math.abs(count - wanted[member]!) < 160 && count > 0, `${counts} of ${wanted}`)
+  })
   stage.close()
 })
