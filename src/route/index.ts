@@ -2,7 +2,7 @@
 export type { FibOptions, FibStatistics, Prefix, Route, RouteList } from './fib.js'
 export * from './formats.js'
 export { type ForwardOptions, forward } from './forward.js'
-export { hold } from './hold.js'
+export { type HoldOptions, hold } from './hold.js'
 export type { NextHop } from './next-hops.js'
 export type { Port } from './ports.js'
 export {

@@ -1,5 +1,6 @@
 import { receiveQueues } from '../../device/index.js'
-import { draw, type Engine, type Line, receive, send, startEngine } from '../../engine/index.js'
+import { type Engine, startEngine } from '../../engine/index.js'
+import { openFlows } from '../../flow/index.js'
 import {
   closeNetlink,
   listAddresses,
@@ -8,9 +9,9 @@ import {
   openRoute,
 } from '../../kernel/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../../memory/index.js'
-import { forward, hold, openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
-import { discard } from '../../stages/index.js'
+import { openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
 import { DeviceError, findDeviceIn } from '../device.js'
+import { drawRouter, type Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
 import { openPort, type RouterPort } from './port.js'
 
@@ -22,6 +23,9 @@ export interface RouterOptions {
   readonly entries?: number
   readonly tables?: RoutesOptions
   readonly reversePath?: 'off' | 'loose' | 'strict'
+  /** Connections that are tracked at most; none where it is not said. */
+  readonly track?: number
+  readonly hooks?: Hooks
   readonly warn: (sentence: string) => void
 }
 
@@ -51,6 +55,8 @@ const FRAMES_AN_ENTRY = 2.5
 const FRAME_BYTES = 2048
 const RING_BYTES_AN_ENTRY = 64
 const OTHER_BYTES = 16 << 20
+/** What a flow takes, with its share of a table that is half empty. */
+const FLOW_MOST_BYTES = 256
 /** For a full table of the Internet and as much again. */
 const TABLES: RoutesOptions = {
   v4: { rootBits: 24, nodes: 16_384, routes: 1 << 20 },
@@ -65,7 +71,7 @@ const TABLES: RoutesOptions = {
  * nothing is left then.
  */
 export function startRouter(options: RouterOptions): Router {
-  const { devices, namespace, entries = ENTRIES } = options
+  const { devices, namespace, entries = ENTRIES, track = 0 } = options
   if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
   const closers: (() => void)[] = []
   const later = <T extends { close(): void }>(thing: T): T => {
@@ -87,7 +93,7 @@ export function startRouter(options: RouterOptions): Router {
     const frames = Math.ceil((queues * entries * FRAMES_AN_ENTRY) / 256) * 256
     const sizes = { ...TABLES, ...options.tables, ports: devices.length }
     const rings = queues * entries * RING_BYTES_AN_ENTRY
-    const space = createSpace(frames * FRAME_BYTES + rings + routesBytes(sizes) + OTHER_BYTES)
+    const space = createSpace(frames * FRAME_BYTES + rings + routesBytes(sizes) + track * FLOW_MOST_BYTES + OTHER_BYTES)
     const code = loadCode(space)
     const pool = later(createPool(space, code, { 2048: frames }).openWorker('router'))
     const tables = openRoutes(space, code, 'router', sizes)
@@ -106,7 +112,15 @@ export function startRouter(options: RouterOptions): Router {
         ...(options.reversePath && { settings: { reversePath: options.reversePath } }),
       }),
     )
-    const engine = later(startEngine(space, code, pool, drawRouter(tables, ports, mirror), { name: 'router' }))
+    const flows = track === 0 ? null : later(openFlows(space, code, 'router', { flows: track }))
+    const drawn = drawRouter({
+      ports: ports.map(({ name, xdp }) => ({ name, from: xdp.queues, to: xdp.queues[0]! })),
+      tables,
+      ask: mirror.ask,
+      ...(options.hooks && { hooks: options.hooks }),
+      ...(flows && { flows }),
+    })
+    const engine = later(startEngine(space, code, pool, drawn, { name: 'router' }))
     const running = run(engine, () => new Promise<void>((resolve) => (wake = resolve)))
     return {
       name: 'router',
@@ -146,30 +160,6 @@ function totalsOf(ports: readonly RouterPort[], engine: Engine): RouterTotals {
 
 function ownAddresses(netlink: NetlinkSocket): Uint8Array[] {
   return listAddresses(netlink).map(({ address }) => address)
-}
-
-/** For each queue of each port the same lines, which meet where they send. */
-function drawRouter(tables: Routes, ports: readonly RouterPort[], mirror: Mirror) {
-  const lines: Line[] = []
-  const ends = { local: discard('for the kernel'), errors: discard('error'), unresolved: discard('unresolved') }
-  const failed = discard('unreachable')
-  ports.forEach((port, inPort) => {
-    const route = forward(`route ${port.name}`, tables, { inPort })
-    const again = forward(`again ${port.name}`, tables, { inPort })
-    const held = hold(`hold ${port.name}`, tables, { ask: mirror.ask })
-    for (const queue of port.xdp.queues) lines.push([receive(queue), route, send(ports[0]!.xdp.queues[0]!)])
-    lines.push([`${route.name}.unresolved`, held, again, send(ports[0]!.xdp.queues[0]!)])
-    lines.push([`${held.name}.failed`, failed])
-    for (const stage of [route, again]) {
-      ports.slice(1).forEach((other, index) => {
-        lines.push([`${stage.name}.port ${index + 1}`, send(other.xdp.queues[0]!)])
-      })
-      lines.push([`${stage.name}.local`, ends.local])
-      lines.push([`${stage.name}.errors`, ends.errors])
-    }
-    lines.push([`${again.name}.unresolved`, ends.unresolved])
-  })
-  return draw(...lines)
 }
 
 const ROUNDS_A_TURN = 64

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openBench } from '../../../test/support/engine.js'
+import { flowFrame } from '../../../test/support/flow-packet.js'
+import { createLink } from '../../device/index.js'
+import { type Device, printGraph, startEngine } from '../../engine/index.js'
+import { openFlows } from '../../flow/index.js'
+import { BUNDLE_BYTES } from '../../memory/index.js'
+import { openRoutes } from '../../route/index.js'
+import { count } from '../../stages/index.js'
+import { drawRouter, type Hooks } from './draw.js'
+
+const SIZES = { rootBits: 16, nodes: 64, routes: 64 } as const
+const mac = (last: number) => Uint8Array.of(2, 0, 0, 0, 0, last)
+
+/** A router of two links in memory: 192.0.2.0/25 is behind the first port, the rest of 192.0.2.0/24 behind the second. */
+function build(options: { readonly hooks?: Hooks; readonly tracks?: boolean }) {
+  const bench = openBench({ 2048: 512 })
+  const { space, code, worker } = bench
+  const tables = openRoutes(space, code, 'test', { v4: SIZES, v6: SIZES, ports: 2 })
+  const links = ['left', 'right'].map((name) => createLink(space, code, worker, name))
+  links.forEach((_, port) => {
+    tables.setPort(port, { mac: mac(port + 1), mtu: 1500 })
+    const hop = tables.addNextHop({ kind: 'forward', port, mac: mac(port + 0x11) })
+    assert.equal(tables.insert({ address: Uint8Array.of(192, 0, 2, 0), length: 25 - port }, hop), null)
+  })
+  const flows = options.tracks ? openFlows(space, code, 'test', { flows: 64 }) : undefined
+  const ports = links.map(([near], port) => ({
+    name: ['left', 'right'][port]!,
+    from: [near as Device],
+    to: near as Device,
+  }))
+  const graph = drawRouter({
+    ports,
+    tables,
+    ask() {},
+    ...(options.hooks && { hooks: options.hooks }),
+    ...(flows && { flows }),
+  })
+  const engine = startEngine(space, code, worker, graph, { name: 'router' })
+  const received = space.reserve({ name: 'test received', kind: 'bundle', bytes: BUNDLE_BYTES }).offset
+  const packets = (stage: string) => engine.statistics().find(({ name }) => name === stage)?.packets ?? null
+  /** Sends by a port, and gives how many come out of the other. */
+  const exchange = (from: number, ...frames: readonly Uint8Array[]) => {
+    const far = links.map(([, end]) => end!)
+    bench.fill(received, frames)
+    far[from]!.send(received)
+    far[from]!.flush()
+    engine.round()
+    const got = far[1 - from]!.receive(received, 256)
+    worker.give(received + 16, got)
+    space.words[received / 4] = 0
+    return got
+  }
+  const close = () => {
+    engine.close()
+    for (const [one, other] of links) for (const end of [one, other]) end!.close()
+    flows?.close()
+  }
+  return { bench, graph, packets, exchange, close }
+}
+
+/** A datagram from left to right, and its answer, of which no checksum differs. */
+const question = (flow: number) => {
+  const frame = flowFrame({ family: 4, protocol: 'udp', payload: new Uint8Array(20), flow })
+  frame.set(mac(1))
+  return frame
+}
+const answer = (flow: number) => {
+  const frame = question(flow)
+  const [addresses, ports] = [frame.slice(26, 34), frame.slice(34, 38)]
+  frame.set([...addresses.slice(4), ...addresses.slice(0, 4)], 26)
+  frame.set([...ports.slice(2), ...ports.slice(0, 2)], 34)
+  frame.set(mac(2))
+  return frame
+}
+
+test('a hook without listeners is not in the graph', () => {
+  const plain = build({})
+  const empty = build({ hooks: { prerouting: [], forward: [], postrouting: [] } })
+  assert.equal(printGraph(empty.graph), printGraph(plain.graph))
+  for (const { close, bench } of [plain, empty]) {
+    close()
+    assert.equal(bench.inUse(), 0)
+  }
+})
+
+test('each hook sees the packets of its place, those of remembered flows as well', () => {
+  const router = build({
+    tracks: true,
+    hooks: {
+      prerouting: [(port) => count(`before ${port.name}`)],
+      forward: [(from, to) => count(`from ${from.name} to ${to.name}`)],
+      postrouting: [(port) => count(`behind ${port.name}`)],
+    },
+  })
+  const { exchange, packets, close, bench } = router
+  assert.equal(exchange(0, question(1), question(2)), 2)
+  assert.equal(exchange(1, answer(1)), 1)
+  assert.equal(exchange(0, question(1), question(1)), 2)
+  assert.equal(exchange(1, answer(1)), 1)
+  assert.equal(packets('before left'), 4)
+  assert.equal(packets('behind right'), 4)
+  const ways = ['', 'cached '].map((prefix) => packets(`${prefix}from left to right`)!)
+  assert.equal(ways[0]! + ways[1]!, 4)
+  assert(ways[1]! >= 2, 'a flow that was answered is routed by what is remembered')
+  close()
+  assert.equal(bench.inUse(), 0)
+  assert.equal(bench.pool.faults().doubleFree, 0)
+})
+
+test('what belongs to no connection is dropped where connections are tracked', () => {
+  const { exchange, packets, close, bench } = build({ tracks: true })
+  const reset = flowFrame({ family: 4, protocol: 'tcp', payload: new Uint8Array(0), flow: 3, flags: 0x04 })
+  reset.set(mac(1))
+  assert.equal(exchange(0, reset), 0)
+  assert.equal(packets('invalid'), 1)
+  close()
+  assert.equal(bench.inUse(), 0)
+})
