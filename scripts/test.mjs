@@ -22,7 +22,7 @@ const CHECKS = [
 ]
 
 /** Tests with real traffic: each takes a core for its flood and another for what receives it, so they run one by one. */
-const FLOODS = /(demo|flood|network|swap|limits|cli-drop)\.test\.js$/
+const FLOODS = /(bgp|demo|flood|network|swap|limits|cli-drop)\.test\.js$/
 
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const skips = []

@@ -7,6 +7,7 @@ export const CORPUS = fileURLToPath(new URL('../../../../shared/corpus/', import
 
 /** Debian's packages whose names are not those of their commands. */
 const PACKAGES: Readonly<Record<string, string>> = {
+  bird: 'bird2',
   ip: 'iproute2',
   ping: 'iputils-ping',
   kdig: 'knot-dnsutils',
@@ -18,6 +19,7 @@ const CHECKS = {
   tcpdump: () => hasCommand('tcpdump'),
   iptables: () => hasCommand('iptables'),
   clang: () => hasCommand('clang-14'),
+  bird: () => hasCommand('bird'),
   ip: () => hasCommand('ip'),
   curl: () => hasCommand('curl'),
   ping: () => hasCommand('ping'),

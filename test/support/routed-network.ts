@@ -13,15 +13,17 @@ import {
 } from '../../src/kernel/index.js'
 
 /**
- * Two hosts and a router between them, each a namespace of its own: device
- * `left` of the router leads to 192.0.1.0/24 and 2001:db8:1::/64, `right` to
- * 192.0.2.0/24 and 2001:db8:2::/64. The router is `.1` and `::1`, the hosts,
- * which have one device `eth0`, `.2` and `::2`.
+ * Hosts and a router between them, each a namespace of its own: device `left`
+ * of the router leads to 192.0.1.0/24 and 2001:db8:1::/64, `right` to
+ * 192.0.2.0/24 and 2001:db8:2::/64, and so on where there are more. The router
+ * is `.1` and `::1`, the hosts, which have one device `eth0`, `.2` and `::2`.
  */
 export interface RoutedNetwork {
   readonly router: NetworkNamespace
   readonly left: NetworkNamespace
   readonly right: NetworkNamespace
+  /** These two, and those behind further devices. */
+  readonly hosts: readonly NetworkNamespace[]
   close(): void
 }
 
@@ -29,13 +31,12 @@ export interface RoutedNetwork {
 export const HOSTS = ['192.0.1.2', '192.0.2.2'] as const
 export const HOSTS6 = ['2001:db8:1::2', '2001:db8:2::2'] as const
 
-export function createRoutedNetwork(): RoutedNetwork {
-  const [router, left, right] = [createNamespace(), createNamespace(), createNamespace()]
+/** `others` are the router's devices beside `left` and `right`. */
+export function createRoutedNetwork(...others: readonly string[]): RoutedNetwork {
+  const router = createNamespace()
   const middle = openRoute(router)
-  for (const [name, host, network] of [
-    ['left', left, 1],
-    ['right', right, 2],
-  ] as const) {
+  const hosts = ['left', 'right', ...others].map((name, before) => {
+    const [host, network] = [createNamespace(), before + 1]
     const far = openRoute(host)
     createVeth(
       middle,
@@ -59,14 +60,16 @@ export function createRoutedNetwork(): RoutedNetwork {
     addRoute(far, 'default', `192.0.${network}.1`)
     addRoute(far, 'default', `2001:db8:${network}::1`)
     closeNetlink(far)
-  }
+    return host
+  })
   closeNetlink(middle)
   return {
     router,
-    left,
-    right,
+    left: hosts[0]!,
+    right: hosts[1]!,
+    hosts,
     close() {
-      for (const namespace of [router, left, right]) closeNamespace(namespace)
+      for (const namespace of [router, ...hosts]) closeNamespace(namespace)
     },
   }
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CaptureError, openCapture } from '../../src/device/index.js'
+import { type CapturedPacket, CaptureError, openCapture } from '../../src/device/index.js'
 import { type NetworkNamespace, withNamespace } from '../../src/kernel/index.js'
 import { eventually } from './eventually.js'
 
@@ -10,6 +10,8 @@ import { eventually } from './eventually.js'
 export interface WireWatch {
   /** The frames it has seen, as hexadecimal text, once there are `count` of them; throws after five seconds without. */
   frames(count: number): Promise<string[]>
+  /** Ends it and gives all that it has seen; throws where the kernel had to leave some out. */
+  stop(): Promise<CapturedPacket[]>
 }
 
 /** Starts tcpdump with a filter, and comes back when it listens. */
@@ -19,7 +21,7 @@ export async function watchWire(
 ): Promise<WireWatch> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-wire-'))
   const file = join(folder, 'seen.pcap')
-  const options = ['-i', end.name, '-n', '-U', '--immediate-mode', '-s', '2048', '-B', '4096', '-Z', 'root']
+  const options = ['-i', end.name, '-n', '-U', '--immediate-mode', '-s', '2048', '-B', '16384', '-Z', 'root']
   const start = () => spawn('tcpdump', [...options, '-w', file, ...filter], { stdio: ['ignore', 'ignore', 'pipe'] })
   const child = withNamespace(end.namespace, start)
   let said = ''
@@ -32,13 +34,23 @@ export async function watchWire(
     child.once('close', () => reject(new Error(`tcpdump ended: ${said}`)))
   })
   const seen = () => [...openCapture(file).packets()].map(({ data }) => Buffer.from(data).toString('hex'))
+  const stop = async () => {
+    child.kill('SIGINT')
+    await ended
+  }
   return {
+    async stop() {
+      await stop()
+      const packets = [...openCapture(file).packets()]
+      rmSync(folder, { recursive: true })
+      if (!said.includes('\n0 packets dropped by kernel')) throw new Error(`tcpdump has not seen all: ${said}`)
+      return packets
+    },
     async frames(count) {
       try {
         await eventually(`tcpdump at ${end.name} has seen ${count} frames`, () => countFrames(seen) >= count)
       } finally {
-        child.kill('SIGINT')
-        await ended
+        await stop()
       }
       const frames = seen()
       rmSync(folder, { recursive: true })

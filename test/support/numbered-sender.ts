@@ -1,0 +1,33 @@
+import { createSocket } from 'node:dgram'
+
+/**
+ * Sends datagrams at a steady rate, as a process in its own namespace, until
+ * its parent says so: `numbered-sender PER-SECOND PORT`, to the addresses of the
+ * first message, in turn. Each has its number and the time at which it was
+ * sent, in milliseconds of this machine's clock. Tells how many there were.
+ */
+const [perSecond, port] = process.argv.slice(2).map(Number)
+
+const BURST_MS = 2
+const socket = createSocket('udp4')
+const datagram = new DataView(new ArrayBuffer(16))
+let count = 0
+
+process.once('message', (addresses: readonly string[]) => {
+  const start = performance.now()
+  const timer = setInterval(() => {
+    for (const due = ((performance.now() - start) * perSecond!) / 1000; count < due; count++) {
+      datagram.setUint32(0, count)
+      datagram.setFloat64(8, Date.now())
+      // The socket keeps what it is given until it has sent it.
+      socket.send(new Uint8Array(datagram.buffer.slice(0)), port, addresses[count % addresses.length])
+    }
+  }, BURST_MS)
+  process.once('message', () => {
+    clearInterval(timer)
+    socket.close()
+    process.send!(count)
+    process.disconnect()
+  })
+})
+process.send!('ready')
