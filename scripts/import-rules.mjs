@@ -30,6 +30,7 @@ const MAY_IMPORT = {
   stages: ['engine', 'memory', 'wire'],
   transmit: ['engine', 'memory', 'wire'],
   flow: ['engine', 'memory', 'wire', 'route'],
+  offload: ['ebpf', 'loader', 'kernel', 'wire', 'flow'],
   generate: ['engine', 'memory', 'wire'],
   control: ANY,
   lab: ANY,

@@ -8,6 +8,7 @@ export type MapKind =
   | 'lpm-trie'
   | 'ring-buffer'
   | 'devmap'
+  | 'devmap-hash'
   | 'cpumap'
   | 'xskmap'
 

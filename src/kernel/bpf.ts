@@ -35,6 +35,7 @@ export const MAP_TYPES = {
   devmap: 14,
   cpumap: 16,
   xskmap: 17,
+  'devmap-hash': 25,
   'ring-buffer': 27,
 } as const
 

@@ -48,6 +48,7 @@ export {
   type NetworkNamespace,
   openInitialNamespace,
   openNamespace,
+  readSysctl,
   withNamespace,
   writeSysctl,
 } from './namespace.js'

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, stat, statSync, writeFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, stat, statSync, writeFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { closeDescriptor } from './descriptors.js'
 import { KernelError, syscall, trySyscall } from './syscall.js'
@@ -125,6 +125,18 @@ export function writeSysctl(namespace: NetworkNamespace, path: string, value: nu
       throw new KernelError(`writing ${value} to /proc/sys/net/${path}`, -(errno ?? 0))
     }
   })
+}
+
+/** The number in net/PATH under /proc/sys of a namespace. Throws a KernelError where it is missing. */
+export function readSysctl(namespace: NetworkNamespace | undefined, path: string): number {
+  const read = () => {
+    try {
+      return Number(readFileSync(`/proc/sys/net/${path}`, 'utf8'))
+    } catch (error) {
+      throw new KernelError(`reading /proc/sys/net/${path}`, -((error as NodeJS.ErrnoException).errno ?? 0))
+    }
+  }
+  return namespace ? withNamespace(namespace, read) : read()
 }
 
 function enter(fd: number): void {

@@ -28,6 +28,7 @@ const NETDEV_A_DEV_XDP_FEATURES = 3
 /** Bits of `enum netdev_xdp_act`. */
 const BASIC = 1
 const REDIRECT = 2
+const REDIRECT_TARGET = 4
 const ZERO_COPY = 8
 const SEVERAL_BUFFERS = 32
 
@@ -36,6 +37,8 @@ export interface XdpFeatures {
   /** Drop, pass and bounce. */
   readonly native: boolean
   readonly redirect: boolean
+  /** Sends frames that another device redirects to it. A veth does while its other end has GRO or a program. */
+  readonly redirectTarget: boolean
   /** AF_XDP without copying. */
   readonly zeroCopy: boolean
   /** Frames that do not fit one buffer: jumbo MTUs. */
@@ -53,6 +56,7 @@ export function readXdpFeatures(index: number, namespace?: NetworkNamespace): Xd
     return {
       native: (features & BASIC) !== 0,
       redirect: (features & REDIRECT) !== 0,
+      redirectTarget: (features & REDIRECT_TARGET) !== 0,
       zeroCopy: (features & ZERO_COPY) !== 0,
       severalBuffers: (features & SEVERAL_BUFFERS) !== 0,
     }

@@ -1,0 +1,197 @@
+import {
+  alu64,
+  assemble,
+  call,
+  exit,
+  helperId,
+  type Item,
+  jump,
+  jumpIf,
+  jumpIf32,
+  label,
+  load,
+  loadMap,
+  type MapSpec,
+  mov64,
+  type Program,
+  R0,
+  R1,
+  R2,
+  R3,
+  R4,
+  R6,
+  R7,
+  R9,
+  R10,
+  store,
+  XDP,
+} from '../ebpf/index.js'
+import { ETHERNET } from '../wire/index.js'
+import { ANSWER, COUNT, COUNT_NAMES, COUNTS, FIB, PORTS } from './formats.js'
+import {
+  askForSender,
+  askV4,
+  askV6,
+  checkV4,
+  checkV6,
+  countDownV4,
+  countDownV6,
+  FIB_AT,
+  parseEthernet,
+  toKernel,
+} from './parse.js'
+
+/**
+ * Forwarding in the driver: the kernel's own tables are asked (bpf_fib_lookup),
+ * the headers are rewritten in place, and the frame goes to the other device
+ * without a socket buffer. Whatever this program does not do itself passes to
+ * the kernel, which asks for neighbours, fragments, and answers with errors.
+ */
+
+/** The device that a program is for. */
+export interface ForwardPort {
+  readonly index: number
+  readonly mac: Uint8Array
+  /** Asks for the way back as well, which costs a second look-up; what fails is left to the kernel's own check. */
+  readonly reversePath: 'off' | 'loose' | 'strict'
+}
+
+/** Devices that forward among each other, at most. */
+export const MOST_PORTS = 64
+
+const COUNT_KEY = FIB_AT - 8
+/** `BPF_FIB_LOOKUP_SKIP_NEIGH`: of the way back only the device is wanted. */
+const SKIP_NEIGHBOUR = 1 << 2
+
+const PORTS_MAP: MapSpec = { name: PORTS, kind: 'devmap-hash', keyBytes: 4, valueBytes: 4, maxEntries: MOST_PORTS }
+const COUNTS_MAP: MapSpec = {
+  name: COUNTS,
+  kind: 'percpu-array',
+  keyBytes: 4,
+  valueBytes: COUNT_NAMES.length * 8,
+  maxEntries: 1,
+}
+
+/** The program for one device; programs of several devices share their maps. */
+export function forwardProgram(port: ForwardPort): Program {
+  const items = [
+    ...parseEthernet(port.mac),
+    ...checkV4(),
+    ...askBack(port, 4),
+    ...askV4(port.index),
+    ...lookUp(port),
+    ...countDownV4(),
+    ...rewriteAndSend(),
+    label('IPv6'),
+    ...checkV6(),
+    ...askBack(port, 6),
+    ...askV6(port.index),
+    ...lookUp(port),
+    ...countDownV6(),
+    ...rewriteAndSend(),
+  ]
+  return {
+    name: 'sluice_forward',
+    type: 'xdp',
+    license: 'GPL',
+    multiBuffer: false,
+    maps: [PORTS_MAP, COUNTS_MAP],
+    ...assemble([...items, ...ends(items)]),
+  }
+}
+
+/** R0 = what the kernel's tables say of the parameters. */
+function callLookUp(flags: number): Item[] {
+  return [
+    mov64(R1, R6),
+    mov64(R2, R10),
+    alu64('add', R2, FIB_AT),
+    mov64(R3, FIB.bytes),
+    mov64(R4, flags),
+    call(helperId('bpf_fib_lookup')),
+  ]
+}
+
+/** Whether packets to the sender would leave, and by this device. R4, the packet's length, is kept. */
+function askBack({ index, reversePath }: ForwardPort, family: 4 | 6): Item[] {
+  if (reversePath === 'off') return []
+  return [
+    mov64(R9, R4),
+    ...askForSender(family, index),
+    ...callLookUp(SKIP_NEIGHBOUR),
+    jumpIf(R0, '!=', ANSWER.success, toKernel('reverse path')),
+    ...(reversePath === 'loose'
+      ? []
+      : [load('u32', R2, R10, FIB_AT + FIB.interfaceIndex), jumpIf32(R2, '!=', index, toKernel('reverse path'))]),
+    mov64(R4, R9),
+  ]
+}
+
+/** Goes on where the packet is to be forwarded, and the frame's way is laid already; it is not touched before. */
+function lookUp({ index }: ForwardPort): Item[] {
+  return [
+    ...callLookUp(0),
+    jumpIf(R0, '!=', ANSWER.success, 'answered otherwise'),
+    load('u32', R2, R10, FIB_AT + FIB.interfaceIndex),
+    // The kernel may want to tell the sender of a shorter way (ICMP redirect).
+    jumpIf32(R2, '==', index, toKernel('same device')),
+    loadMap(R1, PORTS),
+    mov64(R3, XDP.pass),
+    call(helperId('bpf_redirect_map')),
+    jumpIf(R0, '!=', XDP.redirect, toKernel('not a port')),
+  ]
+}
+
+/** Both MAC addresses as the look-up gave them: the sender's first, which Ethernet has behind the receiver's. */
+function rewriteAndSend(): Item[] {
+  const macs = FIB_AT + FIB.macs
+  return [
+    load('u32', R1, R10, macs),
+    load('u32', R2, R10, macs + 4),
+    load('u32', R3, R10, macs + 8),
+    store('u32', R7, ETHERNET.source, R1),
+    store('u16', R7, ETHERNET.source + 4, R2),
+    alu64('rsh', R2, 16),
+    store('u16', R7, ETHERNET.destination, R2),
+    store('u32', R7, ETHERNET.destination + 2, R3),
+    mov64(R6, XDP.redirect),
+    mov64(R9, COUNT.forwarded),
+    jump('count'),
+  ]
+}
+
+/** Where those items end: R6 becomes the verdict, R9 the word that counts it. */
+function ends(items: readonly Item[]): Item[] {
+  const targets = new Set(items.map((item) => ('target' in item ? item.target : undefined)))
+  const reasons = COUNT_NAMES.filter((name) => name === 'look-up failed' || targets.has(toKernel(name)))
+  return [
+    label('answered otherwise'),
+    jumpIf(R0, '==', ANSWER.blackhole, 'blackhole'),
+    jumpIf(R0, '>', ANSWER.last, toKernel('look-up failed')),
+    mov64(R9, R0),
+    alu64('lsh', R9, 3),
+    alu64('add', R9, COUNT.unreachable - ANSWER.unreachable * 8),
+    jump('pass'),
+    label('blackhole'),
+    mov64(R9, COUNT.blackhole),
+    mov64(R6, XDP.drop),
+    jump('count'),
+    ...reasons.flatMap((name) => [label(toKernel(name)), mov64(R9, COUNT[name]), jump('pass')]),
+    label('pass'),
+    mov64(R6, XDP.pass),
+    label('count'),
+    store('u32', R10, COUNT_KEY, 0),
+    loadMap(R1, COUNTS),
+    mov64(R2, R10),
+    alu64('add', R2, COUNT_KEY),
+    call(helperId('bpf_map_lookup_elem')),
+    jumpIf(R0, '==', 0, 'end'),
+    alu64('add', R0, R9),
+    load('u64', R1, R0, 0),
+    alu64('add', R1, 1),
+    store('u64', R0, 0, R1),
+    label('end'),
+    mov64(R0, R6),
+    exit(),
+  ]
+}
