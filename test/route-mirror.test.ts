@@ -154,11 +154,12 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
     })
     ip(router!, changes.join('\n'))
     await eventually('the list', () => mirror.statistics().listed > listed)
+    // What waited beside what was lost is older than the list.
     await settled()
     const addresses = Array.from({ length: 100 }, (_, third) => Uint8Array.of(10, 14, third, 1))
     const ours = addresses.map((address) => look(address).split(' ')[0])
     assert.deepEqual(ours, routeGet(router!, addresses))
-    assert.deepEqual(new Set(ours), new Set(['one', 'two', 'three']))
+    assert.deepEqual(new Set(ours), new Set(['two', 'three']))
     assert(mirror.statistics().listed <= listed + 3, `listed ${mirror.statistics().listed - listed} times`)
   })
 

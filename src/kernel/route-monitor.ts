@@ -83,9 +83,20 @@ export function openRouteMonitor(namespace?: NetworkNamespace): RouteMonitor {
     closeDescriptor(socket.fd)
     throw error
   }
+  let watch: Watch | null = null
   return {
-    take: (most) => takeChanges(socket, most),
-    watch: (onReady) => watchDescriptor(socket.fd, 'readable', onReady),
+    take(most) {
+      const changes = takeChanges(socket, most)
+      if (changes !== null) return changes
+      // The event loop waits no longer for a descriptor at which it has met an error, and this was one.
+      watch?.pause()
+      watch?.resume()
+      return null
+    },
+    watch(onReady) {
+      watch = watchDescriptor(socket.fd, 'readable', onReady)
+      return watch
+    },
     close: () => closeNetlink(socket),
   }
 }
@@ -96,12 +107,23 @@ function takeChanges({ fd, received }: NetlinkSocket, most: number): RouteChange
     const length = trySyscall('recvfrom', fd, addressOf(received), received.length, MSG_DONTWAIT, 0, 0)
     if (length === -ERRNO.EAGAIN) break
     if (length === -ERRNO.EINTR) continue
-    if (length === -ERRNO.ENOBUFS) return null
+    if (length === -ERRNO.ENOBUFS) {
+      drain(fd, received)
+      return null
+    }
     if (length < 0) throw new KernelError('reading changes of routes', -length)
     // What a change holds are views of these bytes, which the next message would overwrite.
     readMessages(received.slice(0, length), changes)
   }
   return changes
+}
+
+/** What waits still is older than the list that is to follow: read after it, it would bring back what is no longer so. */
+function drain(fd: number, received: Uint8Array): void {
+  for (;;) {
+    const length = trySyscall('recvfrom', fd, addressOf(received), received.length, MSG_DONTWAIT, 0, 0)
+    if (length < 0 && length !== -ERRNO.EINTR && length !== -ERRNO.ENOBUFS) return
+  }
 }
 
 function readMessages(bytes: Uint8Array, changes: RouteChange[]): void {
