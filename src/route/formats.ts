@@ -195,6 +195,10 @@ export const NOTE_TOO_BIG = 6
 export const NOTE_FRAGMENT = 7
 /** From an IPv6 address that means something on its own link only. */
 export const NOTE_BEYOND_SCOPE = 8
+/** The neighbour that it was to go to has not answered; noted by `hold`. */
+export const NOTE_NO_NEIGHBOUR = 9
+/** Instead of the port that a packet came by: it is the router's own. */
+export const NO_PORT = 255
 
 /**
  * What a `forward` stage is handed.

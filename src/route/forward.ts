@@ -3,8 +3,10 @@ import { MOST_IN_BUNDLE } from '../memory/index.js'
 import {
   FORWARD_CHECKSUM,
   FORWARD_MARTIANS,
+  NO_PORT,
   PORT_BYTES,
-  READER_BYTES,
+  PORT_FORWARDS,
+  PORT_SETTINGS,
   STAGE_BYTES,
   STAGE_DROPS,
   STAGE_ENDS,
@@ -18,14 +20,17 @@ import {
   STAGE_SPECIAL,
   STAGE_TABLES,
   TABLES_PORTS,
-  TABLES_READER_LINES,
-  TABLES_READERS,
 } from './formats.js'
+import { openReader } from './readers.js'
 import type { RoutesPlace } from './routes.js'
 
 export interface ForwardOptions {
-  /** The port by which the packets of this stage come. */
-  readonly inPort: number
+  /**
+   * The port by which the packets of this stage come. Null: they are the
+   * router's own, such as the answers of `errors`, and their Ethernet addresses
+   * are zeros; where they come from is not questioned.
+   */
+  readonly inPort: number | null
   /** Whether the checksum of IPv4 headers is verified; true where it is not said (RFC 1812, 5.2.2). */
   readonly checksum?: boolean
   /** `drop` where it is not said: packets from or to addresses that no route is for (RFC 1812, 5.3.7). */
@@ -68,7 +73,6 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
     start({ space, code, pool, outputs, drops, reserve }) {
       const { words } = space
       const head = (field: number) => words[(address + field) / 4]!
-      const reader = head(TABLES_READER_LINES) + pool.number * READER_BYTES
       const [stage, list] = [reserve('settings', 'state', STAGE_BYTES), reserve('outputs', 'table', outputs.length * 4)]
       words.set(outputs, list / 4)
       const special = reserve('special', 'table', 256)
@@ -78,9 +82,10 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
       )
       const settings = {
         [STAGE_TABLES]: address,
-        [STAGE_READER]: reader,
-        [STAGE_PORT]: inPort,
-        [STAGE_PORT_LINE]: head(TABLES_PORTS) + inPort * PORT_BYTES,
+        [STAGE_READER]: openReader(space, tables, pool.number),
+        [STAGE_PORT]: inPort ?? NO_PORT,
+        [STAGE_PORT_LINE]:
+          inPort === null ? reserve('port', 'state', PORT_BYTES) : head(TABLES_PORTS) + inPort * PORT_BYTES,
         [STAGE_PORTS]: ports,
         [STAGE_SETTINGS]: (checksum ? FORWARD_CHECKSUM : 0) | (martians === 'route' ? FORWARD_MARTIANS : 0),
         [STAGE_OUTPUTS]: list,
@@ -90,9 +95,7 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
         [STAGE_SPECIAL]: special,
       }
       for (const [field, value] of Object.entries(settings)) words[(stage + Number(field)) / 4] = value
-      // A worker of that number that was ended at work is at work no more.
-      Atomics.store(words, reader / 4, 0)
-      noteReader(words, (address + TABLES_READERS) / 4, pool.number + 1)
+      if (inPort === null) words[(settings[STAGE_PORT_LINE]! + PORT_SETTINGS) / 4] = PORT_FORWARDS
       const run = code.find('forward')
       return { run: (bundle) => run(stage, pool.address, bundle) }
     },
@@ -102,13 +105,4 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
 /** This network, loopback, multicast, and what is reserved behind it. */
 function isSpecial(firstByte: number): boolean {
   return firstByte === 0 || firstByte === 127 || firstByte >= 224
-}
-
-/** Writers look at the lines of all readers below the highest that there has been. */
-function noteReader(words: Uint32Array, index: number, readers: number): void {
-  for (let before = Atomics.load(words, index); before < readers; ) {
-    const found = Atomics.compareExchange(words, index, before, readers)
-    if (found === before) return
-    before = found
-  }
 }

@@ -11,8 +11,8 @@ import {
   HOP_WAY,
   KIND_UNRESOLVED,
   NOTE_HOP_BEFORE,
+  NOTE_NO_NEIGHBOUR,
   NOTE_REASON_BEFORE,
-  NOTE_UNREACHABLE,
   TABLES_HOPS,
   WAY_KIND_MASK,
 } from './formats.js'
@@ -36,7 +36,7 @@ const DESTINATION_6 = 38
 /**
  * Keeps what `forward` found no neighbour's address for until there is one
  * (RFC 1812, 3.3.2): then it goes on to `again`, where `forward` routes it once
- * more. Whose time is over goes to `failed`, noted as unreachable.
+ * more. Whose time is over goes to `failed`, noted as without a neighbour.
  */
 export function hold(name: string, tables: RoutesPlace, options: HoldOptions): Stage {
   const { most = 64, patienceMs = 3000, ask } = options
@@ -134,7 +134,7 @@ function startHold(
       const packet = packetAt(at)
       if (isChanged && isResolved(packet)) append(bundle, at)
       else if (now >= ends[at]!) {
-        bytes[packet - NOTE_REASON_BEFORE] = NOTE_UNREACHABLE
+        bytes[packet - NOTE_REASON_BEFORE] = NOTE_NO_NEIGHBOUR
         append(outputs[1]!, at)
       } else {
         words.copyWithin(first + left * WORDS, first + at * WORDS, first + (at + 1) * WORDS)

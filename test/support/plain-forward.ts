@@ -103,7 +103,7 @@ function route6(router: PlainRouter, packet: Uint8Array, isOwn: boolean): Answer
 }
 
 /** Of a group, the member by the flow's mixed hash, of 64 shares by weight. */
-function hopFor({ hops, seed }: PlainRouter, id: number, packet: Uint8Array): NextHop | undefined {
+export function hopFor({ hops, seed }: PlainRouter, id: number, packet: Uint8Array): NextHop | undefined {
   const hop = hops.get(id)
   if (hop?.kind !== 'group') return hop
   const bucket = Math.imul(flowHash(packet), seed) >>> 26
