@@ -1,14 +1,13 @@
 import { addBytes, foldSum } from '../wire/checksum.inline.as'
 import {
-  ERRORS_HOPS,
-  ERRORS_IDENTIFICATION,
   FAULT_ABOUT_ERROR,
   FAULT_FROM_NO_HOST,
   FAULT_LATER_FRAGMENT,
   FAULT_MALFORMED,
   FAULT_TO_MANY,
   NO_FAULT,
-} from './errors-formats'
+} from './error-words.inline.as'
+import { ERRORS_HOPS, ERRORS_IDENTIFICATION } from './errors-formats'
 import {
   FIB_ROOT_SHIFT,
   HOP_WAY,

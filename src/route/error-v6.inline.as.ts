@@ -1,13 +1,13 @@
 import { addBytes, foldSum } from '../wire/checksum.inline.as'
 import {
-  ERRORS_HOPS,
   FAULT_ABOUT_ERROR,
   FAULT_FROM_NO_HOST,
   FAULT_LINK_LOCAL,
   FAULT_MALFORMED,
   FAULT_TO_MANY,
   NO_FAULT,
-} from './errors-formats'
+} from './error-words.inline.as'
+import { ERRORS_HOPS } from './errors-formats'
 import {
   FIB_ROOT_SHIFT,
   HOP_WAY,

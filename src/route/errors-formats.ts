@@ -36,7 +36,6 @@ export const ERRORS_IDENTIFICATION = 36
 export const ERRORS_NOW = 40
 export const ERRORS_TARGET_RATE = 48
 export const ERRORS_TARGET_BURST = 56
-export const ERRORS_FRAME = 64
 export const ERRORS_KINDS = 96
 export const ERRORS_BYTES = 192
 /** Answers come from the port that the packet came by, not from that which leads back to its source. */
@@ -48,36 +47,7 @@ export const KIND_BURST = 8
 export const KIND_TOKENS = 16
 export const KIND_SINCE = 24
 export const KIND_BYTES = 32
-export const ERROR_TIME_EXCEEDED = 0
-export const ERROR_UNREACHABLE = 1
-export const ERROR_TOO_BIG = 2
-export const ERROR_KINDS = 3
 
-/**
- * The bucket of a target, in sets of four, of which the one that has been used
- * least recently makes room:
- *
- *     0   16 bytes of address; of an IPv4 address, 4 and zeros
- *     16  f64  when it had its tokens, in milliseconds
- *     24  f32  tokens
- *     28  u32  family, 4 or 6; 0 where it is free
- */
-export const TARGET_SINCE = 16
-export const TARGET_TOKENS = 24
-export const TARGET_FAMILY = 28
+/** The bucket of a target; they stand in sets. */
 export const TARGET_BYTES = 32
 export const TARGETS_A_SET = 4
-
-/** Why there is no answer: drops, in the order of the stage's reasons, from 1 on; 0 for an answer. */
-export const NO_FAULT = 0
-export const FAULT_ABOUT_ERROR = 1
-export const FAULT_LATER_FRAGMENT = 2
-export const FAULT_TO_MANY = 3
-export const FAULT_FROM_NO_HOST = 4
-export const FAULT_LINK_LOCAL = 5
-export const FAULT_NO_ADDRESS = 6
-export const FAULT_KIND_LIMIT = 7
-export const FAULT_TARGET_LIMIT = 8
-export const FAULT_NO_FRAME = 9
-export const FAULT_NO_NOTE = 10
-export const FAULT_MALFORMED = 11

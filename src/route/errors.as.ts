@@ -22,17 +22,15 @@ import {
   ERROR_TIME_EXCEEDED,
   ERROR_TOO_BIG,
   ERROR_UNREACHABLE,
-  ERRORS_DROPS,
   ERRORS_FRAME,
-  ERRORS_READER,
-  ERRORS_TABLES,
   FAULT_FROM_NO_HOST,
   FAULT_NO_ADDRESS,
   FAULT_NO_FRAME,
   FAULT_NO_NOTE,
   FAULT_TO_MANY,
   NO_FAULT,
-} from './errors-formats'
+} from './error-words.inline.as'
+import { ERRORS_DROPS, ERRORS_READER, ERRORS_TABLES } from './errors-formats'
 import { HOP_WAY, KIND_LOCAL, NOTE_REASON_BEFORE, NOTE_TIME_EXCEEDED, NOTE_TOO_BIG, WAY_KIND_MASK } from './formats'
 import { enter, leave } from './readers.inline.as'
 import { addressFor, NO_MESSAGE, SOURCE_4, SOURCE_6 } from './sources.inline.as'

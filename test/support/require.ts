@@ -26,6 +26,7 @@ const CHECKS = {
   kdig: () => hasCommand('kdig'),
   nft: () => hasCommand('nft'),
   iperf3: () => hasCommand('iperf3'),
+  traceroute: () => hasCommand('traceroute'),
   bpftool: () => hasCommand('bpftool'),
   corpus: () => existsSync(CORPUS) || 'needs the test corpus in ../shared/corpus',
 } as const

@@ -1,6 +1,6 @@
 import { type Device, draw, type Graph, type Line, receive, type Stage, send } from '../../engine/index.js'
 import { type Flows, remember, track } from '../../flow/index.js'
-import { forward, type HoldOptions, hold, type RoutesPlace } from '../../route/index.js'
+import { type ErrorsOptions, errors, forward, type HoldOptions, hold, type RoutesPlace } from '../../route/index.js'
 import { discard } from '../../stages/index.js'
 
 /** Where packets come in and go out. */
@@ -35,6 +35,7 @@ export interface RouterDrawing {
   readonly hooks?: Hooks
   /** Where connections are tracked; their packets then leave by what was decided for the first. */
   readonly flows?: Flows
+  readonly icmp?: ErrorsOptions
 }
 
 /**
@@ -45,13 +46,14 @@ export interface RouterDrawing {
  *                                └──────────────▶ forward' ─────────────────────┘
  *
  * with what is not wanted left out. Packets whose next hop's address is not
- * known wait in `hold`, and are routed once more by `again`.
+ * known wait in `hold`, and are routed once more by `again`. What cannot be
+ * forwarded becomes an ICMP error, which the router sends as packets of its own.
  */
-export function drawRouter({ ports, tables, ask, hooks = {}, flows }: RouterDrawing): Graph {
+export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: RouterDrawing): Graph {
   const lines: Line[] = []
   const ends = ports.map((port) => drawEnd(port, hooks))
-  const [forKernel, unresolved, error] = [discard('for the kernel'), discard('unresolved'), discard('error')]
-  const [unreachable, invalid] = [discard('unreachable'), discard('invalid')]
+  const [forKernel, unresolved, invalid] = [discard('for the kernel'), discard('unresolved'), discard('invalid')]
+  const answer = errors('errors', tables, icmp)
 
   /** From an output that leads to a port, to its end. */
   function leave(begin: string, from: number, to: number, prefix: string, learns: boolean): void {
@@ -82,11 +84,37 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows }: RouterDraw
       leave(`${again.name}.port ${to}`, inPort, to, 'again ', true)
     })
     lines.push([`${route.name}.unresolved`, held, again])
-    lines.push([`${held.name}.failed`, unreachable])
+    lines.push([`${held.name}.failed`, answer])
     lines.push([`${again.name}.unresolved`, unresolved])
-    for (const { name } of [route, again]) lines.push([`${name}.local`, forKernel], [`${name}.errors`, error])
+    for (const { name } of [route, again]) lines.push([`${name}.local`, forKernel], [`${name}.errors`, answer])
   })
+  lines.push(...drawAnswers(answer, ends, { tables, ask, forKernel, unresolved }))
   return draw(...lines)
+}
+
+/** The way of ICMP errors, who wait for a neighbour as others do. Nobody is told of one that does not find its way. */
+function drawAnswers(
+  answer: Stage,
+  ends: readonly (readonly Stage[])[],
+  { tables, ask, ...others }: Pick<RouterDrawing, 'tables' | 'ask'> & Record<'forKernel' | 'unresolved', Stage>,
+): Line[] {
+  const [route, again] = [
+    forward('answers', tables, { inPort: null }),
+    forward('answers again', tables, { inPort: null }),
+  ]
+  const held = hold('answers held', tables, { ask })
+  const lost = discard('answer without a way')
+  return [
+    [`${answer.name}.answers`, route],
+    [`${route.name}.unresolved`, held, again],
+    [`${held.name}.failed`, lost],
+    [`${again.name}.unresolved`, others.unresolved],
+    ...[route, again].flatMap(({ name }): Line[] => [
+      ...ends.map((end, to): Line => [`${name}.port ${to}`, ...end]),
+      [`${name}.local`, others.forKernel],
+      [`${name}.errors`, lost],
+    ]),
+  ]
 }
 
 /** Outputs of `track` before the ports that it remembers. */

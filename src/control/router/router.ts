@@ -9,7 +9,7 @@ import {
   openRoute,
 } from '../../kernel/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../../memory/index.js'
-import { openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
+import { type ErrorsOptions, openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
 import { DeviceError, findDeviceIn } from '../device.js'
 import { drawRouter, type Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
@@ -26,6 +26,8 @@ export interface RouterOptions {
   /** Connections that are tracked at most; none where it is not said. */
   readonly track?: number
   readonly hooks?: Hooks
+  /** How ICMP errors are limited, and where they come from. */
+  readonly icmp?: ErrorsOptions
   readonly warn: (sentence: string) => void
 }
 
@@ -119,6 +121,7 @@ export function startRouter(options: RouterOptions): Router {
       ask: mirror.ask,
       ...(options.hooks && { hooks: options.hooks }),
       ...(flows && { flows }),
+      ...(options.icmp && { icmp: options.icmp }),
     })
     const engine = later(startEngine(space, code, pool, drawn, { name: 'router' }))
     const running = run(engine, () => new Promise<void>((resolve) => (wake = resolve)))
