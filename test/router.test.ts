@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Router, startRouter } from '../src/control/router/router.js'
+import { CLI } from './support/cli.js'
+import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
@@ -73,5 +75,35 @@ describe('real programs through a router', { skip: skipUnless('root', 'ip', 'pin
     const { lost_packets: lost, packets } = JSON.parse(stdout).end.sum
     assert(packets > 1000)
     assert.equal(lost, 0)
+  })
+})
+
+describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, () => {
+  test('shapes, tracks, says how many packets it has forwarded, and leaves the kernel as it was', async () => {
+    const network = createRoutedNetwork()
+    const options = ['--for', '6s', '--track', '1k', '--queue', 'fq-codel', '--rate', '20M', '--small', '--json']
+    const command = runIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', ...options])
+    const server = runIn(network.right, ['timeout', '8', 'iperf3', '-s', '-1', '-B', HOSTS[1]])
+    await eventually('the router forwards', async () => {
+      const { status } = await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
+      return status === 0
+    })
+    const { stdout } = await runIn(network.left, ['iperf3', '-J', '-t', '2', '-c', HOSTS[1]])
+    const bitsPerSecond = JSON.parse(stdout).end.sum_received.bits_per_second
+    assert(bitsPerSecond < 20e6, `${bitsPerSecond} of at most 20 Mbit/s`)
+    assert(bitsPerSecond > 10e6, `${bitsPerSecond} of 20 Mbit/s`)
+    const { status, stdout: document, stderr } = await command
+    assert.equal(status, 0, stderr)
+    const { forwarded, endedBy, drops } = JSON.parse(document)
+    assert(forwarded > 2000)
+    assert.equal(endedBy, 'time')
+    assert.deepEqual(
+      Object.keys(drops).filter((reason) => !reason.includes('codel')),
+      [],
+    )
+    assert.match(stderr, /routing between left \(native\) and right \(native\), for 6s/)
+    await server
+    assert.doesNotMatch((await runIn(network.router, ['ip', '-d', 'link'])).stdout, /xdp/)
+    network.close()
   })
 })

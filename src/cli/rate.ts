@@ -19,3 +19,11 @@ export function parseRate(text: string): number {
   if (value > 0 && value <= 1e9) return value
   throw new InputError(`"${text}" is no rate in packets a second; write it as 1000, 50k, 1.5M or max`)
 }
+
+/** Bits a second: `10M`, `1.5G`. Throws InputError. */
+export function parseBitRate(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text)
+  const value = match === null ? 0 : Number(match[1]) * (match[2] === 'G' ? 1e9 : FACTORS[match[2]!]!)
+  if (value >= 1000 && value <= 1e12) return value
+  throw new InputError(`"${text}" is no rate in bits a second; write it as 500k, 10M or 1.5G`)
+}

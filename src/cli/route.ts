@@ -1,16 +1,32 @@
 import { Command, Option } from 'commander'
-import { type Router, type RouterTotals, startRouter } from '../control/router/router.js'
+import {
+  type Discipline,
+  fifo,
+  fqCodel,
+  priority,
+  type Router,
+  type RouterTotals,
+  startRouter,
+  tokenBucket,
+} from '../control/router/router.js'
 import { serveEngine } from '../control/service/engine-service.js'
 import { formatDuration, parseDuration } from './duration.js'
 import { type End, listenForEnd, openDisplay, TICK_MS } from './foreground.js'
 import { note, print, printJson } from './output.js'
 import { formatQuantity } from './quantity.js'
+import { parseBitRate, parseCount } from './rate.js'
 
 interface RouteOptions {
   readonly for?: number
   readonly reversePath: 'off' | 'loose' | 'strict'
+  readonly track?: number
+  readonly queue?: keyof typeof DISCIPLINES
+  readonly rate?: number
+  readonly small?: boolean
   readonly json?: boolean
 }
+
+const DISCIPLINES = { fifo: () => fifo(), priority: () => priority(), 'fq-codel': () => fqCodel() } as const
 
 /** `sluice route DEVICE DEVICE …`: a router over network devices, as long as this command runs. */
 export function routeCommand(): Command {
@@ -23,6 +39,18 @@ export function routeCommand(): Command {
         .choices(['off', 'loose', 'strict'])
         .default('off'),
     )
+    .option(
+      '--track <flows>',
+      'track so many connections: what belongs to none is dropped, the others are routed once',
+      parseCount,
+    )
+    .addOption(
+      new Option('--queue <discipline>', 'what waits before each device, and which packet goes next').choices(
+        Object.keys(DISCIPLINES),
+      ),
+    )
+    .option('--rate <bits>', 'let out so many bits a second by each device: 500k, 10M, 1.5G', parseBitRate)
+    .option('--small', 'tables for some thousand routes, in a few megabytes')
     .option('--json', 'one JSON document with the totals on standard output, at the end')
     .addHelpText(
       'after',
@@ -44,6 +72,9 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
     const router = startRouter({
       devices,
       reversePath: options.reversePath,
+      ...(options.track !== undefined && { track: options.track }),
+      ...queueOf(options),
+      ...(options.small && { profile: 'small' }),
       warn: (sentence) => note(`warning: ${sentence}`),
     })
     if (options.for !== undefined) end.after(options.for)
@@ -51,6 +82,12 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
   } finally {
     end.cancel()
   }
+}
+
+function queueOf({ queue, rate }: RouteOptions): { readonly queue?: { readonly discipline: Discipline } } {
+  if (queue === undefined && rate === undefined) return {}
+  const discipline = DISCIPLINES[queue ?? 'fifo']()
+  return { queue: { discipline: rate === undefined ? discipline : tokenBucket({ bitsPerSecond: rate }, discipline) } }
 }
 
 async function watch(router: Router, options: RouteOptions, end: End): Promise<void> {

@@ -1,5 +1,13 @@
 /** What stands before a transmit ring: queues between threads, queueing disciplines, byte limits and the doorbell. */
-export { type Discipline, fifo, fqCodel, priority, type TokenBucketSettings, tokenBucket } from './discipline.js'
+export {
+  type Discipline,
+  fifo,
+  fqCodel,
+  mostPackets,
+  priority,
+  type TokenBucketSettings,
+  tokenBucket,
+} from './discipline.js'
 export type { Doorbell } from './doorbell.js'
 export { openProducer } from './producer.js'
 export { openQueue, type Queue, type QueueOptions, type QueueStatistics } from './queue.js'

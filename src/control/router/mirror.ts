@@ -28,6 +28,8 @@ export interface MirrorOptions {
   readonly namespace?: NetworkNamespace
   /** Of each port, beside what the kernel says of its device. */
   readonly settings?: Pick<Port, 'reversePath'>
+  /** Hears of all addresses that the namespace's devices have, whenever one has changed. */
+  readonly own?: (addresses: readonly Uint8Array[]) => void
   /** Is called after each change of the tables. */
   readonly changed?: () => void
   /** Hears of the first route that the tables have no room for, in one sentence; all are counted. */
@@ -99,7 +101,7 @@ interface Installed {
   readonly hop: number
 }
 
-function openCopy({ tables, ports, settings, warn }: MirrorOptions, netlink: NetlinkSocket) {
+function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink: NetlinkSocket) {
   let book = openRouteBook()
   const portByIndex = new Map(ports.map((index, port) => [index, port]))
   const portOf = (index: number) => portByIndex.get(index)
@@ -164,16 +166,17 @@ function openCopy({ tables, ports, settings, warn }: MirrorOptions, netlink: Net
   function readPorts(): boolean {
     const addresses = listAddresses(netlink)
     const links = listLinks(netlink)
+    own?.(addresses.map(({ address }) => address))
     for (const { index, mac, mtuBytes } of links) {
       const port = portOf(index)
       if (port === undefined) continue
-      const own = addresses.filter((each) => each.index === index).map(({ address }) => address)
+      const ofPort = addresses.filter((each) => each.index === index).map(({ address }) => address)
       // ICMP errors come from the first, so from one that others than the link's own can answer to.
-      const v6 = own.filter(({ length }) => length === 16).sort((a, b) => +isLinkLocal(a) - +isLinkLocal(b))
+      const v6 = ofPort.filter(({ length }) => length === 16).sort((a, b) => +isLinkLocal(a) - +isLinkLocal(b))
       tables.setPort(port, {
         mac: parseMac(mac),
         mtu: mtuBytes,
-        v4: own.filter(({ length }) => length === 4).slice(0, PORT_MOST_V4),
+        v4: ofPort.filter(({ length }) => length === 4).slice(0, PORT_MOST_V4),
         v6: v6.slice(0, PORT_MOST_V6),
         interfaceIndex: index,
         ...settings,

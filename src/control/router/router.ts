@@ -10,6 +10,7 @@ import {
 } from '../../kernel/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../../memory/index.js'
 import { type ErrorsOptions, openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
+import { fifo, mostPackets, openQueue, type QueueOptions } from '../../transmit/index.js'
 import { DeviceError, findDeviceIn } from '../device.js'
 import { drawRouter, type Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
@@ -28,6 +29,10 @@ export interface RouterOptions {
   readonly hooks?: Hooks
   /** How ICMP errors are limited, and where they come from. */
   readonly icmp?: ErrorsOptions
+  /** What stands before each port; where it is not said, what a port has no room for is dropped. */
+  readonly queue?: Pick<QueueOptions, 'discipline' | 'byteLimit' | 'doorbell'>
+  /** `small`: for devices with little memory, which a few megabytes of tables suit better than what a full BGP table takes. */
+  readonly profile?: keyof typeof TABLES
   readonly warn: (sentence: string) => void
 }
 
@@ -59,13 +64,23 @@ const RING_BYTES_AN_ENTRY = 64
 const OTHER_BYTES = 16 << 20
 /** What a flow takes, with its share of a table that is half empty. */
 const FLOW_MOST_BYTES = 256
-/** For a full table of the Internet and as much again. */
-const TABLES: RoutesOptions = {
-  v4: { rootBits: 24, nodes: 16_384, routes: 1 << 20 },
-  v6: { rootBits: 16, nodes: 131_072, routes: 1 << 18 },
-  nextHops: 8192,
-  groups: 1024,
-}
+/** For a full table of the Internet and as much again; for some thousand routes. */
+const TABLES = {
+  large: {
+    v4: { rootBits: 24, nodes: 16_384, routes: 1 << 20 },
+    v6: { rootBits: 16, nodes: 131_072, routes: 1 << 18 },
+    nextHops: 8192,
+    groups: 1024,
+  },
+  small: {
+    v4: { rootBits: 16, nodes: 1024, routes: 4096 },
+    v6: { rootBits: 16, nodes: 1024, routes: 1024 },
+    nextHops: 512,
+    groups: 16,
+  },
+} as const satisfies Readonly<Record<string, RoutesOptions>>
+/** Packets that may wait before a port, and their share of what keeps them. */
+const QUEUE_BYTES = 1 << 20
 
 /**
  * Forwards packets between network devices as the kernel's routes and
@@ -73,7 +88,7 @@ const TABLES: RoutesOptions = {
  * nothing is left then.
  */
 export function startRouter(options: RouterOptions): Router {
-  const { devices, namespace, entries = ENTRIES, track = 0 } = options
+  const { devices, namespace, queue, entries = ENTRIES, track = 0, profile = 'large' } = options
   if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
   const closers: (() => void)[] = []
   const later = <T extends { close(): void }>(thing: T): T => {
@@ -92,10 +107,12 @@ export function startRouter(options: RouterOptions): Router {
       (sum, link) => sum + receiveQueues({ ...link, ...(namespace && { namespace }) }).length,
       0,
     )
-    const frames = Math.ceil((queues * entries * FRAMES_AN_ENTRY) / 256) * 256
-    const sizes = { ...TABLES, ...options.tables, ports: devices.length }
+    const waiting = queue === undefined ? 0 : devices.length * mostPackets(queue.discipline ?? fifo())
+    const frames = Math.ceil((queues * entries * FRAMES_AN_ENTRY + waiting) / 256) * 256
+    const sizes = { ...TABLES[profile], ...options.tables, ports: devices.length }
     const rings = queues * entries * RING_BYTES_AN_ENTRY
-    const space = createSpace(frames * FRAME_BYTES + rings + routesBytes(sizes) + track * FLOW_MOST_BYTES + OTHER_BYTES)
+    const tableBytes = routesBytes(sizes) + track * FLOW_MOST_BYTES + devices.length * QUEUE_BYTES
+    const space = createSpace(frames * FRAME_BYTES + rings + tableBytes + OTHER_BYTES)
     const code = loadCode(space)
     const pool = later(createPool(space, code, { 2048: frames }).openWorker('router'))
     const tables = openRoutes(space, code, 'router', sizes)
@@ -110,13 +127,20 @@ export function startRouter(options: RouterOptions): Router {
         ports: links.map(({ index }) => index),
         warn: options.warn,
         changed: () => wake(),
+        own(addresses) {
+          for (const port of ports) port.setOwnAddresses(addresses)
+        },
         ...(namespace && { namespace }),
         ...(options.reversePath && { settings: { reversePath: options.reversePath } }),
       }),
     )
     const flows = track === 0 ? null : later(openFlows(space, code, 'router', { flows: track }))
     const drawn = drawRouter({
-      ports: ports.map(({ name, xdp }) => ({ name, from: xdp.queues, to: xdp.queues[0]! })),
+      ports: ports.map(({ name, xdp: { queues: from } }) => ({
+        name,
+        from,
+        to: queue === undefined ? from[0]! : later(openQueue(space, code, pool, from[0]!, queue)),
+      })),
       tables,
       ask: mirror.ask,
       ...(options.hooks && { hooks: options.hooks }),
@@ -197,3 +221,5 @@ function run(engine: Engine, woken: () => Promise<void>) {
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
+
+export { type Discipline, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'
