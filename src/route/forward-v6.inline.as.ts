@@ -1,9 +1,12 @@
+import { DESCRIPTOR_CAPTURED } from '../memory/formats'
 import {
   DROP_MALFORMED,
   DROP_MARTIAN,
+  ENTRY_HOP_MASK,
   FIB_ROOT_SHIFT,
   FORWARD_MARTIANS,
   HOP_WAY,
+  KIND_FORWARD,
   NOTE_BEYOND_SCOPE,
   NOTE_TOO_BIG,
   STAGE_PORTS,
@@ -11,6 +14,7 @@ import {
   TABLES_V6,
   TO_DROPS,
   TO_LOCAL,
+  WAY_KIND_MASK,
   WAY_MTU_SHIFT,
 } from './formats'
 import { leafOf6, rootEntry } from './lookup.inline.as'
@@ -21,6 +25,8 @@ import {
   hopOf,
   isUsual,
   judge,
+  MAC_SHIFT,
+  ownAddress,
   PASSES,
   rewriteEthernet,
   segmentBytes,
@@ -28,7 +34,13 @@ import {
 
 const ETHERNET_BYTES: u32 = 14
 const HEADER_BYTES: u32 = 40
+/** One is taken off, and one must be left. */
+const LEAST_LIVES: u32 = 2
+/** EtherType and version, as they are loaded. */
+const PLAIN_MASK: u32 = 0xf0ffff
+const PLAIN_IPV6: u32 = 0x60dd86
 /** Offsets from the packet's first byte (RFC 8200, 3). */
+const TYPES: usize = 12
 const VERSION: usize = 14
 const PAYLOAD: usize = 18
 const HOP_LIMIT: usize = 21
@@ -45,6 +57,30 @@ const MAPPED: u32 = 0xffff0000
 export function check6(packet: u32, captured: u32): u32 {
   const isWhole = captured >= ETHERNET_BYTES + HEADER_BYTES && totalOf(packet) + ETHERNET_BYTES <= captured
   return isWhole && load<u8>(packet, VERSION) >> 4 === 6 ? 0 : TO_DROPS + DROP_MALFORMED
+}
+
+/** The leaf of the destination, whatever the packet is. */
+export function destinationLeaf6(tables: u32, packet: u32): u32 {
+  return leaf6(tables + TABLES_V6, packet + DESTINATION)
+}
+
+/** The output of an IPv6 packet that is as usual, which is rewritten; PASSES where somebody has to look closer. */
+export function usualWay6(stage: u32, tables: u32, descriptor: u32, packet: u32, leaf: u32): u32 {
+  const hop = leaf & ENTRY_HOP_MASK
+  const way = load<u32>(hopLine(tables, hop), HOP_WAY)
+  const total = totalOf(packet)
+  const lives: u32 = load<u8>(packet, HOP_LIMIT)
+  const differs = (load<u64>(packet) << MAC_SHIFT) ^ ownAddress(stage)
+  const wrong = ((load<u32>(packet, TYPES) & PLAIN_MASK) ^ PLAIN_IPV6) | ((way & WAY_KIND_MASK) ^ KIND_FORWARD)
+  // Their highest bit is set where something is too small.
+  const lacks =
+    (load<u32>(descriptor, DESCRIPTOR_CAPTURED) - ETHERNET_BYTES - total) |
+    ((way >> WAY_MTU_SHIFT) - total) |
+    (lives - LEAST_LIVES)
+  if ((differs | wrong | (lacks >> 31)) !== 0) return PASSES
+  if (isSpecial(packet + SOURCE) || isSpecial(packet + DESTINATION)) return PASSES
+  store<u8>(packet, <u8>(lives - 1), HOP_LIMIT)
+  return rewriteEthernet(stage, tables, packet, hop, way)
 }
 
 /** Where an IPv6 packet with a right header goes, as `wayOf` says. */

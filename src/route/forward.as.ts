@@ -17,8 +17,6 @@ import {
   HOP_SHIFT,
   HOP_WAY,
   KIND_FORWARD,
-  PORT_FORWARDS,
-  PORT_SETTINGS,
   STAGE_DROPS,
   STAGE_ENDS,
   STAGE_LEAVES,
@@ -50,14 +48,11 @@ import {
   VERSION,
   way4,
 } from './forward-v4.inline.as'
-import { check6, way6 } from './forward-v6.inline.as'
+import { check6, destinationLeaf6, usualWay6, way6 } from './forward-v6.inline.as'
 import { isNode, leafOf4 } from './lookup.inline.as'
 import { enter, leave } from './readers.inline.as'
+import { MAC_SHIFT, ownAddress, PASSES } from './ways.inline.as'
 
-/** Leaves six bytes of eight. */
-const MAC_SHIFT: u64 = 16
-/** Six bytes that are shifted so end in zeros. */
-const NO_ADDRESS: u64 = 1
 /** EtherType, and two bytes more. */
 const TYPES: usize = 12
 /** The first bit on the wire: for a group of stations, or for all. */
@@ -75,7 +70,8 @@ const SHORTEST: u32 = 34
 /**
  * Routes a bundle: each packet goes to one of the outputs, rewritten where that
  * is a port's, or is dropped with a reason. IPv4 that is as usual is done here,
- * with no call; `wayOf` decides about everything else, and would decide the same.
+ * with no call, IPv6 with one; `wayOf` decides about everything else, and would
+ * decide the same.
  *
  * The look-ups come first, in a loop so short that the processor is at many of
  * them at once. Then all that could speak against a packet is gathered in one
@@ -95,7 +91,7 @@ export function forward(stage: u32, pool: u32, bundle: u32): void {
   openEnds(stage, bundle)
   enter(tables, reader)
   let leaf = load<u32>(stage, STAGE_LEAVES)
-  lookUp4(tables, first, last, leaf)
+  lookUp(tables, first, last, leaf)
   for (let at = first; at < last; at += DESCRIPTOR_BYTES, leaf += 4) {
     const packet = load<u32>(at, DESCRIPTOR_ADDRESS)
     const line = hops + ((load<u32>(leaf) & ENTRY_HOP_MASK) << HOP_SHIFT)
@@ -125,31 +121,36 @@ export function forward(stage: u32, pool: u32, bundle: u32): void {
       store<u32>(packet, load<u32>(line, HOP_ADDRESSES + 8), 8)
       store<u32>(packet, shorten(<u32>two), LIVE)
       append(ends, port, at)
-    } else forwardOther(stage, pool, tables, at, packet)
+    } else forwardOther(stage, pool, tables, at, packet, load<u32>(leaf))
   }
   leave(reader)
   closeEnds(stage, bundle)
 }
 
-/** The leaf of each packet as if it were IPv4 without VLAN tags; what is something else has one that nobody asks for. */
-function lookUp4(tables: u32, first: u32, last: u32, leaves: u32): void {
+/** The leaf of each packet as if it were IP without VLAN tags; what is something else has one that nobody asks for. */
+function lookUp(tables: u32, first: u32, last: u32, leaves: u32): void {
   const root = load<u32>(tables + TABLES_V4, FIB_ROOT)
   const left = load<u32>(tables + TABLES_V4, FIB_ROOT_SHIFT)
   for (let at = first, leaf = leaves; at < last; at += DESCRIPTOR_BYTES, leaf += 4) {
-    const address = bswap<u32>(load<u32>(load<u32>(at, DESCRIPTOR_ADDRESS), DESTINATION))
+    const packet = load<u32>(at, DESCRIPTOR_ADDRESS)
+    if (<u32>load<u16>(packet, TYPES) === ETHERTYPE_IPV6) {
+      store<u32>(leaf, destinationLeaf6(tables, packet))
+      continue
+    }
+    const address = bswap<u32>(load<u32>(packet, DESTINATION))
     const entry = load<u32>(root + ((address >> left) << 2))
     store<u32>(leaf, isNode(entry) ? leafOf4(entry, left, address) : entry)
   }
 }
 
-/** The port's own address, shifted; no packet has it where each is to be asked about more than the usual. */
-function ownAddress(stage: u32): u64 {
-  const port = load<u32>(stage, STAGE_PORT_LINE)
-  return load<u32>(port, PORT_SETTINGS) === PORT_FORWARDS ? load<u64>(port) << MAC_SHIFT : NO_ADDRESS
-}
-
-function forwardOther(stage: u32, pool: u32, tables: u32, descriptor: u32, packet: u32): void {
-  const to = wayOf(stage, tables, descriptor, packet)
+/**
+ * What is not IPv4 as usual: IPv6 as usual, and everything else. It is exported
+ * so that it stays a function of its own: within the loop above it would take
+ * the registers that the loop has its words in.
+ */
+export function forwardOther(stage: u32, pool: u32, tables: u32, descriptor: u32, packet: u32, leaf: u32): void {
+  let to = usualWay6(stage, tables, descriptor, packet, leaf)
+  if (to === PASSES) to = wayOf(stage, tables, descriptor, packet)
   if (to < <u32>TO_DROPS) append(load<u32>(stage, STAGE_ENDS), to, descriptor)
   else drop(stage, pool, packet, to - TO_DROPS)
 }

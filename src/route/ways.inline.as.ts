@@ -65,7 +65,17 @@ export const PASSES: u32 = 0xffffffff
 
 const ETHERNET_BYTES: u32 = 14
 const UDP_BYTES: u32 = 8
+/** Leaves six bytes of eight. */
+export const MAC_SHIFT: u64 = 16
+/** Six bytes that are shifted so end in zeros. */
+const NO_ADDRESS: u64 = 1
 const TCP_OFFSET: usize = 12
+
+/** The port's own address, shifted; no packet has it where each is to be asked about more than the usual. */
+export function ownAddress(stage: u32): u64 {
+  const port = load<u32>(stage, STAGE_PORT_LINE)
+  return load<u32>(port, PORT_SETTINGS) === PORT_FORWARDS ? load<u64>(port) << MAC_SHIFT : NO_ADDRESS
+}
 
 /** The next hop of a leaf: of a group, the member that the packet's flow belongs to. */
 export function hopOf(tables: u32, leaf: u32, descriptor: u32, packet: u32): u32 {
