@@ -54,6 +54,12 @@ export interface WorkersOptions<Settings> {
   /** `packet` publishes each packet by itself, for comparison. */
   readonly publish?: Publish
   /**
+   * Addresses of packets that workers have put where others will take them from,
+   * beside the plan's rings (`packetsInQueue` of a shared queue): those stay
+   * there when the worker that has put them there is ended.
+   */
+  readonly underWay?: () => Iterable<number>
+  /**
    * A worker's thread has ended and nobody has told it to. When this returns,
    * what it had open of the kernel is closed, and its frames go back to the pool.
    */
@@ -194,6 +200,7 @@ export async function startWorkers<Settings>(
 
   function* underWay(own: readonly PlannedRing[]): Generator<number> {
     for (const ring of own) yield* packetsUnderWay(space, ring)
+    if (options.underWay !== undefined) yield* options.underWay()
   }
 
   const stay = beforeExit(() => {

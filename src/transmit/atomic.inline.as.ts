@@ -2,8 +2,8 @@ import { CHECKED } from '../memory/pool.inline.as'
 import { SIDE_EXCHANGES, SIDE_LOADS, SIDE_STORES } from './formats'
 
 /*
- * Every atomic operation of the shared queues is one of these, so that the
- * checked build can count them; the plain one has no trace of the counting.
+ * Every atomic operation of the shared queues is counted here by the checked
+ * build; the plain one has no trace of it.
  */
 
 export function atomicLoad(side: u32, at: u32): u64 {
@@ -12,8 +12,13 @@ export function atomicLoad(side: u32, at: u32): u64 {
 }
 
 export function atomicStore(side: u32, at: u32, value: u64): void {
-  if (CHECKED) tally(side + <u32>SIDE_STORES)
+  countStore(side)
   atomic.store<u64>(at, value)
+}
+
+/** Counts a store that is made where nothing may be called. */
+export function countStore(side: u32): void {
+  if (CHECKED) tally(side + <u32>SIDE_STORES)
 }
 
 /** Stores `value` where `expected` stands; gives what stood there. */

@@ -1,9 +1,16 @@
 import { BUNDLE_COUNT, BUNDLE_DESCRIPTORS, DESCRIPTOR_BYTES, MOST_IN_BUNDLE } from '../memory/formats'
 import { holdDescriptors } from '../memory/pool.inline.as'
-import { atomicExchange, atomicLoad, atomicStore } from './atomic.inline.as'
-import { SHARED_COUNT_BITS, SHARED_MASK, SHARED_RESERVED, SHARED_TAKEN } from './formats'
+import { atomicExchange, atomicLoad, atomicStore, countStore } from './atomic.inline.as'
+import {
+  SHARED_COUNT_BITS,
+  SHARED_MARK_BYTES,
+  SHARED_MASK,
+  SHARED_RESERVED,
+  SHARED_SLOTS,
+  SHARED_TAKEN,
+} from './formats'
 import { SHARED_CONSUMED, SHARED_LAG_SHIFT, SIDE_SEEN } from './shared-layout.inline.as'
-import { dropFront, markOf, readSlots, writeSlots } from './slots.inline.as'
+import { dropFront, markOf, readSlots } from './slots.inline.as'
 
 /*
  * The queue without a lock. A producer reserves the slots of a whole bundle by
@@ -18,30 +25,48 @@ import { dropFront, markOf, readSlots, writeSlots } from './slots.inline.as'
 const COUNT_BITS: u64 = SHARED_COUNT_BITS
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1
 
-/** Puts what there is room for of the bundle into the queue, the rest stays; gives how many went. */
+/**
+ * Puts what there is room for of the bundle into the queue, the rest stays; gives
+ * how many went. V8 ends a thread only where a function begins and where a loop
+ * goes round; a producer that is ended between reservation and publication would
+ * stop the consumer there for ever, so in between is neither, in no build.
+ */
 export function sharedPush(queue: u32, side: u32, bundle: u32): u32 {
   const count = <i64>load<u32>(bundle, BUNDLE_COUNT)
   if (count === 0) return 0
-  const slots = <i64>load<u32>(queue, SHARED_MASK) + 1
+  const mask = load<u32>(queue, SHARED_MASK)
+  const from = bundle + <u32>BUNDLE_DESCRIPTORS
+  const slots = queue + <u32>SHARED_SLOTS
   // A guess, which the exchange proves.
   let reserved = load<u64>(queue, SHARED_RESERVED)
   let pushed: u32 = 0
+  let place: u32 = 0
   for (;;) {
     // What we have seen of the consumer is only ever too old.
-    let free = slots - <i64>(reserved - load<u64>(side, SIDE_SEEN))
+    let free = <i64>mask + 1 - <i64>(reserved - load<u64>(side, SIDE_SEEN))
     if (free < count) {
       const consumed = atomicLoad(side, queue + <u32>SHARED_CONSUMED)
       store<u64>(side, consumed, SIDE_SEEN)
-      free = slots - <i64>(reserved - consumed)
+      free = <i64>mask + 1 - <i64>(reserved - consumed)
       if (free <= 0) return 0
     }
     pushed = <u32>min<i64>(count, free)
+    place = <u32>reserved & mask
     const stood = atomicExchange(side, queue + <u32>SHARED_RESERVED, reserved, reserved + pushed)
     if (stood === reserved) break
     reserved = stood
   }
-  writeSlots(queue, reserved, bundle + <u32>BUNDLE_DESCRIPTORS, pushed)
-  atomicStore(side, markOf(queue, reserved), (reserved << COUNT_BITS) | pushed)
+  const first: u32 = min<u32>(pushed, mask + 1 - place) * DESCRIPTOR_BYTES
+  const rest = pushed * DESCRIPTOR_BYTES - first
+  const at = slots + place * DESCRIPTOR_BYTES
+  if (pushed === 1) v128.store(at, v128.load(from))
+  else {
+    memory.copy(at, from, first)
+    if (rest > 0) memory.copy(slots, from + first, rest)
+  }
+  const mark = slots + (mask + 1) * DESCRIPTOR_BYTES + place * SHARED_MARK_BYTES
+  atomic.store<u64>(mark, (reserved << COUNT_BITS) | pushed)
+  countStore(side)
   dropFront(bundle, pushed)
   return pushed
 }

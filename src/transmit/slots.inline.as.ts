@@ -1,13 +1,6 @@
 import { BUNDLE_COUNT, BUNDLE_DESCRIPTORS, DESCRIPTOR_BYTES } from '../memory/formats'
 import { SHARED_MARK_BYTES, SHARED_MASK, SHARED_SLOTS } from './formats'
 
-/*
- * V8 ends a thread only where a function begins and where a loop goes round. A
- * producer that has reserved slots and not published them, or that holds the
- * lock, would stop all others for ever; so what stands in between is here, is
- * inlined, and has no loop: `memory.copy` is one instruction.
- */
-
 /** Copies `count` descriptors at `from` to the slots from `index` on. */
 export function writeSlots(queue: u32, index: u64, from: u32, count: u32): void {
   const mask = load<u32>(queue, SHARED_MASK)
