@@ -19,7 +19,7 @@ describe('connections are tracked as the kernel tracks them', { skip: skipUnless
 
   before(() => {
     kernel = openKernelTracker()
-    engine = openEngineTracker({ checksums: 'verify' })
+    engine = openEngineTracker()
   })
 
   after(() => {

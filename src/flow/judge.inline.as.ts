@@ -238,12 +238,11 @@ function readQuoted(tuple: u32, at: u32, end: u32, family: u32): bool {
     if (headerBytes < IPV4_BYTES || (<u32>load<u16>(at, 6) & FRAGMENT_OFFSET) !== 0) return false
     const protocol = <u32>load<u8>(at, 9)
     store<u64>(tuple, load<u64>(at, 12), KEY_SOURCE)
-    store<u32>(tuple, protocol | (4 << 8), KEY_PROTOCOL)
     return readPorts(tuple, protocol, at + headerBytes, end, 4) === READ
   }
   if (at + IPV6_BYTES > end) return false
   const protocol = <u32>load<u8>(at, 6)
-  writeIpv6Key(tuple, at + 8, protocol)
+  writeIpv6Key(tuple, at + 8)
   return readPorts(tuple, protocol, at + IPV6_BYTES, end, 6) === READ
 }
 

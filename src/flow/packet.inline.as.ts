@@ -68,14 +68,13 @@ function readIpv4(context: u32, at: u32, limit: u32): u32 {
   if ((<u32>load<u16>(at, 6) & IS_FRAGMENT) !== 0) return READ_FRAGMENT
   const protocol = <u32>load<u8>(at, 9)
   store<u64>(context, load<u64>(at, 12), KEY_SOURCE)
-  store<u32>(context, protocol | (4 << 8), KEY_PROTOCOL)
   store<u32>(context, at + headerBytes, PACKET_TRANSPORT)
   store<u32>(context, at + total, PACKET_END)
   return readPorts(context, protocol, at + headerBytes, at + total, 4)
 }
 
 /** Whether the 20 bytes of a header sum up to -0. */
-function isSumRight(at: u32): bool {
+export function isSumRight(at: u32): bool {
   const one = load<u64>(at)
   const two = load<u64>(at, 8)
   let sum = (one & 0xffffffff) + (one >> 32) + (two & 0xffffffff) + (two >> 32) + <u64>load<u32>(at, 16)
@@ -96,7 +95,7 @@ function readIpv6(context: u32, at: u32, limit: u32): u32 {
     protocol = load<u8>(transport)
     transport += (<u32>load<u8>(transport, 1) + 1) << 3
   }
-  writeIpv6Key(context, at + 8, protocol)
+  writeIpv6Key(context, at + 8)
   store<u32>(context, transport, PACKET_TRANSPORT)
   store<u32>(context, end, PACKET_END)
   return readPorts(context, protocol, transport, end, 6)
@@ -107,10 +106,9 @@ function isExtension(protocol: u32): bool {
 }
 
 /** Writes the addresses at `addresses` and their sums into a key. */
-export function writeIpv6Key(tuple: u32, addresses: u32, protocol: u32): void {
+export function writeIpv6Key(tuple: u32, addresses: u32): void {
   memory.copy(tuple + <u32>TUPLE_ADDRESSES, addresses, 32)
   sumAddresses(tuple)
-  store<u32>(tuple, protocol | (6 << 8), KEY_PROTOCOL)
 }
 
 /** Writes what stands for the IPv6 addresses of a key in its first 16 bytes. */
@@ -122,7 +120,10 @@ export function sumAddresses(tuple: u32): void {
   }
 }
 
-/** Writes what stands for ports into a key; a header that is not whole is invalid. */
+/**
+ * Writes what stands for ports into a key, with protocol and family in one
+ * store, as they are read; a header that is not whole is invalid.
+ */
 export function readPorts(tuple: u32, protocol: u32, transport: u32, end: u32, family: u32): u32 {
   let ports: u32 = 0
   if (hasPorts(protocol)) {
@@ -132,7 +133,7 @@ export function readPorts(tuple: u32, protocol: u32, transport: u32, end: u32, f
     if (transport + ICMP_BYTES > end) return VERDICT_INVALID
     ports = <u32>load<u16>(transport, 4) | ((<u32>load<u16>(transport)) << 16)
   }
-  store<u32>(tuple, ports, KEY_PORTS)
+  store<u64>(tuple, <u64>ports | ((<u64>(protocol | (family << 8))) << 32), KEY_PORTS)
   return READ
 }
 
@@ -156,22 +157,22 @@ export function isIcmp(protocol: u32, family: u32): bool {
  */
 export function invert(tuple: u32, answer: u32): bool {
   const ports = load<u32>(tuple, KEY_PORTS)
+  const kind = (<u64>load<u32>(tuple, KEY_PROTOCOL)) << 32
   const protocol = <u32>load<u8>(tuple, KEY_PROTOCOL)
   const family = <u32>load<u8>(tuple, KEY_FAMILY)
   store<u32>(answer, load<u32>(tuple, KEY_DESTINATION), KEY_SOURCE)
   store<u32>(answer, load<u32>(tuple, KEY_SOURCE), KEY_DESTINATION)
-  store<u32>(answer, load<u32>(tuple, KEY_PROTOCOL), KEY_PROTOCOL)
   if (family === 6) {
     v128.store(answer, v128.load(tuple, TUPLE_ADDRESSES + 16), TUPLE_ADDRESSES)
     v128.store(answer, v128.load(tuple, TUPLE_ADDRESSES), TUPLE_ADDRESSES + 16)
   }
   if (!isIcmp(protocol, family)) {
-    store<u32>(answer, rotl<u32>(ports, 16), KEY_PORTS)
+    store<u64>(answer, <u64>rotl<u32>(ports, 16) | kind, KEY_PORTS)
     return true
   }
   const type = (ports >> 16) & 0xff
   const other = family === 4 ? answerType(type) : answerType6(type)
-  store<u32>(answer, (ports & 0xff00ffff) | ((other & 0xff) << 16), KEY_PORTS)
+  store<u64>(answer, <u64>((ports & 0xff00ffff) | ((other & 0xff) << 16)) | kind, KEY_PORTS)
   return other !== NO_TYPE
 }
 

@@ -5,7 +5,6 @@ import {
   FLOW_REWRITES,
   FLOW_ROUTE_GENERATION,
   FLOW_STATUS,
-  FLOWS_PACKET,
   FLOWS_SEEN,
   IN_PORT_SHIFT,
   MARK_BEFORE,
@@ -13,7 +12,6 @@ import {
   MARK_RELATED,
   MARK_USES,
   MARK_USES_SHIFT,
-  PACKET_NETWORK,
   STATUS_IN_USE,
   STATUS_ROUTED,
   STATUS_USES_SHIFT,
@@ -45,35 +43,40 @@ function lengthOf(network: u32): u32 {
  * NOT_REMEMBERED. Merged packets and such with IP options are for `forward`.
  */
 export function useDecision(stage: u32, flows: u32, packet: u32, flags: u32, flow: u32, direction: u32): u32 {
-  const network = load<u32>(flows + FLOWS_PACKET, PACKET_NETWORK)
   const ports = <u32>load<u8>(flow + direction, FLOW_PORTS)
-  const isIpv4 = load<u8>(network) === PLAIN_IPV4
-  const lives = <u32>(isIpv4 ? load<u8>(network, 8) : load<u8>(network, 7))
   if (
     (<u32>load<u16>(flow, FLOW_STATUS) & (STATUS_ROUTED << direction)) === 0 ||
     load<u32>(flow, FLOW_ROUTE_GENERATION) !== load<u32>(flows, FLOWS_SEEN) ||
     ports >> IN_PORT_SHIFT !== load<u32>(stage, TRACK_PORT) ||
     ((load<u64>(packet) ^ load<u64>(load<u32>(stage, TRACK_PORT_LINE))) & MAC_MASK) !== 0 ||
-    flags >> FLAGS_SEGMENT_SHIFT !== 0 ||
-    lives < 2 ||
-    (!isIpv4 && load<u8>(network) >> 4 === 4) ||
-    lengthOf(network) > <u32>load<u16>(flow + (direction << 1), FLOW_LONGEST)
+    flags >> FLAGS_SEGMENT_SHIFT !== 0
   ) {
     return NOT_REMEMBERED
+  }
+  const network = packet + ETHERNET_BYTES
+  const longest = <u32>load<u16>(flow + (direction << 1), FLOW_LONGEST)
+  if (load<u8>(network) === PLAIN_IPV4) {
+    const live = load<u32>(network, 8)
+    if ((live & 0xff) < 2 || <u32>bswap<u16>(load<u16>(network, 2)) > longest) return NOT_REMEMBERED
+    store<u32>(network, shorten(live), 8)
+  } else {
+    const hops = load<u8>(network, 7)
+    if (load<u8>(network) >> 4 !== 6 || hops < 2 || lengthOf(network) > longest) return NOT_REMEMBERED
+    store<u8>(network, hops - 1, 7)
   }
   const rewrite = flow + FLOW_REWRITES + direction * REWRITE_BYTES
   store<u64>(packet, load<u64>(rewrite))
   store<u32>(packet, load<u32>(rewrite, 8), 8)
-  if (isIpv4) shorten(network)
-  else store<u8>(network, <u8>(lives - 1), 7)
   return VERDICT_CACHED + (ports & 15)
 }
 
-/** Time to live less 1, and the checksum by RFC 1624, equation 3: the word shrinks by 1 as it is loaded. */
-function shorten(network: u32): void {
-  const live = load<u32>(network, 8)
+/**
+ * The word of an IPv4 header that begins with the time to live, which is 1 less,
+ * with its checksum by RFC 1624, equation 3: the word shrinks by 1 as it is loaded.
+ */
+function shorten(live: u32): u32 {
   const sum = (live >> 16) + 1
-  store<u32>(network, ((live & 0xffff) - 1) | ((sum + <u32>(sum >= 0xffff)) << 16), 8)
+  return ((live & 0xffff) - 1) | ((sum + <u32>(sum >= 0xffff)) << 16)
 }
 
 /** The flow that a packet is marked with, if it is still that one; else 0. */

@@ -39,7 +39,7 @@ const EVICTION_STEPS: u32 = 32
  * number, and a tag of its upper half. It is put into the first unless that is
  * full; tables are at most half full, so the second is rarely read.
  */
-function firstBucket(flows: u32, hash: u64): u32 {
+export function firstBucket(flows: u32, hash: u64): u32 {
   return load<u32>(flows, FLOWS_BUCKETS) + (<u32>hash & load<u32>(flows, FLOWS_BUCKET_MASK)) * BUCKET_BYTES
 }
 
@@ -47,12 +47,12 @@ function secondBucket(flows: u32, hash: u64): u32 {
   return load<u32>(flows, FLOWS_BUCKETS) + (<u32>(hash >> 21) & load<u32>(flows, FLOWS_BUCKET_MASK)) * BUCKET_BYTES
 }
 
-function tagOf(hash: u64): u32 {
+export function tagOf(hash: u64): u32 {
   return <u32>(hash >> 32) | 1
 }
 
 /** A bit for each slot of which the tag is this one. */
-function slotsOf(bucket: u32, tag: u32): u32 {
+export function slotsOf(bucket: u32, tag: u32): u32 {
   const wanted = i32x4.splat(tag)
   return (
     i32x4.bitmask(i32x4.eq(v128.load(bucket), wanted)) | (i32x4.bitmask(i32x4.eq(v128.load(bucket, 16), wanted)) << 4)

@@ -56,7 +56,7 @@ export const SEGMENT_INVALID: u32 = 2
 const TCP_BYTES: u32 = 20
 const MOST_SCALE: u32 = 14
 /** `MAXACKWINCONST`: an acknowledgement may be so old where windows are smaller. */
-const LEAST_ACK_WINDOW: u32 = 66000
+export const LEAST_ACK_WINDOW: u32 = 66000
 
 export function isBefore(one: u32, other: u32): bool {
   return <i32>(one - other) < 0

@@ -37,6 +37,7 @@ import { judgePacket } from './judge.inline.as'
 import { READ_FRAGMENT } from './packet.inline.as'
 import { NOT_REMEMBERED, useDecision } from './remembered.inline.as'
 import { countOne, numberOf, sweep } from './table.inline.as'
+import { judgeUsual, NOT_USUAL } from './usual.inline.as'
 
 /**
  * Judges the packets of a bundle: each goes to the bundle of its verdict, the
@@ -48,6 +49,10 @@ export function track(stage: u32, bundle: u32): void {
   const first = bundle + BUNDLE_DESCRIPTORS
   const end = first + load<u32>(bundle, BUNDLE_COUNT) * DESCRIPTOR_BYTES
   let stays = first
+  // Packets in a row mostly share a verdict: where its bundle ends is kept until another one comes.
+  let last: u32 = 0
+  let output: u32 = 0
+  let append: u32 = 0
   // Before anything is looked up: a decision is as old as this at most.
   if ((load<u32>(stage, TRACK_SETTINGS) & TRACK_CACHES) !== 0) {
     store<u32>(flows, atomic.load<u32>(load<u32>(stage, TRACK_ROUTES), TABLES_GENERATION), FLOWS_SEEN)
@@ -57,16 +62,23 @@ export function track(stage: u32, bundle: u32): void {
     if (verdict === 0) {
       v128.store(stays, v128.load(at))
       stays += DESCRIPTOR_BYTES
-    } else if (verdict < <u32>VERDICT_DROPPED) append(load<u32>(outputs + (verdict << 2)), at)
-    else drop(stage, load<u32>(at, DESCRIPTOR_ADDRESS), verdict - VERDICT_DROPPED)
+    } else if (verdict < <u32>VERDICT_DROPPED) {
+      if (verdict !== last) {
+        endAppending(output, append)
+        last = verdict
+        output = load<u32>(outputs + (verdict << 2))
+        append = output + BUNDLE_DESCRIPTORS + load<u32>(output, BUNDLE_COUNT) * DESCRIPTOR_BYTES
+      }
+      v128.store(append, v128.load(at))
+      append += DESCRIPTOR_BYTES
+    } else drop(stage, load<u32>(at, DESCRIPTOR_ADDRESS), verdict - VERDICT_DROPPED)
   }
+  endAppending(output, append)
   store<u32>(bundle, (stays - first) / DESCRIPTOR_BYTES, BUNDLE_COUNT)
 }
 
-function append(output: u32, descriptor: u32): void {
-  const count = load<u32>(output, BUNDLE_COUNT)
-  v128.store(output + BUNDLE_DESCRIPTORS + count * DESCRIPTOR_BYTES, v128.load(descriptor))
-  store<u32>(output, count + 1, BUNDLE_COUNT)
+function endAppending(output: u32, append: u32): void {
+  if (output !== 0) store<u32>(output, (append - output - BUNDLE_DESCRIPTORS) / DESCRIPTOR_BYTES, BUNDLE_COUNT)
 }
 
 function drop(stage: u32, packet: u32, reason: u32): void {
@@ -80,7 +92,9 @@ function trackOne(stage: u32, flows: u32, descriptor: u32): u32 {
   const packet = load<u32>(descriptor, DESCRIPTOR_ADDRESS)
   const flags = load<u32>(descriptor, DESCRIPTOR_FLAGS)
   const settings = load<u32>(stage, TRACK_SETTINGS)
-  const verdict = judgePacket(flows, packet, load<u32>(descriptor, DESCRIPTOR_CAPTURED), flags)
+  const captured = load<u32>(descriptor, DESCRIPTOR_CAPTURED)
+  let verdict = judgeUsual(flows, packet, captured)
+  if (verdict === NOT_USUAL) verdict = judgePacket(flows, packet, captured, flags)
   if (verdict > <u32>VERDICT_RELATED) {
     if ((settings & TRACK_MARKS) !== 0) store<u32>(packet - MARK_BEFORE, 0)
     if (verdict !== READ_FRAGMENT) return verdict
