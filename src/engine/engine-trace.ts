@@ -2,7 +2,7 @@ import type { Space, WorkerPool } from '../memory/index.js'
 import type { OpenStage } from './open-stage.js'
 import { newTraceId } from './packet-marks.js'
 import type { Judge } from './stage.js'
-import { openTracer, packetsFound, TRACE_BYTES, TRACE_SHARED_BYTES, type Trace, type Tracer } from './trace.js'
+import { letFind, openTracer, packetsFound, TRACE_BYTES, TRACE_SHARED_BYTES, type Trace, type Tracer } from './trace.js'
 import { openTraceRecord, PATIENCE_MS } from './trace-record.js'
 
 export interface TraceOptions {
@@ -31,6 +31,7 @@ export function openEngineTrace(
   const name = `${title} state`
   const { offset } = space.reserve({ name, kind: 'state', bytes: TRACE_SHARED_BYTES + TRACE_BYTES })
   const place = { id: newTraceId(), limit, shared: offset, verdicts: offset + TRACE_SHARED_BYTES }
+  letFind(space, place)
   const tracer = openTracer(space, pool, place, judge)
   const record = openTraceRecord()
   let isOpen = true

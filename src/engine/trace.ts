@@ -53,13 +53,22 @@ export interface TracePlace {
   readonly verdicts: number
 }
 
-/** Two words: packets that were found, and parts that were begun. */
+/** Words: packets that were found, parts that were begun, and whether packets may be found. */
 const FOUND = 0
 const BEGUN = 1
+const IS_OPEN = 2
 export const TRACE_SHARED_BYTES = 64
 const VERDICT_BYTES = 4
 export const TRACE_BYTES = MOST_IN_BUNDLE * VERDICT_BYTES
 const MATCHED = 0
+
+/**
+ * Lets threads find packets. Before, all of them have to know of the trace: who does
+ * not would take a packet that another one has found on as one of no trace.
+ */
+export function letFind({ words }: Space, { shared }: Pick<TracePlace, 'shared'>): void {
+  Atomics.store(words, (shared >>> 2) + IS_OPEN, 1)
+}
 
 /** How many packets were found by all threads. */
 export function packetsFound({ words }: Space, { shared }: Pick<TracePlace, 'shared'>): number {
@@ -92,9 +101,9 @@ export function openTracer(space: Space, pool: WorkerPool, place: TracePlace, ju
     return part
   }
 
-  /** The number of a packet that is found now; 0 where there were enough. */
+  /** The number of a packet that is found now; 0 where there were enough, or none may be found yet. */
   function find(): number {
-    if (packetsFound(space, place) >= limit) return 0
+    if (Atomics.load(words, (shared >>> 2) + IS_OPEN) === 0 || packetsFound(space, place) >= limit) return 0
     const number = Atomics.add(words, (shared >>> 2) + FOUND, 1) + 1
     if (number <= limit) return number
     Atomics.sub(words, (shared >>> 2) + FOUND, 1)

@@ -1,7 +1,7 @@
 import type { JudgePlace, Space } from '../memory/index.js'
 import { newTraceId } from './packet-marks.js'
 import type { SupervisedWorker } from './supervised-worker.js'
-import { packetsFound, TRACE_BYTES, TRACE_SHARED_BYTES, type Trace, type TracePart } from './trace.js'
+import { letFind, packetsFound, TRACE_BYTES, TRACE_SHARED_BYTES, type Trace, type TracePart } from './trace.js'
 import { openTraceRecord, PATIENCE_MS } from './trace-record.js'
 
 export interface WorkersTraceOptions {
@@ -35,10 +35,11 @@ export function openWorkersTrace(
   const { offset: shared } = space.reserve({ name, kind: 'state', bytes })
   const record = openTraceRecord()
   let isOpen = true
-  workers.forEach((worker, index) => {
+  const all = workers.map((worker, index) => {
     const verdicts = shared + TRACE_SHARED_BYTES + index * TRACE_BYTES
-    void worker.trace({ id, limit, shared, verdicts, matcher })
+    return worker.trace({ id, limit, shared, verdicts, matcher })
   })
+  void Promise.all(all).then(() => isOpen && letFind(space, { shared }))
 
   function stop(): void {
     if (!isOpen) return
