@@ -78,10 +78,11 @@ function readPackets(file: string, most: number): ReadPackets {
   try {
     if (capture.linkType !== 'EN10MB')
       throw new TrafficError(`${file} has packets of type ${capture.linkType}; only Ethernet (EN10MB) can be sent`)
-    const read: { data: Uint8Array; isWhole: boolean; timeNs: number; number: number }[] = []
+    const packets: Pick<CapturedPacket, 'bytes' | 'isWhole'>[] = []
+    const [numbers, timesNs]: number[][] = [[], []]
     let [bytes, number, cut, skipped, start] = [0, 0, 0, 0, 0]
     for (const { data, wireLength, seconds, nanoseconds } of capture.packets()) {
-      if (read.length === most) break
+      if (packets.length === most) break
       if (number++ === 0) start = seconds
       if (data.length < wireLength) cut++
       if (data.length === 0 || data.length > MOST_PACKET_BYTES) {
@@ -89,17 +90,18 @@ function readPackets(file: string, most: number): ReadPackets {
         continue
       }
       bytes += data.length
-      if (bytes > MOST_BYTES || read.length === MOST_PACKETS)
+      if (bytes > MOST_BYTES || packets.length === MOST_PACKETS)
         throw new TrafficError(`${file} has more than ${MOST_PACKETS} packets or 256 MiB; cut it, as with tcpdump -c`)
-      const timeNs = (seconds - start) * 1e9 + nanoseconds
-      read.push({ data: Uint8Array.from(data), isWhole: data.length === wireLength, timeNs, number })
+      packets.push({ bytes: data, isWhole: data.length === wireLength })
+      numbers.push(number)
+      timesNs.push((seconds - start) * 1e9 + nanoseconds)
     }
     if (capture.error !== null) throw capture.error
-    if (read.length === 0) throw new TrafficError(`${file} has no packet that could be sent; give another capture`)
-    const gaps = gapsOf(read.map(({ timeNs }) => timeNs))
+    if (packets.length === 0) throw new TrafficError(`${file} has no packet that could be sent; give another capture`)
+    const gaps = gapsOf(timesNs)
     return {
-      packets: read.map(({ data, isWhole }, index) => ({ bytes: data, isWhole, gapNs: gaps[index]! })),
-      numbers: read.map((packet) => packet.number),
+      packets: packets.map(({ bytes, isWhole }, index) => ({ bytes, isWhole, gapNs: gaps[index]! })),
+      numbers,
       notes: [
         ...(cut > 0 ? [`${cut} packets were cut off when they were captured, and are sent as short as they are`] : []),
         ...(skipped > 0

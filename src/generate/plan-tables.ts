@@ -31,7 +31,13 @@ import {
   TEMPLATE_SUM,
   TEMPLATE_UNSTAMPED,
 } from './formats.js'
-import { compileTemplate, type RoundRange, type Template, type TemplateField } from './template.js'
+import {
+  type CompiledTemplate,
+  compileTemplate,
+  type RoundRange,
+  type Template,
+  type TemplateField,
+} from './template.js'
 import { UNSTAMPED } from './unstamped.js'
 
 type Reserve = (what: string, kind: RegionKind, bytes: number) => number
@@ -45,11 +51,25 @@ export interface TemplateTables {
 
 /** What the tables of these templates take of the memory, in bytes, beside what every region does. */
 export function templateTableBytes(templates: readonly Template[]): number {
-  const lists = new Set(templates.map(({ fields }) => fields))
-  const fields = [...lists].reduce((sum, list) => sum + list.length, 0)
+  const fields = countFields(listsOf(templates))
   // Of a template its place in the order, and the padding of its bytes.
   const each = templates.reduce((sum, { bytes }) => sum + bytes.length + TEMPLATE_BYTES + 16, 0)
   return each + fields * FIELD_BYTES
+}
+
+type Fields = Template['fields']
+
+/** The lists of fields, each once. */
+function listsOf(templates: readonly Template[]): ReadonlySet<Fields> {
+  const lists = new Set<Fields>()
+  for (const { fields } of templates) lists.add(fields)
+  return lists
+}
+
+function countFields(lists: ReadonlySet<Fields>): number {
+  let count = 0
+  for (const list of lists) count += list.length
+  return count
 }
 
 /** Bytes of all templates, then the tables that say how each is sent. */
@@ -62,16 +82,18 @@ export function writeTemplates(space: Space, reserve: Reserve, templates: readon
     templates.reduce((sum, template) => sum + padded(template.bytes.length), 8),
   )
   const table = reserve('templates', 'table', templates.length * TEMPLATE_BYTES)
-  const ranges = writeRanges(words, reserve, templates)
-  const writeFields = fieldWriter(words, reserve, templates, ranges.addressOf)
+  const lists = listsOf(templates)
+  const ranges = writeRanges(words, reserve, lists)
+  const writeFields = fieldWriter(words, reserve, lists, ranges.addressOf)
   templates.forEach((template, index) => {
-    const { ip, transport, inIp, inTransport } = compileTemplate(template)
+    const compiled = compileTemplate(template)
+    const { ip, transport } = compiled
     bytes.set(template.bytes, at)
     const row = table + index * TEMPLATE_BYTES
     // One by one: a capture may have a million packets, and an object for each took longer than all else.
     words[(row + TEMPLATE_AT) / 4] = at
     words[(row + TEMPLATE_LENGTH) / 4] = template.bytes.length
-    words[(row + TEMPLATE_FIELDS) / 4] = writeFields(template, inIp, inTransport)
+    words[(row + TEMPLATE_FIELDS) / 4] = writeFields(template, compiled)
     words[(row + TEMPLATE_FIELD_COUNT) / 4] = template.fields.length
     words[(row + TEMPLATE_STAMP) / 4] = template.stampAt ?? 0
     words[(row + TEMPLATE_UNSTAMPED) / 4] = UNSTAMPED.indexOf(template.unstamped ?? 'payload kept as it is')
@@ -93,16 +115,15 @@ export function stepsOf({ count, step }: RoundRange): number {
   return Math.min(MOST_STEPS, Math.max(1, Math.floor(count / step)))
 }
 
-/** The ranges of rounds that the templates' fields are of, the longest first: the others move with it. */
-export function rangesOf(templates: readonly Template[]): readonly RoundRange[] {
-  const lists = new Set(templates.map(({ fields }) => fields))
+/** The ranges of rounds that the fields are of, the longest first: the others move with it. */
+function rangesOf(lists: ReadonlySet<Fields>): readonly RoundRange[] {
   const ranges = new Set<RoundRange>()
   for (const fields of lists) for (const { inRound } of fields) if (inRound !== undefined) ranges.add(inRound.range)
   return [...ranges].toSorted((one, other) => stepsOf(other) - stepsOf(one))
 }
 
-function writeRanges(words: Uint32Array, reserve: Reserve, templates: readonly Template[]) {
-  const ranges = rangesOf(templates)
+function writeRanges(words: Uint32Array, reserve: Reserve, lists: ReadonlySet<Fields>) {
+  const ranges = rangesOf(lists)
   const at = reserve('ranges', 'table', Math.max(1, ranges.length) * RANGE_BYTES)
   const addresses = new Map(ranges.map((range, index) => [range, at + index * RANGE_BYTES]))
   for (const [range, address] of addresses) {
@@ -118,13 +139,11 @@ function writeRanges(words: Uint32Array, reserve: Reserve, templates: readonly T
 function fieldWriter(
   words: Uint32Array,
   reserve: Reserve,
-  templates: readonly Template[],
+  lists: ReadonlySet<Fields>,
   addressOf: (range: RoundRange) => number,
 ) {
-  const distinct = new Set(templates.map(({ fields }) => fields))
-  const count = [...distinct].reduce((sum, fields) => sum + fields.length, 0)
-  let at = reserve('fields', 'table', Math.max(1, count) * FIELD_BYTES)
-  const known = new Map<Template['fields'], number>()
+  let at = reserve('fields', 'table', Math.max(1, countFields(lists)) * FIELD_BYTES)
+  const known = new Map<Fields, number>()
   const write = (field: TemplateField, isInIp: boolean, isInTransport: boolean) => {
     words[(at + FIELD_AT) / 4] = field.at
     words[(at + FIELD_FLAGS) / 4] =
@@ -140,11 +159,11 @@ function fieldWriter(
     words[(at + FIELD_RANGE) / 4] = field.inRound === undefined ? 0 : addressOf(field.inRound.range)
     at += FIELD_BYTES
   }
-  return ({ fields }: Template, inIp: readonly boolean[], inTransport: readonly boolean[]): number => {
+  return ({ fields }: Template, { isInIp, isInTransport }: CompiledTemplate): number => {
     const before = known.get(fields)
     if (before !== undefined) return before
     const first = at
-    for (const [index, field] of fields.entries()) write(field, inIp[index]!, inTransport[index]!)
+    for (const field of fields) write(field, isInIp(field.at), isInTransport(field.at))
     known.set(fields, first)
     return first
   }

@@ -34,7 +34,7 @@ export interface Template {
   /** Where the payload has room for a stamp; null for none. */
   readonly stampAt: number | null
   /** Why it has none; by default because its payload is kept. */
-  readonly unstamped?: Unstamped
+  readonly unstamped?: Unstamped | undefined
   /** How often it is chosen, beside the others; a whole number. */
   readonly weight: number
   /** Until the next packet is due, where arrivals are `recorded`. */
@@ -48,18 +48,20 @@ export interface CompiledChecksum {
   readonly sum: number
 }
 
-/** A template's checksums, and which fields go into which. */
+/** A template's checksums, and which of them a field at an offset goes into. */
 export interface CompiledTemplate {
   readonly ip: CompiledChecksum | null
   readonly transport: (CompiledChecksum & { readonly isUdp: boolean }) | null
-  readonly inIp: readonly boolean[]
-  readonly inTransport: readonly boolean[]
+  isInIp(at: number): boolean
+  isInTransport(at: number): boolean
 }
 
-const NO_CHECKSUM = { ip: null, transport: null }
-
-/** Bytes that are written anew for each packet, of an even number. */
-type Replaced = Pick<TemplateField, 'at'> & { readonly bytes: number }
+const NO_CHECKSUM: CompiledTemplate = {
+  ip: null,
+  transport: null,
+  isInIp: () => false,
+  isInTransport: () => false,
+}
 
 /**
  * Works out how the checksums follow from the fields: new = ~(~old + ~before +
@@ -68,38 +70,49 @@ type Replaced = Pick<TemplateField, 'at'> & { readonly bytes: number }
  */
 export function compileTemplate({ bytes, fields, stampAt }: Template): CompiledTemplate {
   const { ip, transport } = frameShape(bytes)
-  if (ip === null) return { ...NO_CHECKSUM, inIp: fields.map(() => false), inTransport: fields.map(() => false) }
+  if (ip === null) return NO_CHECKSUM
   const isAddress = (at: number) => at >= ip.sourceAt && at < ip.destinationAt + ip.addressBytes
   const isInIp = (at: number) => ip.version === 4 && at >= ip.at && at < ip.at + ip.headerBytes
   const isInTransport = (at: number) =>
     transport?.hasChecksum === true && ((transport.coversAddresses && isAddress(at)) || at >= transport.at)
-  const inIp = fields.map(({ at }) => isInIp(at))
-  const inTransport = fields.map(({ at }) => isInTransport(at))
-  const replaced = (isIn: readonly boolean[]) => fields.filter((_, index) => isIn[index])
-  const stamp: readonly Replaced[] = stampAt === null ? [] : [{ at: stampAt, bytes: STAMP_BYTES }]
-  const inSum = [...replaced(inTransport), ...stamp]
+  const isSummed = transport?.hasChecksum === true && (stampAt !== null || isAnyIn(fields, isInTransport))
   return {
-    ip: inIp.includes(true) ? { at: ip.at + 10, sum: sumWithout(bytes, ip.at + 10, replaced(inIp)) } : null,
-    transport:
-      transport?.hasChecksum === true && inSum.length > 0
-        ? {
-            at: transport.checksumAt,
-            sum: sumWithout(bytes, transport.checksumAt, inSum),
-            isUdp: transport.protocol === 'udp',
-          }
-        : null,
-    inIp,
-    inTransport,
+    ip: isAnyIn(fields, isInIp) ? { at: ip.at + 10, sum: sumWithout(bytes, ip.at + 10, fields, isInIp) } : null,
+    transport: isSummed
+      ? {
+          at: transport.checksumAt,
+          sum:
+            sumWithout(bytes, transport.checksumAt, fields, isInTransport) +
+            (stampAt === null ? 0 : complementsIn(bytes, stampAt, STAMP_BYTES)),
+          isUdp: transport.protocol === 'udp',
+        }
+      : null,
+    isInIp,
+    isInTransport,
   }
 }
 
-function sumWithout(bytes: Uint8Array, checksumAt: number, replaced: readonly Replaced[]): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const complement = (at: number) => view.getUint16(at, true) ^ 0xffff
-  let sum = complement(checksumAt)
-  for (const { at, bytes: width } of replaced) {
-    for (let half = at; half < at + width; half += 2) sum += complement(half)
-  }
+// Loops, and no lists: a capture has up to a million templates.
+function isAnyIn(fields: readonly TemplateField[], isIn: (at: number) => boolean): boolean {
+  for (const { at } of fields) if (isIn(at)) return true
+  return false
+}
+
+function sumWithout(
+  bytes: Uint8Array,
+  checksumAt: number,
+  fields: readonly TemplateField[],
+  isIn: (at: number) => boolean,
+): number {
+  let sum = complementsIn(bytes, checksumAt, 2)
+  for (const { at, bytes: width } of fields) if (isIn(at)) sum += complementsIn(bytes, at, width)
+  return sum
+}
+
+/** Of 16-bit little-endian words. */
+function complementsIn(bytes: Uint8Array, at: number, lengthBytes: number): number {
+  let sum = 0
+  for (let half = at; half < at + lengthBytes; half += 2) sum += (bytes[half]! | (bytes[half + 1]! << 8)) ^ 0xffff
   return sum
 }
 
@@ -111,13 +124,13 @@ export function patch(bytes: Uint8Array, at: number, value: Uint8Array): void {
   const fields = Array.from({ length: value.length / 2 }, (_, half): TemplateField => {
     return { at: at + half * 2, bytes: 2, first: 0, count: 1, isInTurn: false }
   })
-  const { ip, transport, inIp, inTransport } = compileTemplate({ bytes, fields, stampAt: null, weight: 1 })
+  const { ip, transport, isInIp, isInTransport } = compileTemplate({ bytes, fields, stampAt: null, weight: 1 })
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   bytes.set(value, at)
-  const sumOf = (isIn: readonly boolean[]) =>
-    fields.reduce((sum, field, index) => (isIn[index] ? sum + view.getUint16(field.at, true) : sum), 0)
-  if (ip !== null) view.setUint16(ip.at, foldChecksum(ip.sum + sumOf(inIp)), true)
+  const sumOf = (isIn: (at: number) => boolean) =>
+    fields.reduce((sum, field) => (isIn(field.at) ? sum + view.getUint16(field.at, true) : sum), 0)
+  if (ip !== null) view.setUint16(ip.at, foldChecksum(ip.sum + sumOf(isInIp)), true)
   if (transport === null) return
-  const checksum = foldChecksum(transport.sum + sumOf(inTransport))
+  const checksum = foldChecksum(transport.sum + sumOf(isInTransport))
   view.setUint16(transport.at, checksum === 0 && transport.isUdp ? 0xffff : checksum, true)
 }

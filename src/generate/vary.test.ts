@@ -166,6 +166,19 @@ describe('captures as templates', () => {
     }
   })
 
+  it('checksums follow also where another packet of the flow has a header that ends before its addresses', () => {
+    const packet = (headerWords: number) => {
+      const frame = new Uint8Array(60)
+      frame.set([8, 0, 0x40 | headerWords, 0, 0, 46], 12)
+      frame.set([64, 89, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2], 22)
+      const sum = foldChecksum(addWords(0, frame, 14, 34))
+      frame.set([sum >> 8, sum & 255], 24)
+      return frame
+    }
+    for (const frame of vary([packet(3), packet(5)], IPV4, 2).rounds.map((round) => round[1]!))
+      assert.equal(foldChecksum(addWords(0, frame, 14, 34)), 0)
+  })
+
   it('a stamp goes where the payload has room, and every other packet is counted by why it has none', (context) => {
     const random = seededRandom(context, 'vary')
     const packets = randomCapture(random, 400)

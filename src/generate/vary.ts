@@ -1,8 +1,9 @@
 import { ETHERNET } from '../wire/index.js'
 import { type FrameShape, frameShape, type TransportShape } from './frame-shape.js'
 import type { AddressRange, PortRange } from './frames.js'
-import { rangesOf, stepsOf } from './plan-tables.js'
-import { patch, type RoundRange, type Template, type TemplateField } from './template.js'
+import { numberPairs, type PairNumbers } from './number-pairs.js'
+import { stepsOf } from './plan-tables.js'
+import { patch, type Template, type TemplateField } from './template.js'
 import { stampPlace } from './unstamped.js'
 
 /** A packet of a capture, as it is on the wire. */
@@ -47,68 +48,64 @@ export interface VariedCapture {
  */
 export function varyCapture(packets: readonly CapturedPacket[], variation: Variation): VariedCapture {
   const sides = openSides(variation)
-  for (const { bytes } of packets) sides.learn(bytes)
-  const fieldsOf = sides.close()
+  const lists = packets.map(({ bytes }) => sides.fieldsOf(bytes))
+  sides.close()
   const isVaried = variation.sources !== null || variation.destinations !== null
+  const rewritten = rewriter(variation)
   let kept = 0
-  const templates = packets.map((packet): Template => {
-    const bytes = rewritten(packet.bytes, variation)
-    const fields = fieldsOf(bytes)
-    if (fields === null && isVaried) kept++
+  const templates = packets.map((packet, index): Template => {
+    const bytes = rewritten(packet.bytes)
+    const fields = lists[index]!
+    if (fields !== null) sides.writeHeads(bytes, fields)
+    else if (isVaried) kept++
     const place = variation.isStamped ? stampPlace(bytes, packet.isWhole) : null
     return {
       bytes,
       fields: fields ?? NO_FIELDS,
       stampAt: typeof place === 'number' ? place : null,
-      ...(typeof place === 'string' ? { unstamped: place } : {}),
+      unstamped: typeof place === 'string' ? place : undefined,
       weight: 1,
       gapNs: packet.gapNs,
     }
   })
-  const rounds = rangesOf(templates).reduce((product, range) => product * stepsOf(range), 1)
-  return { templates, kept, rounds, merged: sides.merged() }
+  return { templates, kept, rounds: sides.rounds(), merged: sides.merged() }
 }
 
 const NO_FIELDS: readonly TemplateField[] = []
+const COPIES_BYTES = 1 << 20
 
-function rewritten(bytes: Uint8Array, { sourceMac, destinationMac }: Variation): Uint8Array {
-  const copy = Uint8Array.from(bytes)
-  if (copy.length < ETHERNET.headerBytes) return copy
-  if (destinationMac !== null) copy.set(destinationMac, ETHERNET.destination)
-  if (sourceMac !== null) copy.set(sourceMac, ETHERNET.source)
-  return copy
+/** Copies packets with other hardware addresses, many into one buffer: one for each took most of the time of a million. */
+function rewriter({ sourceMac, destinationMac }: Variation) {
+  let [buffer, at] = [new Uint8Array(0), 0]
+  return (bytes: Uint8Array): Uint8Array => {
+    if (buffer.length - at < bytes.length) [buffer, at] = [new Uint8Array(Math.max(COPIES_BYTES, bytes.length)), 0]
+    const copy = buffer.subarray(at, at + bytes.length)
+    at += bytes.length
+    copy.set(bytes)
+    if (copy.length < ETHERNET.headerBytes) return copy
+    if (destinationMac !== null) copy.set(destinationMac, ETHERNET.destination)
+    if (sourceMac !== null) copy.set(sourceMac, ETHERNET.source)
+    return copy
+  }
 }
-
-/** An address or a port as the key of a table. */
-type Value = string | number
 
 /** What of a capture goes into one range: each distinct value has a place, in the order in which they come. */
 interface Side {
   readonly what: string
   readonly range: AddressRange | PortRange | null
-  readonly places: Map<Value, number>
+  /** By the number of an address, or by port. */
+  readonly places: Map<number, number>
   /** By offset in the packet and place: packets share them, of which there may be a million. */
   readonly fields: Map<number, TemplateField[]>
-  /** When all values are known. */
-  round: RoundRange | null
+  /** Its step is known when all values are. */
+  readonly round: { readonly count: number; step: number }
 }
 
 function openSide(what: string, range: Side['range']): Side {
-  return { what, range, places: new Map(), fields: new Map(), round: null }
+  return { what, range, places: new Map(), fields: new Map(), round: { count: range?.count ?? 0, step: 1 } }
 }
 
-type Ip = NonNullable<FrameShape['ip']>
-
-/** A packet's two ends, each with the sides that it is of. */
-interface Ends {
-  readonly ip: Ip
-  readonly transport: TransportShape | null
-  readonly source: Value
-  readonly destination: Value
-  readonly from: Peer
-  readonly to: Peer
-}
-
+/** Of one end of a flow. */
 interface Peer {
   readonly addresses: Side
   readonly ports: Side
@@ -124,27 +121,53 @@ function openSides(variation: Variation) {
     ports: openSide('destination ports', variation.destinationPorts),
   }
   const all = [near.addresses, near.ports, far.addresses, far.ports]
-  const endsOf = readerOfEnds(variation, near, far)
-  const lists = new Map<string, readonly TemplateField[]>()
+  const width = (variation.sources ?? variation.destinations)?.first.length
+  const heads = new Map([near, far].map(({ addresses: { round, range } }) => [round, headOf(range)]))
+  const addresses = openAddresses()
+  const [pairs, shapes] = [numberPairs(), numberPairs()]
+  /** By number of a pair: whether its source is near, because it is seen before the other as one. */
+  const areOut: boolean[] = []
+  /** By number of a shape: flows, and by their numbers what varies of them. */
+  const shaped: { readonly flows: PairNumbers; readonly lists: TemplateField[][] }[] = []
+
+  /** Says of two addresses, by number, which they are in this order. */
+  function pairOf(source: number, destination: number): number {
+    const pair = pairs.numberOf(source, destination)
+    if (pair === areOut.length) areOut.push(source === destination || !pairs.has(destination, source))
+    return pair
+  }
+
   return {
-    learn(bytes: Uint8Array): void {
-      const ends = endsOf(bytes)
-      if (ends === null) return
-      for (const { side, value } of placesIn(bytes, ends, near))
-        if (!side.places.has(value)) side.places.set(value, side.places.size)
+    /** What varies of a packet, the same list for packets of a flow that are built alike; null where it is of another family, or none. */
+    fieldsOf(bytes: Uint8Array): readonly TemplateField[] | null {
+      const { ip, transport } = frameShape(bytes)
+      if (ip === null || ip.addressBytes !== width) return null
+      const source = addresses.numberOf(bytes, ip.sourceAt, ip.addressBytes)
+      const destination = addresses.numberOf(bytes, ip.destinationAt, ip.addressBytes)
+      const pair = pairOf(source, destination)
+      const shape = shapes.numberOf(shapeBits(ip, transport), ip.at * 2 ** 16 + (transport?.at ?? 0))
+      if (shape === shaped.length) shaped.push({ flows: numberPairs(), lists: [] })
+      const { flows, lists } = shaped[shape]!
+      const flow = flows.numberOf(pair, portsIn(bytes, transport))
+      if (flow < lists.length) return lists[flow]!
+      const [from, to] = areOut[pair] ? [near, far] : [far, near]
+      const fields = fieldsIn(bytes, { ip, transport, source, destination, from, to }, near)
+      lists.push(fields)
+      return fields
     },
-    /** Everything has been learned: gives the fields of a packet, and writes into it what all rounds have. */
+    /** All packets have been seen. */
     close() {
-      for (const side of all)
-        if (side.range !== null) side.round = { count: side.range.count, step: Math.max(1, side.places.size) }
-      return (bytes: Uint8Array): readonly TemplateField[] | null => {
-        const ends = endsOf(bytes)
-        if (ends === null) return null
-        const places = placesIn(bytes, ends, near)
-        writeHeads(bytes, ends)
-        return sharedFields(lists, ends, places)
+      for (const { round, places } of all) round.step = Math.max(1, places.size)
+    },
+    /** What stands in front of the last 32 bits of an IPv6 address is the same for the whole range. */
+    writeHeads(bytes: Uint8Array, fields: readonly TemplateField[]): void {
+      if (width !== 16) return
+      for (const { at, inRound } of fields) {
+        const head = heads.get(inRound!.range)
+        if (head !== undefined) patch(bytes, at - head.length, head)
       }
     },
+    rounds: () => all.reduce((product, { places, round }) => (places.size > 0 ? product * stepsOf(round) : product), 1),
     merged: () =>
       all.flatMap(({ what, range, places }) =>
         range !== null && places.size > range.count ? [{ what, found: places.size, given: range.count }] : [],
@@ -152,91 +175,97 @@ function openSides(variation: Variation) {
   }
 }
 
-/** Says of a packet who is who: of each two addresses the one that is seen first as a source is near. */
-function readerOfEnds({ sources, destinations }: Variation, near: Peer, far: Peer) {
-  const width = (sources ?? destinations)?.first.length
-  const speakers = new Map<string, Value>()
-  return (bytes: Uint8Array): Ends | null => {
-    const { ip, transport } = frameShape(bytes)
-    if (ip === null || ip.addressBytes !== width) return null
-    const [source, destination] = [addressIn(bytes, ip.sourceAt, ip), addressIn(bytes, ip.destinationAt, ip)]
-    const pair = source < destination ? `${source} ${destination}` : `${destination} ${source}`
-    const speaker = speakers.get(pair)
-    if (speaker === undefined) speakers.set(pair, source)
-    const [from, to] = speaker === undefined || speaker === source ? [near, far] : [far, near]
-    return { ip, transport, source, destination, from, to }
-  }
+function headOf(range: Side['range']): Uint8Array {
+  return range === null || typeof range.first === 'number' ? new Uint8Array(0) : range.first.subarray(0, -4)
 }
 
-function addressIn(bytes: Uint8Array, at: number, { addressBytes }: Ip): Value {
-  const word = (offset: number) => wordIn(bytes, at + offset)
-  return addressBytes === 4 ? word(0) : `${word(0)}:${word(4)}:${word(8)}:${word(12)}`
+/** Numbers addresses, word by word. */
+function openAddresses() {
+  const words = [numberPairs(), numberPairs(), numberPairs(), numberPairs()]
+  return {
+    numberOf(bytes: Uint8Array, at: number, addressBytes: number): number {
+      let number = 0
+      for (let word = 0; word < addressBytes / 4; word++)
+        number = words[word]!.numberOf(number, wordIn(bytes, at + word * 4))
+      return number
+    },
+  }
 }
 
 function wordIn(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }
 
-/** A value of a packet that is to be another one: where it stands, of how many bytes, and of which side it is. */
-interface Placed {
-  readonly at: number
-  readonly bytes: 2 | 4
-  readonly side: Side
-  readonly value: Value
+type Ip = NonNullable<FrameShape['ip']>
+
+const PROTOCOLS = ['tcp', 'udp', 'icmp', 'other'] as const
+
+/** What of a packet's build, beside places, decides over its fields and what its checksums are made of. */
+function shapeBits(ip: Ip, transport: TransportShape | null): number {
+  // A header that is said to end before its addresses has none of them in its checksum.
+  const isWhole = ip.headerBytes >= 20 ? 1 : 0
+  if (transport === null) return isWhole
+  const { protocol, hasChecksum, isEcho } = transport
+  return isWhole | (hasChecksum ? 2 : 0) | (isEcho ? 4 : 0) | ((1 + PROTOCOLS.indexOf(protocol)) << 3)
+}
+
+/** Both ports, or the number of an echo, as a word. */
+function portsIn(bytes: Uint8Array, transport: TransportShape | null): number {
+  if (transport === null) return 0
+  if (transport.protocol !== 'icmp') return wordIn(bytes, transport.at)
+  return transport.isEcho ? portIn(bytes, transport.at + 4) : 0
+}
+
+function portIn(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!
+}
+
+/** A packet's two ends: addresses by number, and the sides that each is of. */
+interface Ends {
+  readonly ip: Ip
+  readonly transport: TransportShape | null
+  readonly source: number
+  readonly destination: number
+  readonly from: Peer
+  readonly to: Peer
 }
 
 /** Addresses, of which the last 32 bits vary; ports, or the number of an echo, which is that of whoever spoke first. */
-function placesIn(bytes: Uint8Array, { ip, transport, source, destination, from, to }: Ends, near: Peer): Placed[] {
-  const places: Placed[] = []
-  const add = (at: number, width: 2 | 4, side: Side, value: Value) => {
-    if (side.range !== null) places.push({ at, bytes: width, side, value })
+function fieldsIn(
+  bytes: Uint8Array,
+  { ip, transport, source, destination, from, to }: Ends,
+  near: Peer,
+): TemplateField[] {
+  const fields: TemplateField[] = []
+  const add = (at: number, width: 2 | 4, side: Side, value: number) => {
+    if (side.range !== null) fields.push(fieldOf(at, width, side, side.range, value))
   }
-  const port = (at: number, side: Side) => add(at, 2, side, (bytes[at]! << 8) | bytes[at + 1]!)
+  const port = (at: number, side: Side) => add(at, 2, side, portIn(bytes, at))
   add(ip.sourceAt + ip.addressBytes - 4, 4, from.addresses, source)
   add(ip.destinationAt + ip.addressBytes - 4, 4, to.addresses, destination)
-  if (transport === null) return places
+  if (transport === null) return fields
   if (transport.isEcho) port(transport.at + 4, near.ports)
-  if (transport.protocol === 'icmp') return places
+  if (transport.protocol === 'icmp') return fields
   port(transport.at, from.ports)
   port(transport.at + 2, to.ports)
-  return places
-}
-
-/** What stands in front of the last 32 bits of an IPv6 address is the same for the whole range. */
-function writeHeads(bytes: Uint8Array, { ip, from, to }: Ends): void {
-  if (ip.addressBytes === 4) return
-  for (const [at, { range }] of [
-    [ip.sourceAt, from.addresses],
-    [ip.destinationAt, to.addresses],
-  ] as const)
-    if (range !== null) patch(bytes, at, (range as AddressRange).first.subarray(0, ip.addressBytes - 4))
-}
-
-/** Packets of a flow that are built alike share one list, also of what their checksums are made of. */
-function sharedFields(
-  lists: Map<string, readonly TemplateField[]>,
-  { ip, transport }: Ends,
-  places: readonly Placed[],
-): readonly TemplateField[] {
-  const shape = `${ip.at} ${transport?.at} ${transport?.protocol} ${transport?.hasChecksum}`
-  const key = places.reduce((text, { side, value }) => `${text} ${side.what}${side.places.get(value)}`, shape)
-  const known = lists.get(key)
-  if (known !== undefined) return known
-  const fields = places.map(fieldOf)
-  lists.set(key, fields)
   return fields
 }
 
-function fieldOf({ at, bytes, side, value }: Placed): TemplateField {
-  const index = side.places.get(value)!
-  const fields = side.fields.get(at) ?? []
-  side.fields.set(at, fields)
+function fieldOf(
+  at: number,
+  bytes: 2 | 4,
+  { places, fields: byOffset, round }: Side,
+  { first, count }: AddressRange | PortRange,
+  value: number,
+): TemplateField {
+  const index = places.get(value) ?? places.size
+  places.set(value, index)
+  const fields = byOffset.get(at) ?? []
+  byOffset.set(at, fields)
   const known = fields[index]
   if (known !== undefined) return known
-  const { first, count } = side.range!
   const least = typeof first === 'number' ? first : wordIn(first, first.length - 4)
-  const inRound = { range: side.round!, index }
-  const field: TemplateField = { at, bytes, first: least, count, isInTurn: false, inRound }
+  const field: TemplateField = { at, bytes, first: least, count, isInTurn: false, inRound: { range: round, index } }
   fields[index] = field
   return field
 }
