@@ -8,7 +8,6 @@ import {
   COUNT_EVICTED,
   COUNT_EXPIRED,
   COUNT_FRAGMENTS,
-  COUNT_PORTS_EXHAUSTED,
   COUNT_REFUSED,
   COUNT_REPLACED,
   FLOW_BYTES,
@@ -77,7 +76,6 @@ export interface FlowsStatistics {
   readonly replaced: number
   /** Fragments, which are not tracked. */
   readonly fragments: number
-  readonly portsExhausted: number
 }
 
 /** A connection table in linear memory, which one worker uses. */
@@ -126,7 +124,6 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
         crowded: counted(COUNT_CROWDED),
         replaced: counted(COUNT_REPLACED),
         fragments: counted(COUNT_FRAGMENTS),
-        portsExhausted: counted(COUNT_PORTS_EXHAUSTED),
       }
     },
     list: () => listFlows(space, head),

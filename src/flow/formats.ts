@@ -15,7 +15,6 @@
  *     160  f64  counters
  *     256       the packet that is looked at
  *     448  u8   next state by direction, kind of segment and state
- *     568  u32  address of the translations of destinations, or 0
  *     576       a key
  */
 export const FLOWS_RECORDS = 0
@@ -36,7 +35,6 @@ export const FLOWS_TIMEOUTS = 64
 export const FLOWS_COUNTERS = 160
 export const FLOWS_PACKET = 256
 export const FLOWS_NEXT_STATE = 448
-export const FLOWS_DESTINATIONS = 568
 /** Room for a key. */
 export const FLOWS_SCRATCH = 576
 export const FLOWS_BYTES = 640
@@ -50,8 +48,6 @@ export const SETTING_LIBERAL = 2
 export const SETTING_CHECKSUMS = 4
 /** A full table forgets who has not been answered. */
 export const SETTING_EVICT = 8
-/** Some flow is translated: fragments cannot be. */
-export const SETTING_TRANSLATES = 16
 
 /** Counters, f64 each, from FLOWS_COUNTERS on. */
 export const COUNT_CREATED = 0
@@ -60,15 +56,12 @@ export const COUNT_EVICTED = 16
 export const COUNT_REFUSED = 24
 export const COUNT_CROWDED = 32
 export const COUNT_FRAGMENTS = 40
-export const COUNT_PORTS_EXHAUSTED = 48
-export const COUNT_REPLACED = 56
-export const COUNT_LOOKED_AGAIN = 64
+export const COUNT_REPLACED = 48
 
 /**
  * A bucket is one cache line: eight tags, 0 where free, then eight references:
  * the flow's number * 2 + the direction of which the key is.
  */
-export const BUCKET_TAGS = 0
 export const BUCKET_REFERENCES = 32
 export const BUCKET_SLOTS = 8
 export const BUCKET_BYTES = 64
@@ -92,7 +85,7 @@ export const KEY_BYTES = 16
 /**
  * A flow: three cache lines, of which IPv4 touches two.
  *
- *     0         key of the packets that opened it; of those that answer (without a translation, the inverse)
+ *     0         key of the packets that opened it; of those that answer
  *     32, 48    what each side has sent (tcp-window.inline.as.ts): u32 end, end of the window, window, acknowledged
  *     64   u32  the tick after which it has expired; of a free flow the address of the next free one
  *     68   u8   state; kind and direction of the last segment; retransmissions; u8 window scale of each side,
@@ -140,10 +133,6 @@ export const WINDOW_BYTES = 16
 export const STATUS_REPLIED = 1
 /** Both sides have shown that they mean it: a full table keeps it. */
 export const STATUS_ASSURED = 2
-export const STATUS_SOURCE_TRANSLATED = 4
-export const STATUS_DESTINATION_TRANSLATED = 8
-/** The way out has decided whether the source is translated. */
-export const STATUS_SETTLED = 16
 /** A decision is remembered for packets that opened the flow; the next bit: for those that answer. */
 export const STATUS_ROUTED = 32
 export const STATUS_IN_USE = 128
@@ -171,7 +160,6 @@ export const STATE_UDP = 12
 export const STATE_UDP_STREAM = 13
 export const STATE_ICMP = 14
 export const STATE_OTHER = 15
-export const TIMEOUTS = 16
 /** Not a state but what becomes of a segment: it passes and changes nothing; it is invalid. */
 export const NEXT_IGNORED = 16
 export const NEXT_INVALID = 17
@@ -196,7 +184,6 @@ export const VERDICT_CACHED = 5
 export const VERDICT_DROPPED = 0x100
 export const DROP_FULL = 0
 export const DROP_CROWDED = 1
-export const DROP_FRAGMENT = 2
 /**
  * A packet's flow, in a word so many bytes before its first, where `track` is
  * told that somebody asks: 0, or the number of the flow + 1 and, from bit 23 on,
@@ -220,8 +207,6 @@ export const MOST_FLOWS = 0x400000
  *     96        a key that is made of it, with its addresses
  *     144       another one
  */
-export const PACKET_KEY = 0
-export const PACKET_ADDRESSES = 16
 export const PACKET_NETWORK = 52
 export const PACKET_TRANSPORT = 56
 export const PACKET_END = 60

@@ -37,7 +37,6 @@ export interface TrackedFlow {
   readonly protocol: number
   readonly state: FlowState
   readonly original: FlowKey
-  /** The inverse of the other, unless the flow is translated. */
   readonly reply: FlowKey
   readonly isReplied: boolean
   readonly isAssured: boolean

@@ -42,7 +42,7 @@ export function track(name: string, flows: Flows, { routes, inPort = 0 }: TrackO
   return {
     name,
     outputs: [...OUTPUTS, ...Array.from({ length: ports }, (_, port) => `cached ${port}`)],
-    drops: ['table full', 'bucket full', 'fragment'],
+    drops: ['table full', 'bucket full'],
     kind: 'track',
     settings: { flows, routes: routes?.address ?? 0, ports, inPort },
     start({ space, code, pool, outputs, drops, reserve }): RunningStage {
