@@ -120,12 +120,13 @@ export function openQueue(
       const places = room()
       const count = places > 0 ? memory.run(places, nowUs()) : 0
       const sent = count > 0 ? hand(out) : 0
+      if (sent > 0) hasKicked = false
       if (sent > 0 && sent === count) continue
       const isRefused = places <= 0 || count > sent
       if (!isRefused && memory.dueUs() > 0) return
       if (isRefused) counts.refused++
       else counts.heldBack++
-      if (hasKicked && sent === 0) break
+      if (hasKicked) break
       hasKicked = doorbell.kick()
       learn()
       if (!hasKicked && sent === 0) break
