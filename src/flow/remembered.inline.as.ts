@@ -1,4 +1,5 @@
 import { FLAGS_SEGMENT_SHIFT } from '../memory/formats'
+import { shorten } from '../route/forward-v4.inline.as'
 import {
   FLOW_LONGEST,
   FLOW_PORTS,
@@ -68,15 +69,6 @@ export function useDecision(stage: u32, flows: u32, packet: u32, flags: u32, flo
   store<u64>(packet, load<u64>(rewrite))
   store<u32>(packet, load<u32>(rewrite, 8), 8)
   return VERDICT_CACHED + (ports & 15)
-}
-
-/**
- * The word of an IPv4 header that begins with the time to live, which is 1 less,
- * with its checksum by RFC 1624, equation 3: the word shrinks by 1 as it is loaded.
- */
-function shorten(live: u32): u32 {
-  const sum = (live >> 16) + 1
-  return ((live & 0xffff) - 1) | ((sum + <u32>(sum >= 0xffff)) << 16)
 }
 
 /** The flow that a packet is marked with, if it is still that one; else 0. */
