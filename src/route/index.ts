@@ -3,6 +3,7 @@ export { type ErrorKind, type ErrorRate, type ErrorsOptions, errors } from './er
 export type { FibOptions, FibStatistics, Prefix, Route, RouteList } from './fib.js'
 export * from './formats.js'
 export { type ForwardOptions, forward } from './forward.js'
+export { fragment } from './fragment.js'
 export { type HoldOptions, hold } from './hold.js'
 export type { NextHop } from './next-hops.js'
 export type { Port } from './ports.js'

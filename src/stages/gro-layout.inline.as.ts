@@ -2,7 +2,7 @@
  * What GRO keeps in its memory, in bytes; counters, the size of all and the
  * slots stand in `offload-state.ts`, which TypeScript reads too.
  *
- *     0     u32   the next descriptor of the bundle to look at, and where they end (`pending.inline.as.ts`)
+ *     0     u32   the next descriptor of the bundle to look at, and where they end (`engine/pending.inline.as.ts`)
  *     8     u32   how many places of the order are taken
  *     16    f64   packets that were appended to another, and packets that several were made of
  *     64          the packet that is looked at, as an entry

@@ -1,3 +1,4 @@
+import { endPending, PENDING_END, PENDING_NEXT, takePending } from '../engine/pending.inline.as'
 import {
   BUNDLE_COUNT,
   BUNDLE_DESCRIPTORS,
@@ -39,7 +40,6 @@ import {
 } from './gro-layout.inline.as'
 import { canFollow, hasToEnd } from './gro-rules.inline.as'
 import { GRO_APPENDED, GRO_MADE } from './offload-state'
-import { endPending, PENDING_END, PENDING_NEXT, takePending } from './pending.inline.as'
 import {
   checksumOf,
   pseudoSum,

@@ -1,3 +1,4 @@
+import { endPending, PENDING_END, PENDING_NEXT, takePending } from '../engine/pending.inline.as'
 import {
   BUNDLE_COUNT,
   BUNDLE_DESCRIPTORS,
@@ -27,7 +28,6 @@ import { poolTake } from '../memory/pool.as'
 import { release } from '../memory/pool.inline.as'
 import { addBytes, foldSum } from '../wire/checksum.inline.as'
 import { SEGMENT_MADE, SEGMENT_PACKETS } from './offload-state'
-import { endPending, PENDING_END, PENDING_NEXT, takePending } from './pending.inline.as'
 import {
   checksumOf,
   IPV4_BYTES,
@@ -51,7 +51,7 @@ import {
 /**
  * The state, in bytes:
  *
- *     0     u32   the next descriptor of the bundle to look at, and where they end (`pending.inline.as.ts`)
+ *     0     u32   the next descriptor of the bundle to look at, and where they end (`engine/pending.inline.as.ts`)
  *     8     u32   payload bytes of the packet at `next` that have been cut off, and how many segments they made
  *     16    f64   counters (`offload-state.ts`)
  *     64          room for one frame, as a bundle

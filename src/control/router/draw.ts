@@ -1,6 +1,14 @@
 import { type Device, draw, type Graph, type Line, receive, type Stage, send } from '../../engine/index.js'
 import { type Flows, remember, track } from '../../flow/index.js'
-import { type ErrorsOptions, errors, forward, type HoldOptions, hold, type RoutesPlace } from '../../route/index.js'
+import {
+  type ErrorsOptions,
+  errors,
+  forward,
+  fragment,
+  type HoldOptions,
+  hold,
+  type RoutesPlace,
+} from '../../route/index.js'
 import { discard } from '../../stages/index.js'
 
 /** Where packets come in and go out. */
@@ -46,8 +54,9 @@ export interface RouterDrawing {
  *                                └──────────────▶ forward' ─────────────────────┘
  *
  * with what is not wanted left out. Packets whose next hop's address is not
- * known wait in `hold`, and are routed once more by `again`. What cannot be
- * forwarded becomes an ICMP error, which the router sends as packets of its own.
+ * known wait in `hold`, and are routed once more by `again`. What is too long is
+ * cut by `fragment`, and its pieces are routed. What cannot be forwarded becomes an ICMP error, which the
+ * router sends as packets of its own.
  */
 export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: RouterDrawing): Graph {
   const lines: Line[] = []
@@ -86,7 +95,17 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: Rout
     lines.push([`${route.name}.unresolved`, held, again])
     lines.push([`${held.name}.failed`, answer])
     lines.push([`${again.name}.unresolved`, unresolved])
-    for (const { name } of [route, again]) lines.push([`${name}.local`, forKernel], [`${name}.errors`, answer])
+    const [cut, pieces] = [
+      fragment(`fragment ${port.name}`, tables),
+      forward(`pieces ${port.name}`, tables, { inPort }),
+    ]
+    ports.forEach((_, to) => {
+      leave(`${pieces.name}.port ${to}`, inPort, to, 'pieces ', false)
+    })
+    lines.push([`${route.name}.errors`, cut, answer], [`${cut.name}.fragments`, pieces])
+    lines.push([`${again.name}.errors`, answer], [`${pieces.name}.errors`, answer])
+    lines.push([`${pieces.name}.unresolved`, held])
+    for (const { name } of [route, again, pieces]) lines.push([`${name}.local`, forKernel])
   })
   lines.push(...drawAnswers(answer, ends, { tables, ask, forKernel, unresolved }))
   return draw(...lines)
