@@ -199,7 +199,11 @@ function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink
   }
 
   function note(change: RouteChange): void {
-    if (change.what === 'neighbour') hosts.changed(change.neighbour, change.isGone)
+    if (change.what === 'neighbour') {
+      hosts.changed(change.neighbour, change.isGone)
+      // Whoever asked before it was forgotten has no answer to wait for.
+      if (change.isGone) asked.delete(neighbourKey(change.neighbour))
+    }
     if (change.what !== 'route' || isLinkLocal(change.route.destination)) return
     const { route, isGone, isReplaced } = change
     if (isGone ? book.remove(route) : book.add(route, isReplaced)) settle(prefixKey(route))
