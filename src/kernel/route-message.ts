@@ -20,7 +20,10 @@ const RTA_METRICS = 8
 const RTA_MULTIPATH = 9
 const RTA_TABLE = 15
 const RTA_VIA = 18
+const RTA_ENCAP_TYPE = 21
+const RTA_NH_ID = 30
 const RTAX_MTU = 2
+const RTPROT_RA = 9
 const RTM_F_CLONED = 0x200
 const RTNH_BYTES = 8
 const RTNH_F_DEAD = 1
@@ -68,6 +71,8 @@ export interface RouteHop {
   readonly weight: number
   /** Its device is down, or has no carrier. */
   readonly isDead: boolean
+  /** It puts something around the packet or before it: a tunnel, labels, segments. */
+  readonly isTunnel: boolean
 }
 
 /** A route of the kernel's tables. Its prefix, `metric` and `tos` tell it from others in a table. */
@@ -82,6 +87,10 @@ export interface KernelRoute {
   readonly tos: number
   /** 0 where the device's is meant. */
   readonly mtuBytes: number
+  /** Learned from a router's advertisement: of two such each stays a route of its own. */
+  readonly isAdvertised: boolean
+  /** Of the next hop object that it leads to (`ip nexthop`), which may change without it; 0 for none. */
+  readonly nextHopId: number
   readonly hops: readonly RouteHop[]
 }
 
@@ -139,7 +148,7 @@ export function readChange(type: number, flags: number, body: Uint8Array): Route
 
 /** struct rtmsg and its attributes; null for what is no route of a table, such as a cached exception. */
 export function readRoute(body: Uint8Array): KernelRoute | null {
-  const [family, lengthBits, , tos, shortTable, , , type] = body as unknown as number[]
+  const [family, lengthBits, , tos, shortTable, protocol, , type] = body as unknown as number[]
   const bytes = ADDRESS_BYTES[family!]
   if (bytes === undefined || viewOn(body).getUint32(8, true) & RTM_F_CLONED) return null
   const attributes = readAttributes(body, RTMSG_BYTES)
@@ -152,6 +161,8 @@ export function readRoute(body: Uint8Array): KernelRoute | null {
     metric: readU32(attributes.get(RTA_PRIORITY)),
     tos: tos!,
     mtuBytes: readMtu(attributes.get(RTA_METRICS)),
+    isAdvertised: protocol === RTPROT_RA,
+    nextHopId: readU32(attributes.get(RTA_NH_ID)),
     hops: multipath
       ? readHops(multipath)
       : [readHop(attributes, readU32(attributes.get(RTA_OIF)), 1, viewOn(body).getUint32(8, true))],
@@ -179,7 +190,8 @@ function readHops(multipath: Uint8Array): RouteHop[] {
 function readHop(attributes: ReadonlyMap<number, Uint8Array>, index: number, weight: number, flags: number): RouteHop {
   // RTA_VIA: the family in two bytes, then the address.
   const gateway = attributes.get(RTA_GATEWAY) ?? attributes.get(RTA_VIA)?.subarray(2) ?? null
-  return { gateway, index, weight, isDead: (flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) !== 0 }
+  const isDead = (flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) !== 0
+  return { gateway, index, weight, isDead, isTunnel: attributes.has(RTA_ENCAP_TYPE) }
 }
 
 /** struct ndmsg and its attributes. */

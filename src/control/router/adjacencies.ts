@@ -71,10 +71,10 @@ export function openAdjacencies(
   const plain = (kind: 'local' | 'blackhole' | 'unreachable' | 'prohibit') =>
     use(kind, () => ({ id: tables.addNextHop({ kind }) }))
 
-  /** Through a device that is none of the router's, the kernel itself sends. */
-  function takeHop({ gateway, index }: RouteHop, mtuBytes: number): number {
+  /** Not for the router: what leaves by a device that is none of its own, or in a tunnel. */
+  function takeHop({ gateway, index, isTunnel }: RouteHop, mtuBytes: number): number {
     const port = portOf(index)
-    if (port === undefined) return plain('local')
+    if (port === undefined || isTunnel) return plain('local')
     if (gateway !== null) return takeNeighbour({ index, address: gateway }, port, mtuBytes)
     return use(`link ${index} ${mtuBytes}`, () => ({ id: tables.addNextHop(asHop(port, mtuBytes, null)), link: index }))
   }

@@ -1,4 +1,4 @@
-import type { KernelRoute } from '../../kernel/index.js'
+import type { KernelRoute, RouteHop } from '../../kernel/index.js'
 
 /** RT_TABLE_MAIN and RT_TABLE_LOCAL of linux/rtnetlink.h. */
 const MAIN = 254
@@ -30,7 +30,9 @@ export function openRouteBook(): RouteBook {
         byPrefix.set(key, [route])
         return true
       }
-      const same = before.findIndex((other) => (isReplaced ? isRival(other, route) : isEqual(other, route)))
+      const same = isReplaced
+        ? replacedBy(before, route)
+        : before.findIndex((other) => isEqual(other, route) || isSharedWith(other, route))
       if (same >= 0) {
         const isChanged = !isEqual(before[same]!, route) || isDeadNow(before[same]!) !== isDeadNow(route)
         before[same] = route
@@ -43,9 +45,10 @@ export function openRouteBook(): RouteBook {
       const key = prefixKey(route)
       const before = byPrefix.get(key)
       const at = before?.findIndex((other) => isEqual(other, route)) ?? -1
-      if (before === undefined || at < 0) return false
-      if (before.length === 1) byPrefix.delete(key)
-      else before.splice(at, 1)
+      if (before === undefined) return false
+      if (at >= 0) before.splice(at, 1)
+      else if (!takeWays(before, route)) return false
+      if (before.length === 0) byPrefix.delete(key)
       return true
     },
     best: (key) => chooseBest(byPrefix.get(key)),
@@ -67,16 +70,50 @@ function isRival(one: KernelRoute, other: KernelRoute): boolean {
   return one.table === other.table && one.metric === other.metric
 }
 
+/** Which one a replacement replaces: of IPv6 rather one that shares as it does (fib6_add_rt2node of the kernel). */
+function replacedBy(before: readonly KernelRoute[], route: KernelRoute): number {
+  const alike = before.findIndex((other) => isRival(other, route) && shares(other) === shares(route))
+  return alike >= 0 ? alike : before.findIndex((other) => isRival(other, route))
+}
+
+/**
+ * Whether a route is one whose ways the kernel adds and takes away one by one:
+ * IPv6 routes through gateways that have prefix and metric in common. It tells
+ * of all of them when one is added, but only of those that go.
+ */
+function shares({ destination, type, nextHopId, isAdvertised, hops }: KernelRoute): boolean {
+  const canShare = destination.length === 16 && type === 'unicast' && nextHopId === 0 && !isAdvertised
+  return canShare && hops.every(({ gateway }) => gateway !== null)
+}
+
+/** Two that are ways of one to the kernel. */
+function isSharedWith(one: KernelRoute, other: KernelRoute): boolean {
+  return isRival(one, other) && shares(one) && shares(other)
+}
+
+/** Takes the ways of `gone` from the route that shares among them and others. */
+function takeWays(routes: KernelRoute[], gone: KernelRoute): boolean {
+  const at = routes.findIndex((route) => isSharedWith(route, gone))
+  if (at < 0) return false
+  const hops = routes[at]!.hops.filter((hop) => !gone.hops.some((other) => isSameWay(hop, other)))
+  if (hops.length === routes[at]!.hops.length) return false
+  if (hops.length === 0) routes.splice(at, 1)
+  else routes[at] = { ...routes[at]!, hops }
+  return true
+}
+
+function isSameWay(one: RouteHop, other: RouteHop): boolean {
+  return one.index === other.index && one.isTunnel === other.isTunnel && isSameAddress(one.gateway, other.gateway)
+}
+
 function isEqual(one: KernelRoute, other: KernelRoute): boolean {
   return (
     isRival(one, other) &&
     one.type === other.type &&
     one.mtuBytes === other.mtuBytes &&
+    one.nextHopId === other.nextHopId &&
     one.hops.length === other.hops.length &&
-    one.hops.every(({ gateway, index, weight }, at) => {
-      const hop = other.hops[at]!
-      return index === hop.index && weight === hop.weight && isSameAddress(gateway, hop.gateway)
-    })
+    one.hops.every((hop, at) => hop.weight === other.hops[at]!.weight && isSameWay(hop, other.hops[at]!))
   )
 }
 
