@@ -2,14 +2,10 @@ import { RULE_COUNTERS } from '../codegen/index.js'
 import { type CompiledRules, compileRules, type Rule } from '../compile.js'
 import type { Program } from '../ebpf/index.js'
 import type { NameResolver } from '../filter/index.js'
-import {
-  attachXdp,
-  GENERIC_WARNING,
-  loadProgram,
-  type RuleCount,
-  ruleCountReader,
-  type XdpMode,
-} from '../loader/index.js'
+// Not through the room's index: policies, with their readers of YAML, take longer to load than all else of a rule.
+import { attachXdp, GENERIC_WARNING, type XdpMode } from '../loader/attach.js'
+import { type RuleCount, ruleCountReader } from '../loader/counters.js'
+import { loadProgram } from '../loader/load.js'
 import { findDevice } from './device.js'
 import { asFilterError } from './filter-error.js'
 import { findKept, type KeepRequest, type KeepRule } from './keep.js'
