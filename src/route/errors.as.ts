@@ -32,6 +32,7 @@ import {
 } from './error-words.inline.as'
 import { ERRORS_DROPS, ERRORS_READER, ERRORS_TABLES } from './errors-formats'
 import { HOP_WAY, KIND_LOCAL, NOTE_REASON_BEFORE, NOTE_TIME_EXCEEDED, NOTE_TOO_BIG, WAY_KIND_MASK } from './formats'
+import { NOTED_BEFORE } from './fragments.inline.as'
 import { enter, leave } from './readers.inline.as'
 import { addressFor, NO_MESSAGE, SOURCE_4, SOURCE_6 } from './sources.inline.as'
 import { takeTokens } from './targets.inline.as'
@@ -77,6 +78,7 @@ function answer(state: u32, pool: u32, descriptor: u32, packet: u32, out: u32): 
   return write(state, pool, descriptor, packet, out, message)
 }
 
+/** Answers a packet of which nothing speaks against it but limits and what the router lacks. */
 function write(state: u32, pool: u32, descriptor: u32, packet: u32, out: u32, message: u32): u32 {
   const tables = load<u32>(state, ERRORS_TABLES)
   const isIpv6 = load<u16>(packet, 12) === ETHERTYPE_IPV6
@@ -87,13 +89,8 @@ function write(state: u32, pool: u32, descriptor: u32, packet: u32, out: u32, me
   if ((way & WAY_KIND_MASK) === KIND_LOCAL) return FAULT_FROM_NO_HOST
   const source = addressFor(state, tables, packet, back, isIpv6)
   if (source === 0) return FAULT_NO_ADDRESS
-  const limit = takeTokens(
-    state,
-    reason === NOTE_TIME_EXCEEDED ? ERROR_TIME_EXCEEDED : reason === NOTE_TOO_BIG ? ERROR_TOO_BIG : ERROR_UNREACHABLE,
-    packet + (isIpv6 ? SOURCE_6 : SOURCE_4),
-    isIpv6 ? 6 : 4,
-    reason !== NOTE_TOO_BIG,
-  )
+  const target = packet + (isIpv6 ? SOURCE_6 : SOURCE_4)
+  const limit = takeTokens(state, kindOf(reason), target, isIpv6 ? 6 : 4, reason !== NOTE_TOO_BIG)
   if (limit !== NO_FAULT) return limit
   const room = state + ERRORS_FRAME
   store<u32>(room, 0, BUNDLE_COUNT)
@@ -110,8 +107,14 @@ function write(state: u32, pool: u32, descriptor: u32, packet: u32, out: u32, me
   return NO_FAULT
 }
 
+function kindOf(reason: u32): u32 {
+  if (reason === NOTE_TIME_EXCEEDED) return ERROR_TIME_EXCEEDED
+  return reason === NOTE_TOO_BIG ? ERROR_TOO_BIG : ERROR_UNREACHABLE
+}
+
 /** Who follows the packet follows what has become of it; all else was the packet's own. */
 function copyMetadata(packet: u32, to: u32): void {
+  memory.fill(to - NOTED_BEFORE, 0, NOTED_BEFORE - COPIED_BEFORE)
   memory.copy(to - COPIED_BEFORE, packet - COPIED_BEFORE, COPIED_BEFORE)
   const valid = to - METADATA_BYTES + METADATA_VALID
   store<u8>(valid, load<u8>(valid) & <u8>(METADATA_HAS_TRACE | METADATA_HAS_TIME))

@@ -88,9 +88,13 @@ function noteOf(packet: Uint8Array): Note {
   return { reason: number % 10, port: (number >>> 8) % 4, hop: (number >>> 12) % (HOPS.length + 1) }
 }
 
+/** Whatever has been said of any packet. */
+const said = new Set<string>()
+
 function errorsTwin(router: PlainRouter, source: ErrorSource, drops: readonly string[]): StageTwin {
   return (packets) => {
     const all = packets.map((packet) => errorAbout(router, source, packet, noteOf(packet)))
+    for (const each of all) said.add(typeof each === 'string' ? each : `${each[12] === 8 ? each[34] : each[54]}`)
     return {
       outputs: [all.filter((each) => typeof each !== 'string')],
       drops: Object.fromEntries(drops.map((reason) => [reason, all.filter((each) => each === `(${reason})`).length])),
@@ -187,6 +191,12 @@ describe('errors says what a plain router says', () => {
       })
     }
   }
+})
+
+test('all of it has been said', () => {
+  const faults = ['about an error', 'later fragment', 'to many', 'from no host', 'from a link-local address']
+  const others = ['no address', 'no note', 'malformed'].map((fault) => `(${fault})`)
+  assert.deepEqual([...said].sort(), [...faults.map((fault) => `(${fault})`), ...others, '1', '11', '2', '3'].sort())
 })
 
 /** A graph of nothing but the stage, whose packets are all noted alike. */

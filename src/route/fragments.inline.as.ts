@@ -37,8 +37,8 @@ const FRAME: u32 = 32
 /** Room of a frame from where the packet begins, at the farthest, to its end. */
 const ROOM_2048: u32 = 1710
 const ROOM_4096: u32 = 3502
-/** Notes, and what else may stand before what is copied with a packet. */
-const NOTED_BEFORE: u32 = 64
+/** Notes, and what else other rooms have before what is copied with a packet: of a new packet, zeros. */
+export const NOTED_BEFORE: u32 = 64
 
 export function headerBytesOf(packet: u32): u32 {
   return (<u32>load<u8>(packet, NETWORK) & 15) << 2
