@@ -14,13 +14,14 @@ const SIZES = { rootBits: 16, nodes: 64, routes: 64 } as const
 const mac = (last: number) => Uint8Array.of(2, 0, 0, 0, 0, last)
 
 /** A router of two links in memory: 192.0.2.0/25 is behind the first port, the rest of 192.0.2.0/24 behind the second. */
-function build(options: { readonly hooks?: Hooks; readonly tracks?: boolean }) {
+function build(options: { readonly hooks?: Hooks; readonly tracks?: boolean; readonly rightMtu?: number }) {
   const bench = openBench({ 2048: 512 })
   const { space, code, worker } = bench
   const tables = openRoutes(space, code, 'test', { v4: SIZES, v6: SIZES, ports: 2 })
   const links = ['left', 'right'].map((name) => createLink(space, code, worker, name))
   links.forEach((_, port) => {
-    tables.setPort(port, { mac: mac(port + 1), mtu: 1500 })
+    const mtu = port === 1 ? (options.rightMtu ?? 1500) : 1500
+    tables.setPort(port, { mac: mac(port + 1), mtu, v4: [Uint8Array.of(192, 0, 2, 100 + port)] })
     const hop = tables.addNextHop({ kind: 'forward', port, mac: mac(port + 0x11) })
     assert.equal(tables.insert({ address: Uint8Array.of(192, 0, 2, 0), length: 25 - port }, hop), null)
   })
@@ -117,4 +118,31 @@ test('what belongs to no connection is dropped where connections are tracked', (
   assert.equal(packets('invalid'), 1)
   close()
   assert.equal(bench.inUse(), 0)
+})
+
+test('pieces and answers meet the hooks of those that leave, of a flow that is remembered as well', () => {
+  const { exchange, packets, close, bench } = build({
+    tracks: true,
+    rightMtu: 576,
+    hooks: {
+      forward: [(from, to) => count(`from ${from.name} to ${to.name}`)],
+      postrouting: [(port) => count(`behind ${port.name}`)],
+    },
+  })
+  const long = (fragment: number) => {
+    const frame = flowFrame({ family: 4, protocol: 'udp', payload: new Uint8Array(1000), flow: 1, fragment })
+    frame.set(mac(1))
+    return frame
+  }
+  assert.equal(exchange(0, long(0)), 2)
+  assert.equal(exchange(0, question(1)) + exchange(1, answer(1)) + exchange(0, question(1)), 3)
+  assert.equal(exchange(0, long(0), long(0x4000)), 2)
+  assert.equal(packets('pieces from left to right'), 4)
+  assert.equal(packets('behind right'), 6)
+  // The answer, and what is said of the packet that may not be cut.
+  assert.equal(packets('behind left'), 2)
+  assert.equal(packets('answers'), 1)
+  close()
+  assert.equal(bench.inUse(), 0)
+  assert.equal(bench.pool.faults().doubleFree, 0)
 })
