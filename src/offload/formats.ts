@@ -8,6 +8,49 @@ export const PORTS = 'offload_ports'
 /** Per-CPU array of one value, laid out by {@link COUNT}. */
 export const COUNTS = 'offload_counts'
 
+/** Hashes by {@link FLOW_KEY}, laid out by {@link FLOW}: flows whose packets need no look-up. */
+export const FLOWS = { 4: 'offload_flows_v4', 6: 'offload_flows_v6' } as const
+/** Array of one value, the u32 generation: flows of an older one are not used. */
+export const GENERATION = 'offload_generation'
+
+/**
+ * What tells flows apart: source and destination as they stand in the packet,
+ * then both ports as one word, then protocol + 256 * index of the device that
+ * packets come by.
+ */
+export const FLOW_KEY = {
+  4: { destination: 4, ports: 8, from: 12, bytes: 16 },
+  6: { destination: 16, ports: 32, from: 36, bytes: 40 },
+} as const
+/** Devices are below this, so that they fit into a key. */
+export const MOST_DEVICE = 1 << 24
+
+/** A flow: what becomes of its packets, and how many there were. Translations are IPv4's. */
+export const FLOW = {
+  /** u32 index of the device by which packets leave. */
+  out: 0,
+  /** u16: longer IP packets go the slow way. */
+  longest: 4,
+  /** u16, bits of {@link FLOW_TRANSLATES}. */
+  flags: 6,
+  /** Source and destination, as bpf_fib_lookup has them. */
+  macs: 8,
+  generation: 20,
+  packets: 24,
+  /** Of IP packets. */
+  bytes: 32,
+  /** As they shall stand in the packet: addresses, and both ports as one word. */
+  source: 40,
+  destination: 44,
+  ports: 48,
+  /** u16 sums of what changes, ~old + new, as a little-endian machine adds: of the IPv4 header, of the pseudo-header and ports. */
+  headerChange: 52,
+  transportChange: 54,
+  /** A cache line: with the kernel's own 48 bytes and a key of IPv4 an entry of the hash is two, and none begins within one. */
+  size: 64,
+} as const
+export const FLOW_TRANSLATES = 1
+
 /** `struct xdp_md`. */
 export const XDP_MD = { data: 0, dataEnd: 4 } as const
 

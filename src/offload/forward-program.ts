@@ -20,24 +20,25 @@ import {
   R3,
   R4,
   R6,
-  R7,
   R9,
   R10,
   store,
   XDP,
 } from '../ebpf/index.js'
-import { ETHERNET } from '../wire/index.js'
-import { ANSWER, COUNT, COUNT_NAMES, COUNTS, FIB, PORTS } from './formats.js'
+import { byFlow, type FlowTable, flowMaps, learn } from './flow-path.js'
+import { ANSWER, COUNT, COUNT_NAMES, COUNTS, FIB, MOST_DEVICE, PORTS } from './formats.js'
 import {
   askForSender,
   askV4,
   askV6,
+  COUNT_KEY_AT,
   checkV4,
   checkV6,
   countDownV4,
   countDownV6,
   FIB_AT,
   parseEthernet,
+  rewriteMacs,
   toKernel,
 } from './parse.js'
 
@@ -59,7 +60,6 @@ export interface ForwardPort {
 /** Devices that forward among each other, at most. */
 export const MOST_PORTS = 64
 
-const COUNT_KEY = FIB_AT - 8
 /** `BPF_FIB_LOOKUP_SKIP_NEIGH`: of the way back only the device is wanted. */
 const SKIP_NEIGHBOUR = 1 << 2
 
@@ -72,30 +72,44 @@ const COUNTS_MAP: MapSpec = {
   maxEntries: 1,
 }
 
-/** The program for one device; programs of several devices share their maps. */
-export function forwardProgram(port: ForwardPort): Program {
+/**
+ * The program for one device, with a flow table in front or without; programs
+ * of several devices share their maps. Throws RangeError for an index of 2^24
+ * or more.
+ */
+export function forwardProgram(port: ForwardPort, table?: FlowTable): Program {
+  if (port.index >= MOST_DEVICE)
+    throw new RangeError(
+      `device ${port.index} does not fit into a flow's key; its index has to be below ${MOST_DEVICE}`,
+    )
+  const flows = (family: 4 | 6) => (table ? byFlow(family, port.index) : [])
+  const learnt = (family: 4 | 6) => (table ? learn(table, family) : [])
   const items = [
     ...parseEthernet(port.mac),
     ...checkV4(),
+    ...flows(4),
     ...askBack(port, 4),
     ...askV4(port.index),
     ...lookUp(port),
-    ...countDownV4(),
-    ...rewriteAndSend(),
+    ...learnt(4),
+    ...countDownV4('look-up'),
+    ...send(),
     label('IPv6'),
     ...checkV6(),
+    ...flows(6),
     ...askBack(port, 6),
     ...askV6(port.index),
     ...lookUp(port),
+    ...learnt(6),
     ...countDownV6(),
-    ...rewriteAndSend(),
+    ...send(),
   ]
   return {
     name: 'sluice_forward',
     type: 'xdp',
     license: 'GPL',
     multiBuffer: false,
-    maps: [PORTS_MAP, COUNTS_MAP],
+    maps: [PORTS_MAP, COUNTS_MAP, ...(table ? flowMaps(table) : [])],
     ...assemble([...items, ...ends(items)]),
   }
 }
@@ -112,18 +126,16 @@ function callLookUp(flags: number): Item[] {
   ]
 }
 
-/** Whether packets to the sender would leave, and by this device. R4, the packet's length, is kept. */
+/** Whether packets to the sender would leave, and by this device. */
 function askBack({ index, reversePath }: ForwardPort, family: 4 | 6): Item[] {
   if (reversePath === 'off') return []
   return [
-    mov64(R9, R4),
     ...askForSender(family, index),
     ...callLookUp(SKIP_NEIGHBOUR),
     jumpIf(R0, '!=', ANSWER.success, toKernel('reverse path')),
     ...(reversePath === 'loose'
       ? []
       : [load('u32', R2, R10, FIB_AT + FIB.interfaceIndex), jumpIf32(R2, '!=', index, toKernel('reverse path'))]),
-    mov64(R4, R9),
   ]
 }
 
@@ -142,22 +154,8 @@ function lookUp({ index }: ForwardPort): Item[] {
   ]
 }
 
-/** Both MAC addresses as the look-up gave them: the sender's first, which Ethernet has behind the receiver's. */
-function rewriteAndSend(): Item[] {
-  const macs = FIB_AT + FIB.macs
-  return [
-    load('u32', R1, R10, macs),
-    load('u32', R2, R10, macs + 4),
-    load('u32', R3, R10, macs + 8),
-    store('u32', R7, ETHERNET.source, R1),
-    store('u16', R7, ETHERNET.source + 4, R2),
-    alu64('rsh', R2, 16),
-    store('u16', R7, ETHERNET.destination, R2),
-    store('u32', R7, ETHERNET.destination + 2, R3),
-    mov64(R6, XDP.redirect),
-    mov64(R9, COUNT.forwarded),
-    jump('count'),
-  ]
+function send(): Item[] {
+  return [...rewriteMacs(R10, FIB_AT + FIB.macs), mov64(R9, COUNT.forwarded), jump('redirected')]
 }
 
 /** Where those items end: R6 becomes the verdict, R9 the word that counts it. */
@@ -165,6 +163,9 @@ function ends(items: readonly Item[]): Item[] {
   const targets = new Set(items.map((item) => ('target' in item ? item.target : undefined)))
   const reasons = COUNT_NAMES.filter((name) => name === 'look-up failed' || targets.has(toKernel(name)))
   return [
+    label('redirected'),
+    mov64(R6, XDP.redirect),
+    jump('count'),
     label('answered otherwise'),
     jumpIf(R0, '==', ANSWER.blackhole, 'blackhole'),
     jumpIf(R0, '>', ANSWER.last, toKernel('look-up failed')),
@@ -180,10 +181,10 @@ function ends(items: readonly Item[]): Item[] {
     label('pass'),
     mov64(R6, XDP.pass),
     label('count'),
-    store('u32', R10, COUNT_KEY, 0),
+    store('u32', R10, COUNT_KEY_AT, 0),
     loadMap(R1, COUNTS),
     mov64(R2, R10),
-    alu64('add', R2, COUNT_KEY),
+    alu64('add', R2, COUNT_KEY_AT),
     call(helperId('bpf_map_lookup_elem')),
     jumpIf(R0, '==', 0, 'end'),
     alu64('add', R0, R9),

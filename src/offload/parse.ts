@@ -16,11 +16,12 @@ import {
   R7,
   R8,
   R10,
+  type Register,
   store,
   toBigEndian,
 } from '../ebpf/index.js'
 import { ETHERNET, ETHERTYPE, IP_PROTOCOL, IPV4 } from '../wire/index.js'
-import { AF, type CountName, FIB, XDP_MD } from './formats.js'
+import { AF, type CountName, FIB, FLOW, XDP_MD } from './formats.js'
 
 /**
  * From the frame to what the look-up asks: R6 is the context, R7 the frame, R8
@@ -28,14 +29,27 @@ import { AF, type CountName, FIB, XDP_MD } from './formats.js'
  * its reason.
  */
 
-const IP_AT = ETHERNET.headerBytes
-/** IPv6 (RFC 8200, section 3), offsets within the header. */
-const IPV6 = { payloadLength: 4, nextHeader: 6, hopLimit: 7, source: 8, destination: 24, headerBytes: 40 } as const
+export const IP_AT = ETHERNET.headerBytes
 /** A fragment that is not the first, or has one behind it, as a little-endian machine reads the field. */
-const IS_FRAGMENT = 0xff3f
+export const IS_FRAGMENT = 0xff3f
 
-/** Where the look-up's parameters lie on the stack. */
+/** The program's stack: parameters of the look-up, the IP packet's length, a key of a map, and of the flow its key, the generation, and a value. */
 export const FIB_AT = -64
+export const LENGTH_AT = -72
+export const COUNT_KEY_AT = -80
+export const FLOW_KEY_AT = -120
+export const GENERATION_AT = -128
+export const FLOW_AT = GENERATION_AT - FLOW.size
+
+/** IPv6 (RFC 8200, section 3), offsets within the header. */
+export const IPV6 = {
+  payloadLength: 4,
+  nextHeader: 6,
+  hopLimit: 7,
+  source: 8,
+  destination: 24,
+  headerBytes: 40,
+} as const
 
 /** The label of packets that go to the kernel for this reason. */
 export function toKernel(reason: CountName): string {
@@ -82,9 +96,15 @@ export function checkV4(): Item[] {
   ]
 }
 
-/** R4 bytes from the IP header on are within the frame. */
+/** R4 bytes from the IP header on are within the frame; that many are noted. */
 function isAllThere(): Item[] {
-  return [mov64(R2, R8), alu64('sub', R2, R7), alu64('sub', R2, IP_AT), jumpIf(R4, '>', R2, toKernel('malformed'))]
+  return [
+    mov64(R2, R8),
+    alu64('sub', R2, R7),
+    alu64('sub', R2, IP_AT),
+    jumpIf(R4, '>', R2, toKernel('malformed')),
+    store('u64', R10, LENGTH_AT, R4),
+  ]
 }
 
 /**
@@ -147,10 +167,11 @@ function isGlobal(at: number): Item[] {
   ]
 }
 
-/** Writes the parameters of the look-up; R4 is the length of the packet, which the MTU is compared with. */
+/** Writes the parameters of the look-up, with the length of the packet, which the MTU is compared with. */
 export function askV4(device: number): Item[] {
   return [
     ...fibHead(4, device),
+    ...fibLength(),
     load('u8', R2, R7, IP_AT + IPV4.protocol),
     store('u8', R10, FIB_AT + FIB.protocol, R2),
     load('u16', R3, R7, IP_AT + IPV4.fragment),
@@ -167,6 +188,7 @@ export function askV4(device: number): Item[] {
 export function askV6(device: number): Item[] {
   return [
     ...fibHead(6, device),
+    ...fibLength(),
     load('u8', R2, R7, IP_AT + IPV6.nextHeader),
     store('u8', R10, FIB_AT + FIB.protocol, R2),
     ...ports(IPV6.headerBytes, 'no ports 6'),
@@ -182,20 +204,22 @@ export function askV6(device: number): Item[] {
 export function askForSender(family: 4 | 6, device: number): Item[] {
   const { source, destination } = family === 4 ? IPV4 : IPV6
   return [
-    mov64(R4, 0),
     ...fibHead(family, device),
     ...copyWords(destination, FIB.source, family === 4 ? 1 : 4),
     ...copyWords(source, FIB.destination, family === 4 ? 1 : 4),
   ]
 }
 
-/** All zero but family, length and device: a verifier without CAP_PERFMON wants every byte written. */
+function fibLength(): Item[] {
+  return [load('u64', R2, R10, LENGTH_AT), store('u16', R10, FIB_AT + FIB.totalLength, R2)]
+}
+
+/** All zero but family and device: a verifier without CAP_PERFMON wants every byte written. */
 function fibHead(family: 4 | 6, device: number): Item[] {
   const zeros = Array.from({ length: FIB.bytes / 8 }, (_, word) => store('u64', R10, FIB_AT + word * 8, 0))
   return [
     ...zeros,
     store('u8', R10, FIB_AT + FIB.family, AF[family]),
-    store('u16', R10, FIB_AT + FIB.totalLength, R4),
     store('u32', R10, FIB_AT + FIB.interfaceIndex, device),
   ]
 }
@@ -226,7 +250,8 @@ function copyWords(from: number, to: number, words: number): Item[] {
 }
 
 /** Time to live less one, and the checksum with it: RFC 1624, equation 3, for a change by 0x0100. */
-export function countDownV4(): Item[] {
+export function countDownV4(way: string): Item[] {
+  const noCarry = `no carry ${way}`
   return [
     load('u8', R1, R7, IP_AT + IPV4.timeToLive),
     alu32('sub', R1, 1),
@@ -234,9 +259,9 @@ export function countDownV4(): Item[] {
     load('u16', R1, R7, IP_AT + IPV4.checksum),
     // 0x0100 as a little-endian machine reads it; a carry goes around, and 0xffff is 0.
     alu32('add', R1, 1),
-    jumpIf32(R1, '<', 0xffff, 'no carry'),
+    jumpIf32(R1, '<', 0xffff, noCarry),
     alu32('add', R1, 1),
-    label('no carry'),
+    label(noCarry),
     store('u16', R7, IP_AT + IPV4.checksum, R1),
   ]
 }
@@ -244,6 +269,20 @@ export function countDownV4(): Item[] {
 /** Hop limit less one; no checksum covers it. */
 export function countDownV6(): Item[] {
   return [load('u8', R1, R7, IP_AT + IPV6.hopLimit), alu32('sub', R1, 1), store('u8', R7, IP_AT + IPV6.hopLimit, R1)]
+}
+
+/** Writes both MAC addresses from 12 bytes: the sender's first, which Ethernet has behind the receiver's. */
+export function rewriteMacs(base: Register, at: number): Item[] {
+  return [
+    load('u32', R1, base, at),
+    load('u32', R2, base, at + 4),
+    load('u32', R3, base, at + 8),
+    store('u32', R7, ETHERNET.source, R1),
+    store('u16', R7, ETHERNET.source + 4, R2),
+    alu64('rsh', R2, 16),
+    store('u16', R7, ETHERNET.destination, R2),
+    store('u32', R7, ETHERNET.destination + 2, R3),
+  ]
 }
 
 function swap16(value: number): number {
