@@ -38,7 +38,7 @@ describe('forwarding in the driver', { skip: skipUnless('root', 'ip', 'ping', 'c
       return { name, index, mac: parseMac(mac), reversePath: 'off' }
     })
     closeNetlink(route)
-    forwarder = openForwarder(devices, hosts.router)
+    forwarder = openForwarder(devices, { namespace: hosts.router })
   })
 
   after(() => {

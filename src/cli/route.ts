@@ -15,6 +15,7 @@ import { type End, listenForEnd, openDisplay, TICK_MS } from './foreground.js'
 import { note, print, printJson } from './output.js'
 import { formatQuantity } from './quantity.js'
 import { parseBitRate, parseCount } from './rate.js'
+import { routeInDriver } from './route-in-driver.js'
 
 interface RouteOptions {
   readonly for?: number
@@ -23,6 +24,8 @@ interface RouteOptions {
   readonly queue?: keyof typeof DISCIPLINES
   readonly rate?: number
   readonly small?: boolean
+  readonly inDriver?: boolean
+  readonly flows: number
   readonly json?: boolean
 }
 
@@ -51,6 +54,17 @@ export function routeCommand(): Command {
     )
     .option('--rate <bits>', 'let out so many bits a second by each device: 500k, 10M, 1.5G', parseBitRate)
     .option('--small', 'tables for some thousand routes, in a few megabytes')
+    .addOption(
+      new Option('--in-driver', 'forward in the drivers alone, by the kernel’s own tables; nothing comes to user space')
+        // What only the engine does.
+        .conflicts(['reversePath', 'track', 'queue', 'rate', 'small']),
+    )
+    .option(
+      '--flows <count>',
+      'with --in-driver: forward so many flows of each family without a look-up; 0 for none',
+      (text) => (text === '0' ? 0 : parseCount(text)),
+      16_384,
+    )
     .option('--json', 'one JSON document with the totals on standard output, at the end')
     .addHelpText(
       'after',
@@ -69,6 +83,7 @@ sluice top, sluice trace and sluice capture.`,
 async function route(devices: readonly string[], options: RouteOptions): Promise<void> {
   const end = listenForEnd(['SIGINT', 'SIGTERM'])
   try {
+    if (options.inDriver) return await routeInDriver(devices, options, end)
     const router = startRouter({
       devices,
       reversePath: options.reversePath,

@@ -15,6 +15,7 @@ const PROG_LOAD = 5
 const PROG_TEST_RUN = 10
 const MAP_GET_FD_BY_ID = 14
 const OBJ_GET_INFO_BY_FD = 15
+const MAP_LOOKUP_AND_DELETE_ELEM = 21
 const MAP_LOOKUP_BATCH = 24
 const LINK_CREATE = 28
 const LINK_UPDATE = 29
@@ -130,6 +131,14 @@ export function deleteElement(fd: number, key: Uint8Array): boolean {
   const result = elementAttributes(fd, key, null).tryCall(MAP_DELETE_ELEM)
   if (result < 0 && result !== -ERRNO.ENOENT) throw new KernelError('remove a map element', -result)
   return result === 0
+}
+
+/** Reads an element of a hash into `value` and removes it, in one step (Linux 5.14); false where the key is absent. */
+export function takeElement(fd: number, key: Uint8Array, value: Uint8Array): boolean {
+  const result = elementAttributes(fd, key, value).tryCall(MAP_LOOKUP_AND_DELETE_ELEM)
+  if (result === -ERRNO.ENOENT) return false
+  if (result < 0) throw new KernelError('take a map element out', -result)
+  return true
 }
 
 function elementAttributes(fd: number, key: Uint8Array, value: Uint8Array | null): Attributes {

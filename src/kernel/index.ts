@@ -17,6 +17,7 @@ export {
   programInfo,
   TEST_XDP_LIVE_FRAMES,
   type TestRun,
+  takeElement,
   testRun,
   tryCreateTcxLink,
   tryCreateXdpLink,

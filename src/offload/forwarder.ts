@@ -8,6 +8,8 @@ import {
   type XdpLink,
   type XdpMode,
 } from '../loader/index.js'
+import type { FlowTable } from './flow-path.js'
+import { type DriverFlows, openDriverFlows } from './flow-table.js'
 import { COUNT_NAMES, COUNTS, type CountName, PORTS } from './formats.js'
 import { type ForwardPort, forwardProgram, MOST_PORTS } from './forward-program.js'
 
@@ -19,6 +21,8 @@ export interface ForwardDevice extends ForwardPort {
 /** Devices that forward among each other in their drivers, until it is closed or the process ends. */
 export interface Forwarder {
   readonly devices: readonly { readonly name: string; readonly mode: XdpMode }[]
+  /** Null where it was opened without one. */
+  readonly flows: DriverFlows | null
   /** Packets since it was opened, by what became of them. */
   counts(): Readonly<Record<CountName, number>>
   /** What is known of a device has changed, as its MAC address: packets meet the old program or the new one. */
@@ -33,6 +37,12 @@ export class RedirectError extends Error {
   override name = 'RedirectError'
 }
 
+/** Where the devices are, and whether flows have a table of their own. */
+export interface ForwarderOptions {
+  readonly namespace?: NetworkNamespace
+  readonly table?: FlowTable
+}
+
 interface Attached {
   readonly name: string
   program: LoadedProgram
@@ -44,7 +54,8 @@ interface Attached {
  * Throws LoadError, KernelError, RangeError for more than 64 devices, and
  * RedirectError; nothing is left then.
  */
-export function openForwarder(devices: readonly ForwardDevice[], namespace?: NetworkNamespace): Forwarder {
+export function openForwarder(devices: readonly ForwardDevice[], options: ForwarderOptions = {}): Forwarder {
+  const { namespace, table } = options
   if (devices.length > MOST_PORTS)
     throw new RangeError(`${devices.length} devices, of which at most ${MOST_PORTS} can forward`)
   const inNamespace = <T>(run: () => T) => (namespace ? withNamespace(namespace, run) : run())
@@ -52,7 +63,7 @@ export function openForwarder(devices: readonly ForwardDevice[], namespace?: Net
   /** The maps of the first program, which the others share; it is kept for them. */
   let first: LoadedProgram | null = null
   const load = (device: ForwardPort): LoadedProgram => {
-    const program = loadProgram(forwardProgram(device), first?.maps)
+    const program = loadProgram(forwardProgram(device, table), first?.maps)
     first ??= program
     return program
   }
@@ -81,6 +92,7 @@ export function openForwarder(devices: readonly ForwardDevice[], namespace?: Net
     for (const { index } of devices) inNamespace(() => allow(maps.get(PORTS)!, index))
     const read = perCpuReader(maps.get(COUNTS)!)
     return {
+      flows: table === undefined ? null : openDriverFlows(maps),
       devices: [...attached.values()].map(({ name, link }) => ({ name, mode: link.mode })),
       counts() {
         const sums = read()

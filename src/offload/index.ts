@@ -1,3 +1,8 @@
+/** Forwarding in the driver, and tiers of flows. */
+
+export type { FlowTable } from './flow-path.js'
+export { type DriverFlows, openDriverFlows } from './flow-table.js'
 export { COUNT_NAMES, type CountName } from './formats.js'
 export { type ForwardPort, forwardProgram } from './forward-program.js'
-export { type ForwardDevice, type Forwarder, openForwarder, RedirectError } from './forwarder.js'
+export { type ForwardDevice, type Forwarder, type ForwarderOptions, openForwarder, RedirectError } from './forwarder.js'
+export type { CountedFlow, OffloadFlow, OffloadKey, Tier } from './tier.js'

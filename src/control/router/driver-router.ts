@@ -1,0 +1,156 @@
+import {
+  closeNetlink,
+  type Link,
+  listLinks,
+  listRoutes,
+  type NetlinkSocket,
+  type NetworkNamespace,
+  openRoute,
+  openRouteMonitor,
+  parseMac,
+  type RouteChange,
+  readSysctl,
+} from '../../kernel/index.js'
+import { type CountName, type ForwardDevice, type Forwarder, openForwarder } from '../../offload/index.js'
+import { DeviceError, findDeviceIn } from '../device.js'
+import { watchNeighbours } from './neighbour-watch.js'
+
+/** A router that is nothing but programs in the drivers of its devices. */
+export interface DriverRouterOptions {
+  /** Two or more. */
+  readonly devices: readonly string[]
+  readonly namespace?: NetworkNamespace
+  /** Flows of each family that are forwarded without a look-up; 0: none. */
+  readonly flows: number
+  readonly warn: (sentence: string) => void
+}
+
+export interface DriverRouter {
+  readonly devices: Forwarder['devices']
+  totals(): DriverTotals
+  /** Resolves when it is closed, rejects with a DeviceError where a device has gone or lost its program. */
+  readonly done: Promise<void>
+  close(): void
+}
+
+export interface DriverTotals {
+  readonly forwarded: number
+  /** Of these, without a look-up. */
+  readonly byFlow: number
+  readonly activeFlows: number
+  /** Packets that went on to the kernel, or were swallowed by a blackhole, by reason; only those that there were. */
+  readonly others: Readonly<Partial<Record<CountName, number>>>
+}
+
+const SWEEP_MS = 1000
+/** As the kernel's flow tables (nf_flowtable_udp_timeout). */
+const IDLE_MS = 30_000
+/** A flow is entered by one in so many of its packets, so that those of a few packets seldom are. */
+const LEARN_ONE_IN = 16
+const MOST_AT_ONCE = 512
+
+/**
+ * Puts the programs in place. The kernel's own tables decide, so nothing is
+ * copied; what is watched are changes that end what flows have been told.
+ * Throws DeviceError, LoadError, KernelError and RedirectError.
+ */
+export function startDriverRouter({ devices, namespace, flows, warn }: DriverRouterOptions): DriverRouter {
+  if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
+  const netlink = openRoute(namespace)
+  const closers: (() => void)[] = [() => closeNetlink(netlink)]
+  const close = () => {
+    for (const closeOne of closers.toReversed()) closeOne()
+    closers.length = 0
+  }
+  try {
+    const links = devices.map((name) => findDeviceIn(netlink, name))
+    // First the changes, then what they change.
+    const monitor = openRouteMonitor(namespace)
+    closers.push(() => monitor.close())
+    warnOf(netlink, links, warn, namespace)
+    const table = flows === 0 ? {} : { table: { capacity: flows, learnOneIn: LEARN_ONE_IN } }
+    const forwarder = openForwarder(
+      links.map((link) => describe(link, namespace)),
+      { ...table, ...(namespace && { namespace }) },
+    )
+    closers.push(() => forwarder.close())
+    const neighbours = watchNeighbours(netlink, links)
+    let fail: (error: Error) => void = () => {}
+    let finish: () => void = () => {}
+    const done = new Promise<void>((resolve, reject) => {
+      ;[finish, fail] = [resolve, reject]
+    })
+    const watch = monitor.watch(() => {
+      const changes = monitor.take(MOST_AT_ONCE)
+      if (neighbours.heard(changes) || changes === null || changes.some(isOfRoutes)) forwarder.flows?.invalidate()
+      if (changes === null || changes.some(({ what }) => what === 'link')) renew(forwarder, netlink, links, namespace)
+    })
+    closers.push(() => watch.close())
+    const timer = setInterval(() => {
+      forwarder.flows?.sweep(IDLE_MS, performance.now())
+      neighbours.refresh()
+      const lost = forwarder.lost()
+      if (lost !== null) fail(new DeviceError(`${lost} has gone, or its program was taken off`))
+    }, SWEEP_MS)
+    closers.push(() => clearInterval(timer))
+    return {
+      devices: forwarder.devices,
+      totals: () => totalsOf(forwarder),
+      done: done.finally(close),
+      close: () => finish(),
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+function isOfRoutes({ what }: RouteChange): boolean {
+  return what !== 'neighbour'
+}
+
+function totalsOf(forwarder: Forwarder): DriverTotals {
+  const { forwarded, 'forwarded by flow': byFlow, ...others } = forwarder.counts()
+  return {
+    forwarded: forwarded + byFlow,
+    byFlow,
+    activeFlows: forwarder.flows?.active() ?? 0,
+    others: Object.fromEntries(Object.entries(others).filter(([, count]) => count > 0)),
+  }
+}
+
+/** The kernel's own setting of the device: the larger of its and of all (linux: Documentation/networking/ip-sysctl.rst, rp_filter). */
+function describe({ name, index, mac }: Link, namespace?: NetworkNamespace): ForwardDevice {
+  const filter = Math.max(...['all', name].map((scope) => readSysctl(namespace, `ipv4/conf/${scope}/rp_filter`)))
+  return { name, index, mac: parseMac(mac), reversePath: (['off', 'strict', 'loose'] as const)[filter] ?? 'strict' }
+}
+
+/** New programs for devices whose MAC address has changed. */
+function renew(forwarder: Forwarder, netlink: NetlinkSocket, links: Link[], namespace?: NetworkNamespace): void {
+  const now = new Map(listLinks(netlink).map((link) => [link.index, link]))
+  links.forEach((before, at) => {
+    const link = now.get(before.index)
+    if (link === undefined || link.mac === before.mac) return
+    forwarder.change(describe(link, namespace))
+    links[at] = link
+  })
+}
+
+/** What the kernel's forwarding does and the look-up in the driver does not. */
+function warnOf(
+  netlink: NetlinkSocket,
+  links: readonly Link[],
+  warn: (sentence: string) => void,
+  namespace?: NetworkNamespace,
+): void {
+  const off = links.filter(({ name }) => readSysctl(namespace, `ipv4/conf/${name}/forwarding`) === 0)
+  if (off.length > 0)
+    warn(
+      `forwarding of IPv4 is off at ${off.map(({ name }) => name).join(' and ')}, so nothing is forwarded: sysctl -w net.ipv4.ip_forward=1`,
+    )
+  const limited = listRoutes(netlink).filter(({ destination, mtuBytes }) => destination.length === 4 && mtuBytes !== 0)
+  if (limited.length > 0)
+    warn(
+      `${limited.length} routes of IPv4 have an MTU of their own, which the look-up in the driver heeds only where it is locked: ip route change … mtu lock N`,
+    )
+}
