@@ -13,6 +13,7 @@ import {
   writeSysctl,
 } from '../src/kernel/index.js'
 import { type Forwarder, type OffloadFlow, openForwarder } from '../src/offload/index.js'
+import { CLI } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
@@ -34,6 +35,22 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
   })
 
   after(() => network.close())
+
+  test('sluice route --in-driver forwards, and says what became of packets', async () => {
+    const command = [process.execPath, CLI, 'route', 'left', 'right', '--in-driver', '--for', '2s', '--json']
+    const running = runIn(network.router, command)
+    const route = openRoute(network.router)
+    await eventually('programs', () => ['left', 'right'].every((name) => findLink(route, name).xdp.mode !== 'none'))
+    const { stdout } = await runIn(network.left, ['ping', '-c', '10', '-i', '0.05', HOSTS[1]])
+    assert.match(stdout, / 10 received/)
+    const { status, stdout: document } = await running
+    assert.equal(status, 0)
+    const { forwarded, endedBy, others } = JSON.parse(document)
+    assert(forwarded + (others['no neighbour'] ?? 0) >= 20, document)
+    assert.equal(endedBy, 'time')
+    assert(['left', 'right'].every((name) => findLink(route, name).xdp.mode === 'none'))
+    closeNetlink(route)
+  })
 
   describe('that the program finds itself', () => {
     let router: DriverRouter
