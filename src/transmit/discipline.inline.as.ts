@@ -11,6 +11,7 @@ import {
   PRIORITY_MAP,
   PRIORITY_NODES,
   QUEUE_DUE,
+  QUEUE_PACKETS,
   TOKENS_INNER,
   TOKENS_MOST,
   TOKENS_NOW,
@@ -22,6 +23,10 @@ import { serviceOf } from './service.inline.as'
 
 /** Of a token bucket: when tokens were counted last, f64. */
 const COUNTED: usize = 24
+/** Whether packets waited then, u32. */
+const HAD_WAITING: usize = 48
+/** Whoever lets packets out may come so late without its costing them anything: as timers of a millisecond do. */
+const LATE_US: f64 = 10_000
 /** Tokens that a time, computed from them, may be short of. */
 const ROUNDING: f64 = 0.001
 
@@ -69,22 +74,27 @@ function bandOf(node: u32, entry: u32): u32 {
 /**
  * A token bucket: tokens are bytes and grow with the time. A packet leaves when
  * there is no debt, and may make one; so nothing is taken from behind before it
- * may go, and whoever waits there can still be overtaken, or dropped.
+ * may go, and whoever waits there can still be overtaken, or dropped. What is
+ * too much for the bucket is lost only where nobody waited: a wake-up that comes
+ * late would make the rate smaller.
  */
 function takeInTime(queue: u32, node: u32, now: f64): u32 {
   const most = load<f64>(node, TOKENS_MOST)
   const rate = load<f64>(node, TOKENS_RATE)
   const grown = load<f64>(node, TOKENS_NOW) + (now - load<f64>(node, COUNTED)) * rate
-  const tokens = min<f64>(grown, most)
+  const tokens = min<f64>(grown, load<u32>(node, HAD_WAITING) !== 0 ? most + rate * LATE_US : most)
   store<f64>(node, tokens, TOKENS_NOW)
   store<f64>(node, now, COUNTED)
   if (tokens < -ROUNDING) {
     const due = now - tokens / rate
     const earliest = load<f64>(queue, QUEUE_DUE)
     if (earliest === 0 || due < earliest) store<f64>(queue, due, QUEUE_DUE)
+    store<u32>(node, u32(load<u32>(queue, QUEUE_PACKETS) > 0), HAD_WAITING)
     return 0
   }
   const entry = take(queue, load<u32>(node, TOKENS_INNER), now)
+  // One that is taken counts until it has left the queue.
+  store<u32>(node, u32(entry !== 0 && load<u32>(queue, QUEUE_PACKETS) > 1), HAD_WAITING)
   if (entry === 0) return 0
   store<f64>(node, tokens - <f64>(lengthOf(entry) + load<u32>(node, TOKENS_OVERHEAD)), TOKENS_NOW)
   return entry

@@ -123,6 +123,7 @@ export function fqCodel(settings: Partial<Omit<FqCodel, 'kind'>> = {}): Discipli
  * least two packets of 1514 bytes, where it is not said) at once after a pause.
  * A packet counts as long as it is with `overheadBytes`, for Ethernet's gap,
  * preamble and checksum 24, and leaves when there is no debt: the burst can be one packet longer.
+ * Where packets wait, what a late wake-up has cost is made up for, up to 10 ms.
  */
 export function tokenBucket(
   { bitsPerSecond, burstBytes = Math.max(3028, bitsPerSecond / 8000), overheadBytes = 0 }: TokenBucketSettings,
@@ -145,6 +146,12 @@ export function mostPackets(discipline: Discipline): number {
     default:
       return discipline.packets
   }
+}
+
+/** Whether a discipline, or one within it, lets packets out in their time only. */
+export function isShaped(discipline: Discipline): boolean {
+  if (discipline.kind === 'priority') return discipline.bands.some(isShaped)
+  return discipline.kind === 'token bucket'
 }
 
 /** Writes a discipline and all within it into memory that `reserve` gives; gives the address of its node. */

@@ -84,7 +84,7 @@ export const PRIORITY_NODES = 80
 export const PRIORITY_MOST_BANDS = 8
 export const PRIORITY_BYTES = 112
 
-/** The discipline behind, bytes that are added to each packet's length; f64: tokens, since when, tokens a microsecond, and at most. */
+/** The discipline behind, bytes that are added to each packet's length; f64: tokens, since when, tokens a microsecond, and at most; u32: whether packets waited. */
 export const TOKENS_INNER = 4
 export const TOKENS_OVERHEAD = 8
 export const TOKENS_NOW = 16

@@ -95,6 +95,43 @@ describe('a queue', () => {
     assert.equal(close(), 0)
   })
 
+  it('keeps the rate where it is woken late, and has no more than the burst after a pause', () => {
+    const discipline = tokenBucket({ bitsPerSecond: 80e6, burstBytes: 10_000 }, fifo({ packets: 4000 }))
+    const { queue, send, arrived, clock, close } = openQueueBench({ discipline, byteLimit: 'off' })
+    send(numbered(2000, 1000))
+    queue.flush()
+    let packets = arrived().length
+    for (let step = 0; step < 40; step++) {
+      clock.ms += 3
+      queue.flush()
+      packets += arrived().length
+    }
+    assert.equal(packets, 11 + 40 * 30)
+    while (queue.queued().packets > 0) {
+      clock.ms += 3
+      queue.flush()
+      arrived()
+    }
+    clock.ms += 1000
+    send(numbered(100, 1000))
+    queue.flush()
+    assert.equal(arrived().length, 11)
+    assert.equal(close(), 0)
+  })
+
+  it('shapes a band of priorities from its first packet on', () => {
+    const bands = [tokenBucket({ bitsPerSecond: 8e6, burstBytes: 3000 }), fifo()]
+    const discipline = priority({ bands, bandOf: new Array(64).fill(0) })
+    const { queue, send, arrived, close } = openQueueBench({ discipline, byteLimit: 'off' })
+    for (const packet of numbered(100, 1000)) {
+      send([packet])
+      queue.flush()
+    }
+    assert.equal(arrived().length, 4)
+    assert.equal(queue.queued().packets, 96)
+    assert.equal(close(), 0)
+  })
+
   it('wakes an engine that sleeps when the next packet is due, and when another worker sends', async () => {
     const shaped = openQueueBench({ discipline: tokenBucket({ bitsPerSecond: 8e6, burstBytes: 1 }), byteLimit: 'off' })
     shaped.send(numbered(3, 1000))

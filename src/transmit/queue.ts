@@ -1,6 +1,6 @@
 import type { Device, DeviceStatistics } from '../engine/index.js'
 import { BUNDLE_DESCRIPTORS, type Code, type Space, type WorkerPool } from '../memory/index.js'
-import { type Discipline, fifo } from './discipline.js'
+import { type Discipline, fifo, isShaped } from './discipline.js'
 import { type Doorbell, openDoorbell } from './doorbell.js'
 import { openIntake } from './intake.js'
 import { type LimitBounds, openQueueMemory } from './queue-memory.js'
@@ -85,7 +85,7 @@ export function openQueue(
   const doorbell = openDoorbell(device, trigger, options.ringPackets ?? device.slots ?? SENT_AT_ONCE)
   const intake = shared === undefined ? null : openIntake(space, code, pool, title, shared)
   const most = trigger === 'packet' ? 1 : SENT_AT_ONCE
-  const canBypass = discipline.kind !== 'token bucket' && trigger !== 'packet'
+  const canBypass = !isShaped(discipline) && trigger !== 'packet'
   const counts = { bypassed: 0, heldBack: 0, refused: 0 }
   let isOpen = true
   /** What the device had unfinished when it or the limit let nothing through; -1 where nothing is stopped. */
