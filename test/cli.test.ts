@@ -292,6 +292,8 @@ test('doctor says what there is; an unknown device is a wrong input', () => {
     assert.match(check.status, /^(ok|note|missing)$/)
     assert.equal(check.remedy === null, check.status === 'ok', check.name)
   }
+  const hardware = device.checks.find(({ name }: { name: string }) => name === 'flows in hardware')
+  assert.match(hardware.found, /^not offered/)
   const unknown = runCli(['doctor', 'no-such-device0'])
   assert.deepEqual({ status: unknown.status, stdout: unknown.stdout }, { status: 2, stdout: '' })
   assertSentence(unknown.stderr, /no-such-device0.*choose one of: .*lo/)

@@ -7,7 +7,16 @@ import { findDevice } from './device.js'
 /** What a device offers to rules. Attaches nothing. Throws DeviceError where there is no such device. */
 export function examineDevice(name: string): Check[] {
   const link = findDevice(name)
-  return [state(link), driver(name), nativeHook(link), attached(link), mtu(link), queues(name), ...offloads(name)]
+  return [
+    state(link),
+    driver(name),
+    nativeHook(link),
+    attached(link),
+    mtu(link),
+    queues(name),
+    ...offloads(name),
+    hardwareFlows(name),
+  ]
 }
 
 function state(link: Link): Check {
@@ -30,7 +39,12 @@ function nativeHook(link: Link): Check {
   if (!features.native) {
     return note(name, 'no native XDP', 'rules run in generic mode (--generic), at about four times the cost a packet')
   }
-  const more = [features.redirect && 'redirect', features.zeroCopy && 'zero copy', features.severalBuffers && 'jumbo']
+  const more = [
+    features.redirect && 'redirect',
+    features.redirectTarget && 'redirect target',
+    features.zeroCopy && 'zero copy',
+    features.severalBuffers && 'jumbo',
+  ]
   return ok(name, ['native', ...more.filter(Boolean)].join(', '))
 }
 
@@ -94,6 +108,15 @@ function offloads(device: string): Check[] {
   return OFFLOADS.map(({ feature, name, harmless, found, remedy }) =>
     features?.get(feature)?.isOn === true ? note(name, found, remedy(device)) : ok(name, harmless),
   )
+}
+
+/** Whether the device itself could forward flows (ethtool's hw-tc-offload), the tier behind the one in the driver. */
+function hardwareFlows(device: string): Check {
+  const name = 'flows in hardware'
+  const feature = asked(() => readFeatures(device))?.get('hw-tc-offload')
+  if (feature?.isOn === true) return ok(name, 'offered; sluice forwards flows in the driver')
+  if (feature === undefined || feature.isFixed) return ok(name, 'not offered: flows go as far as the driver')
+  return ok(name, `offered, and off ("ethtool -K ${device} hw-tc-offload on"); sluice forwards flows in the driver`)
 }
 
 /** The answer, or null where the driver has none. */
