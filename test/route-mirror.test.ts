@@ -152,6 +152,40 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
     }
   })
 
+  test('routes follow their next hop objects, of whose end the kernel tells nothing else', async () => {
+    ip(
+      router!,
+      'nexthop add id 1 via 192.0.2.2 dev one',
+      'nexthop add id 2 via 198.51.100.2 dev two',
+      'nexthop add id 10 group 1/2',
+      'nexthop add id 21 via 2001:db8:3::2 dev three',
+      'route add 10.5.0.0/16 nhid 10',
+      'route add 2001:db8:78::/48 nhid 21',
+    )
+    const ways = () => [look('10.5.0.1'), look('2001:db8:78::1')].map((way) => way.replace(/ [0-9a-f?]+/g, ''))
+    const become = (...expected: string[]) => eventually('the routes', () => ways().join('; ') === expected.join('; '))
+    await become('one, two', 'three')
+    ip(router!, 'nexthop del id 2')
+    await become('one', 'three')
+    ip(router!, 'nexthop replace id 1 via 203.0.113.2 dev three', 'nexthop replace id 21 via 2001:db8:1::2 dev one')
+    await become('three', 'one')
+    ip(router!, 'nexthop del id 10', 'nexthop del id 21')
+    await become('none', 'none')
+    ip(router!, 'nexthop del id 1')
+  })
+
+  test('rules that nobody follows are said', () => {
+    ip(router!, 'rule add from 192.0.2.77 table 7')
+    const said: string[] = []
+    const sizes = { rootBits: 16, nodes: 64, routes: 64 } as const
+    const own = createSpace(16 << 20)
+    const other = openRoutes(own, loadCode(own, true), 'ruled', { v4: sizes, v6: sizes })
+    mirrorKernel({ tables: other, ports: [], namespace: router!, warn: (sentence) => said.push(sentence) }).close()
+    ip(router!, 'rule del from 192.0.2.77 table 7')
+    assert.equal(said.length, 1)
+    assert.match(said[0]!, /1 more rule than usual/)
+  })
+
   test('what leaves in a tunnel is not sent without it', async () => {
     ip(router!, 'route add 10.6.0.0/16 encap ip id 7 dst 192.0.2.2 via 192.0.2.2')
     await eventually('the route of the tables', () => look('10.6.1.1') === 'local')

@@ -85,6 +85,7 @@ export {
   listAddresses,
   listNeighbours,
   listRoutes,
+  listRuleTables,
   openRouteMonitor,
   type RouteMonitor,
   useNeighbour,

@@ -10,6 +10,8 @@ const RTM_NEWROUTE = 24
 const RTM_DELROUTE = 25
 const RTM_NEWNEIGH = 28
 const RTM_DELNEIGH = 29
+const RTM_NEWNEXTHOP = 104
+const RTM_DELNEXTHOP = 105
 
 const RTMSG_BYTES = 12
 const RTA_DST = 1
@@ -41,6 +43,12 @@ const IFADDRMSG_BYTES = 8
 const IFA_ADDRESS = 1
 const IFA_LOCAL = 2
 const IFA_BROADCAST = 4
+
+const NHMSG_BYTES = 8
+const NHA_ID = 1
+
+const FIB_RULE_BYTES = 12
+const FRA_TABLE = 15
 
 const AF_INET = 2
 const AF_INET6 = 10
@@ -118,6 +126,8 @@ export type RouteChange =
   | { readonly what: 'route'; readonly isGone: boolean; readonly isReplaced: boolean; readonly route: KernelRoute }
   | { readonly what: 'neighbour'; readonly isGone: boolean; readonly neighbour: KernelNeighbour }
   | { readonly what: 'address'; readonly isGone: boolean; readonly address: KernelAddress }
+  /** A next hop object; of routes that go with it, and of a group that has lost a member, the kernel tells no more than this. */
+  | { readonly what: 'next hop'; readonly isGone: boolean; readonly id: number }
   | { readonly what: 'link'; readonly isGone: boolean; readonly index: number }
 
 /** The change that a message tells; null for one of another kind, or of another family than IPv4 and IPv6. */
@@ -137,6 +147,11 @@ export function readChange(type: number, flags: number, body: Uint8Array): Route
     case RTM_DELADDR: {
       const address = readAddress(body)
       return address && { what: 'address', isGone: type === RTM_DELADDR, address }
+    }
+    case RTM_NEWNEXTHOP:
+    case RTM_DELNEXTHOP: {
+      const id = readU32(readAttributes(body, NHMSG_BYTES).get(NHA_ID))
+      return { what: 'next hop', isGone: type === RTM_DELNEXTHOP, id }
     }
     case RTM_NEWLINK:
     case RTM_DELLINK:
@@ -230,4 +245,9 @@ export function readAddress(body: Uint8Array): KernelAddress | null {
     lengthBits: body[1]!,
     broadcast: attributes.get(IFA_BROADCAST) ?? null,
   }
+}
+
+/** The table that a rule leads to (struct fib_rule_hdr); 0 for one that leads to none, or to that of a device's VRF. */
+export function readRuleTable(body: Uint8Array): number {
+  return readU32(readAttributes(body, FIB_RULE_BYTES).get(FRA_TABLE)) || body[4]!
 }

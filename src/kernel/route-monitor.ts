@@ -20,6 +20,7 @@ import {
   readChange,
   readNeighbour,
   readRoute,
+  readRuleTable,
 } from './route-message.js'
 import { addressOf, ERRNO, KernelError, syscall, trySyscall } from './syscall.js'
 
@@ -32,13 +33,14 @@ const SO_RCVBUFFORCE = 33
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const MSG_DONTWAIT = 0x40
-/** RTNLGRP_LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR and IPV6_ROUTE of linux/rtnetlink.h. */
-const GROUPS = [1, 3, 5, 7, 9, 11]
+/** RTNLGRP_LINK, NEIGH, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE and NEXTHOP of linux/rtnetlink.h. */
+const GROUPS = [1, 3, 5, 7, 9, 11, 32]
 
 const RTM_GETADDR = 22
 const RTM_GETROUTE = 26
 const RTM_NEWNEIGH = 28
 const RTM_GETNEIGH = 30
+const RTM_GETRULE = 34
 const NTF_USE = 1
 const NDA_DST = 1
 const AF_INET = 2
@@ -146,6 +148,11 @@ export function listRoutes(route: NetlinkSocket): KernelRoute[] {
 /** Every neighbour of both families that is not a multicast address's. */
 export function listNeighbours(route: NetlinkSocket): KernelNeighbour[] {
   return list(route, 'listing neighbours', RTM_GETNEIGH, 12, readNeighbour)
+}
+
+/** The tables that rules of both families lead to, a number for each rule; 0 where it is none, or that of a VRF. */
+export function listRuleTables(route: NetlinkSocket): number[] {
+  return list(route, 'listing rules', RTM_GETRULE, 12, readRuleTable)
 }
 
 /** Every address of every device. */

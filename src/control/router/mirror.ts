@@ -6,6 +6,7 @@ import {
   listLinks,
   listNeighbours,
   listRoutes,
+  listRuleTables,
   type NetlinkSocket,
   type NetworkNamespace,
   openRoute,
@@ -65,6 +66,10 @@ const MOST_AT_ONCE = 512
 /** Neighbours that are no longer sure are asked again, so many at most each second. */
 const MOST_REFRESHED = 16
 const SECOND_MS = 1000
+/** Addresses that are asked for in a second, at most: whoever sends to all of a network has the kernel ask for no more. */
+const MOST_ASKED = 1024
+/** RT_TABLE_DEFAULT, MAIN and LOCAL of linux/rtnetlink.h. */
+const USUAL_TABLES: ReadonlySet<number> = new Set([253, 254, 255])
 
 /**
  * Copies what the kernel knows into the tables, then follows each change. The
@@ -78,6 +83,11 @@ export function mirrorKernel(options: MirrorOptions): Mirror {
   const monitor = openRouteMonitor(namespace)
   const copy = openCopy(options, netlink)
   copy.list()
+  const rules = listRuleTables(netlink).filter((table) => !USUAL_TABLES.has(table)).length
+  if (rules > 0)
+    options.warn(
+      `the kernel has ${rules} more ${rules === 1 ? 'rule' : 'rules'} than usual (ip rule, ip vrf), which the router does not know of: it forwards by the tables local and main alone`,
+    )
   const watch = monitor.watch(() => {
     copy.apply(monitor.take(MOST_AT_ONCE))
     options.changed?.()
@@ -110,8 +120,10 @@ function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink
   const hosts = openHosts(tables, adjacencies, portOf, hopAbove, (address) =>
     installed.has(prefixKey({ destination: address, lengthBits: address.length * 8 })),
   )
+  /** When each was asked for, the oldest first. */
   const asked = new Map<string, number>()
   let upDevices = ''
+  let [listedAt, isOutdated, refreshed] = [0, false, 0]
   let [changes, listed, refused] = [0, 0, 0]
 
   function hopAbove(address: Uint8Array): number | undefined {
@@ -190,6 +202,8 @@ function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink
   /** Everything anew: the kernel does not tell of the routes that go with a device or an address of its own. */
   function list(): void {
     listed++
+    listedAt = performance.now()
+    isOutdated = false
     readPorts()
     const before = book
     book = openRouteBook()
@@ -204,9 +218,17 @@ function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink
       // Whoever asked before it was forgotten has no answer to wait for.
       if (change.isGone) asked.delete(neighbourKey(change.neighbour))
     }
+    if (change.what === 'next hop') noteNextHop(change.id, change.isGone)
     if (change.what !== 'route' || isLinkLocal(change.route.destination)) return
     const { route, isGone, isReplaced } = change
     if (isGone ? book.remove(route) : book.add(route, isReplaced)) settle(prefixKey(route))
+  }
+
+  /** Routes go with their next hop untold. One that has changed is found out by a list, once in a second at most. */
+  function noteNextHop(id: number, isGone: boolean): void {
+    if (!book.usesNextHop(id)) return
+    if (isGone) for (const key of book.removeNextHop(id)) settle(key)
+    else isOutdated = true
   }
 
   return {
@@ -218,11 +240,17 @@ function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink
       for (const change of taken) note(change)
       const isOfPorts = taken.some(({ what }) => what === 'link' || what === 'address')
       const hasLostAddress = taken.some(({ what, isGone }) => what === 'address' && isGone)
-      if ((isOfPorts && readPorts()) || hasLostAddress) list()
+      const isLate = isOutdated && performance.now() - listedAt >= SECOND_MS
+      if ((isOfPorts && readPorts()) || hasLostAddress || isLate) list()
     },
     /** Gateways that nobody knows, and neighbours of whom the kernel is no longer sure, are asked for. */
     refresh() {
-      for (const { index, address } of [...adjacencies.unresolved(), ...hosts.stale()].slice(0, MOST_REFRESHED)) {
+      if (isOutdated) list()
+      const all = [...adjacencies.unresolved(), ...hosts.stale()]
+      // In turn: those who never answer must not keep the others from being asked.
+      const count = Math.min(MOST_REFRESHED, all.length)
+      for (let turn = 0; turn < count; turn++) {
+        const { index, address } = all[refreshed++ % all.length]!
         request(index, address)
       }
     },
@@ -236,7 +264,11 @@ function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink
   function request(index: number, address: Uint8Array): void {
     const [key, now] = [neighbourKey({ index, address }), performance.now()]
     if (now - (asked.get(key) ?? Number.NEGATIVE_INFINITY) < SECOND_MS) return
-    for (const [other, time] of asked) if (now - time >= SECOND_MS) asked.delete(other)
+    for (const [other, time] of asked) {
+      if (now - time < SECOND_MS) break
+      asked.delete(other)
+    }
+    if (asked.size >= MOST_ASKED) return
     asked.set(key, now)
     try {
       useNeighbour(netlink, index, address)

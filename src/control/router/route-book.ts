@@ -13,6 +13,10 @@ export interface RouteBook {
   /** Whether the book has changed: what the kernel tells twice is known already. */
   add(route: KernelRoute, isReplaced: boolean): boolean
   remove(route: KernelRoute): boolean
+  /** Whether a route leads to the next hop object of that number. */
+  usesNextHop(id: number): boolean
+  /** Takes out all routes that lead to it; gives the keys of their prefixes. */
+  removeNextHop(id: number): string[]
   /** The one that the kernel forwards by; undefined where there is none. */
   best(key: string): KernelRoute | undefined
   keys(): IterableIterator<string>
@@ -21,6 +25,12 @@ export interface RouteBook {
 /** An empty book. */
 export function openRouteBook(): RouteBook {
   const byPrefix = new Map<string, KernelRoute[]>()
+  const usesOf = new Map<number, number>()
+
+  function count({ nextHopId }: KernelRoute, uses: 1 | -1): void {
+    if (nextHopId !== 0) usesOf.set(nextHopId, (usesOf.get(nextHopId) ?? 0) + uses)
+  }
+
   return {
     add(route, isReplaced) {
       if (!isHeld(route)) return false
@@ -28,6 +38,7 @@ export function openRouteBook(): RouteBook {
       const before = byPrefix.get(key)
       if (before === undefined) {
         byPrefix.set(key, [route])
+        count(route, 1)
         return true
       }
       const same = isReplaced
@@ -35,10 +46,13 @@ export function openRouteBook(): RouteBook {
         : before.findIndex((other) => isEqual(other, route) || isSharedWith(other, route))
       if (same >= 0) {
         const isChanged = !isEqual(before[same]!, route) || isDeadNow(before[same]!) !== isDeadNow(route)
+        count(before[same]!, -1)
+        count(route, 1)
         before[same] = route
         return isChanged
       }
       before.push(route)
+      count(route, 1)
       return true
     },
     remove(route) {
@@ -46,10 +60,23 @@ export function openRouteBook(): RouteBook {
       const before = byPrefix.get(key)
       const at = before?.findIndex((other) => isEqual(other, route)) ?? -1
       if (before === undefined) return false
-      if (at >= 0) before.splice(at, 1)
+      if (at >= 0) count(before.splice(at, 1)[0]!, -1)
       else if (!takeWays(before, route)) return false
       if (before.length === 0) byPrefix.delete(key)
       return true
+    },
+    usesNextHop: (id) => (usesOf.get(id) ?? 0) > 0,
+    removeNextHop(id) {
+      usesOf.delete(id)
+      const keys: string[] = []
+      for (const [key, routes] of byPrefix) {
+        const left = routes.filter(({ nextHopId }) => nextHopId !== id)
+        if (left.length === routes.length) continue
+        if (left.length > 0) byPrefix.set(key, left)
+        else byPrefix.delete(key)
+        keys.push(key)
+      }
+      return keys
     },
     best: (key) => chooseBest(byPrefix.get(key)),
     keys: () => byPrefix.keys(),
