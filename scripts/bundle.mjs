@@ -7,7 +7,14 @@ import { join } from 'node:path'
 import { build } from 'esbuild'
 import { ROOT } from './prepare.mjs'
 
-const ENTRIES = ['cli/main', 'kernel/process-preload', 'lab/client-process', 'lab/flood-process', 'lab/service-process']
+const ENTRIES = [
+  'cli/main',
+  'control/router/router-plan',
+  'kernel/process-preload',
+  'lab/client-process',
+  'lab/flood-process',
+  'lab/service-process',
+]
 
 await build({
   entryPoints: ENTRIES.map((entry) => join(ROOT, 'dist', `${entry}.js`)),

@@ -58,8 +58,8 @@ describe('routes that BIRD gets by BGP', { skip: skipUnless('root', 'ip', 'bird'
   }
 
   before(async () => {
-    network = createRoutedNetwork('far')
-    router = startRouter({
+    network = createRoutedNetwork({ others: ['far'] })
+    router = await startRouter({
       devices: DEVICES,
       namespace: network.router,
       tables: { v4: { rootBits: 16, nodes: 16_384 }, v6: { nodes: 256, routes: 256 } },

@@ -187,11 +187,11 @@ describe('ICMP errors of a router', { skip: skipUnless('root', 'ip', 'ping', 'tr
     })
 
     test(`IPv${family}: the router says the same, byte for byte`, async () => {
-      start()
+      await start()
       const ours = await answersTo(frames, spoken)
       for (const [index, { title }] of cases.entries())
         assert.equal(ours.get(FIRST_SOURCE + index), kernel.get(FIRST_SOURCE + index), title)
-      stop()
+      await stop()
     })
   }
 
@@ -207,13 +207,13 @@ describe('ICMP errors of a router', { skip: skipUnless('root', 'ip', 'ping', 'tr
       })
     }
     const kernel = await patient()
-    start()
+    await start()
     assert.deepEqual(await patient(), kernel)
-    stop()
+    await stop()
   })
 
   test('traceroute sees the router, and the host behind it, by both families', async () => {
-    const { engine } = start()
+    const { stages } = await start()
     for (const [near, far] of [
       ['192.0.1.1', HOSTS[1]],
       ['2001:db8:1::1', HOSTS6[1]],
@@ -228,12 +228,12 @@ describe('ICMP errors of a router', { skip: skipUnless('root', 'ip', 'ping', 'tr
         )
       }
     }
-    assert(engine.statistics().find(({ name }) => name === 'errors')!.packets >= 8)
-    stop()
+    assert(stages().find(({ name }) => name === 'errors')!.packets >= 8)
+    await stop()
   })
 
   test('ping says what the router has said', async () => {
-    start()
+    await start()
     const ping = (...more: readonly string[]) =>
       runIn(network.left, ['ping', '-n', '-c', '1', '-W', `${RESOLUTION_MS / 1000 + 1}`, ...more])
     const [nobody, ...others] = await Promise.all([
@@ -263,11 +263,11 @@ describe('ICMP errors of a router', { skip: skipUnless('root', 'ip', 'ping', 'tr
     ]
     assert.match(nobody!.stdout, /From 192.0.1.1 icmp_seq=1 Destination Host Unreachable/)
     for (const [index, text] of said.entries()) assert.match(others[index]!.stdout, text)
-    stop()
+    await stop()
   })
 
-  function start(): Router {
-    router = startRouter({
+  async function start(): Promise<Router> {
+    router = await startRouter({
       devices: ['left', 'right'],
       namespace: network.router,
       // Of its own packets nobody asks where they come from.
@@ -277,8 +277,9 @@ describe('ICMP errors of a router', { skip: skipUnless('root', 'ip', 'ping', 'tr
     return router
   }
 
-  function stop(): void {
+  async function stop(): Promise<void> {
     router?.close()
+    await router?.done
     router = null
   }
 })

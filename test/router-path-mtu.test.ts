@@ -21,14 +21,14 @@ describe('a router whose right port takes 1,400 bytes', {
   const children: ChildProcess[] = []
   const warnings: string[] = []
 
-  before(() => {
+  before(async () => {
     network = createRoutedNetwork()
     const { router: namespace, right } = network
     ip(namespace, 'link', 'set', 'right', 'mtu', '1400')
     // What the right host sends is no longer either; what it takes is as long as the left one believes.
     for (const [gateway, ...family] of [['192.0.2.1'], ['2001:db8:2::1', '-6']])
       ip(right, ...family, 'route', 'replace', 'default', 'via', gateway!, 'mtu', '1400', 'advmss', '1440')
-    router = startRouter({ devices: ['left', 'right'], namespace, warn: (text) => warnings.push(text) })
+    router = await startRouter({ devices: ['left', 'right'], namespace, warn: (text) => warnings.push(text) })
   })
 
   after(async () => {
@@ -46,7 +46,7 @@ describe('a router whose right port takes 1,400 bytes', {
     return child
   }
 
-  const packetsOf = (stage: string) => router.engine.statistics().find(({ name }) => name === stage)!.packets
+  const packetsOf = (stage: string) => router.stages().find(({ name }) => name === stage)!.packets
 
   /** The MTU that the left host knows of for a destination. */
   const learned = async (host: string) =>

@@ -20,10 +20,10 @@ describe('real programs through a router', { skip: skipUnless('root', 'ip', 'pin
   const children: ChildProcess[] = []
   const warnings: string[] = []
 
-  before(() => {
+  before(async () => {
     network = createRoutedNetwork()
     const { router: namespace } = network
-    router = startRouter({ devices: ['left', 'right'], namespace, warn: (text) => warnings.push(text) })
+    router = await startRouter({ devices: ['left', 'right'], namespace, warn: (text) => warnings.push(text) })
   })
 
   after(async () => {
@@ -74,7 +74,11 @@ describe('real programs through a router', { skip: skipUnless('root', 'ip', 'pin
     const { stdout } = await runIn(network.left, ['iperf3', '-J', '-u', '-b', '20M', '-t', '1', '-c', HOSTS[1]])
     const { lost_packets: lost, packets } = JSON.parse(stdout).end.sum
     assert(packets > 1000)
-    assert.equal(lost, 0)
+    // What found no room in the receiver's own socket, on a busy machine, had come through.
+    const { stdout: counters } = await runIn(network.right, ['grep', '^Udp:', '/proc/self/net/snmp'])
+    const [names, values] = counters.split('\n').map((line) => line.split(' '))
+    assert.equal(lost, Number(values![names!.indexOf('RcvbufErrors')]), JSON.stringify(router.totals()))
+    assert.deepEqual(router.totals().drops, {})
   })
 })
 

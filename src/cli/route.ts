@@ -26,6 +26,7 @@ interface RouteOptions {
   readonly small?: boolean
   readonly inDriver?: boolean
   readonly flows: number
+  readonly workers: number
   readonly json?: boolean
 }
 
@@ -57,7 +58,7 @@ export function routeCommand(): Command {
     .addOption(
       new Option('--in-driver', 'forward in the drivers alone, by the kernel’s own tables; nothing comes to user space')
         // What only the engine does.
-        .conflicts(['reversePath', 'track', 'queue', 'rate', 'small']),
+        .conflicts(['reversePath', 'track', 'queue', 'rate', 'small', 'workers']),
     )
     .option(
       '--flows <count>',
@@ -65,6 +66,7 @@ export function routeCommand(): Command {
       (text) => (text === '0' ? 0 : parseCount(text)),
       16_384,
     )
+    .option('--workers <count>', 'threads that share the queues of the devices', parseCount, 1)
     .option('--json', 'one JSON document with the totals on standard output, at the end')
     .addHelpText(
       'after',
@@ -84,8 +86,9 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
   const end = listenForEnd(['SIGINT', 'SIGTERM'])
   try {
     if (options.inDriver) return await routeInDriver(devices, options, end)
-    const router = startRouter({
+    const router = await startRouter({
       devices,
+      workers: options.workers,
       reversePath: options.reversePath,
       ...(options.track !== undefined && { track: options.track }),
       ...queueOf(options),
@@ -119,7 +122,7 @@ async function watch(router: Router, options: RouteOptions, end: End): Promise<v
   note(
     `routing between ${router.ports.map(({ name, mode }) => `${name} (${mode})`).join(' and ')}, ${until}; ${routes} routes`,
   )
-  for (const { xdp } of router.ports) for (const text of xdp.notes) note(text)
+  for (const text of router.notes) note(text)
   const control = await serveEngine({ name: 'route', space: router.space, engine: router.engine }).catch((error) => {
     note(`warning: sluice status and top will not see this: ${(error as Error).message}`)
     return null

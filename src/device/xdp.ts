@@ -93,6 +93,11 @@ export function openXdp(
   return { queues, isZeroCopy, notes: isZeroCopy ? [] : [copyNote(name, zeroCopy)], close }
 }
 
+/** What there will be to know of a device whose sockets somebody else opens: the `notes` of its XdpDevice. */
+export function xdpNotes(device: NetworkDevice): readonly string[] {
+  return offersZeroCopy(device) ? [] : [copyNote(device.name, 'try')]
+}
+
 function copyNote(name: string, zeroCopy: XskOptions['zeroCopy']): string {
   return zeroCopy === 'never'
     ? `${name} copies each packet once, as asked`

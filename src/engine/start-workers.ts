@@ -97,6 +97,8 @@ export interface Workers<Settings> {
    * Throws GraphError where there is no such edge.
    */
   capture(edge: string, options: WorkersCaptureOptions): () => void
+  /** Lets those that wait have a round: what a stage looks at beside its packets has changed. */
+  wake(): void
   /** Measures time a packet while it is on. */
   watch(isOn: boolean): void
   /** Read from the shared memory: the workers do not notice. */
@@ -148,6 +150,7 @@ export async function startWorkers<Settings>(
   })
   const mainPool = pool.openWorker(MAIN)
   const host = openHost({ name: MAIN, rings }, space, code, mainPool, openBell(space, code, controls.get(MAIN)!))
+  const bells = Object.keys(plan.workers).map((name) => openBell(space, code, controls.get(name)!))
   const pools: WorkerPool[] = []
   let trace: WorkersTrace | null = null
 
@@ -252,6 +255,9 @@ export async function startWorkers<Settings>(
         throw new GraphError(`there is no edge "${edge}"; there are ${all.map(nameOf).join(', ')}`)
       void found.worker.capture(name, { edge: found.edge, ...rest })
       return () => void found.worker.capture(name, null).then(ended)
+    },
+    wake() {
+      for (const bell of bells) bell.ring()
     },
     watch(isOn) {
       for (const worker of workers) worker.watch(isOn)

@@ -31,8 +31,14 @@ export interface RoutedNetwork {
 export const HOSTS = ['192.0.1.2', '192.0.2.2'] as const
 export const HOSTS6 = ['2001:db8:1::2', '2001:db8:2::2'] as const
 
-/** `others` are the router's devices beside `left` and `right`. */
-export function createRoutedNetwork(...others: readonly string[]): RoutedNetwork {
+/** `others` are the router's devices beside `left` and `right`; all have so many queues. */
+export function createRoutedNetwork({
+  others = [],
+  queues = 1,
+}: {
+  readonly others?: readonly string[]
+  readonly queues?: number
+} = {}): RoutedNetwork {
   const router = createNamespace()
   const middle = openRoute(router)
   const hosts = ['left', 'right', ...others].map((name, before) => {
@@ -40,8 +46,8 @@ export function createRoutedNetwork(...others: readonly string[]): RoutedNetwork
     const far = openRoute(host)
     createVeth(
       middle,
-      { name, mac: `02:00:00:00:00:1${network}` },
-      { name: 'eth0', mac: `02:00:00:00:00:2${network}` },
+      { name, mac: `02:00:00:00:00:1${network}`, queues },
+      { name: 'eth0', mac: `02:00:00:00:00:2${network}`, queues },
       host,
     )
     for (const [route, end] of [

@@ -1,20 +1,24 @@
-import { receiveQueues } from '../../device/index.js'
-import { type Engine, startEngine } from '../../engine/index.js'
-import { openFlows } from '../../flow/index.js'
+import { xdpNotes } from '../../device/index.js'
+import type { StageStatistics } from '../../engine/index.js'
 import {
   closeNetlink,
+  type Link,
   listAddresses,
+  listLinks,
   type NetlinkSocket,
   type NetworkNamespace,
   openRoute,
 } from '../../kernel/index.js'
+import type { XdpMode } from '../../loader/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../../memory/index.js'
 import { type ErrorsOptions, openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
-import { fifo, mostPackets, openQueue, type QueueOptions } from '../../transmit/index.js'
+import { fifo, mostPackets, type QueueOptions } from '../../transmit/index.js'
 import { DeviceError, findDeviceIn } from '../device.js'
-import { drawRouter, type Hooks } from './draw.js'
+import type { Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
 import { openPort, type RouterPort } from './port.js'
+import { type EngineParts, partBytes, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
+import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
 
 export interface RouterOptions {
   /** The network devices of the router, two or more. */
@@ -26,6 +30,12 @@ export interface RouterOptions {
   readonly reversePath?: 'off' | 'loose' | 'strict'
   /** Connections that are tracked at most; none where it is not said. */
   readonly track?: number
+  /**
+   * Threads that share the queues of the ports; one where it is not said, at most as many as each port has queues.
+   * 0: this thread forwards, between all else that it does.
+   */
+  readonly workers?: number
+  /** Only where this thread forwards: they cannot be sent to another. */
   readonly hooks?: Hooks
   /** How ICMP errors are limited, and where they come from. */
   readonly icmp?: ErrorsOptions
@@ -39,10 +49,14 @@ export interface RouterOptions {
 export interface Router {
   readonly name: string
   readonly space: Space
-  readonly engine: Engine
+  readonly engine: RouterEngine['served']
   readonly mirror: Mirror
   readonly tables: Routes
-  readonly ports: readonly RouterPort[]
+  readonly ports: readonly (RouterPort & { readonly mode: XdpMode })[]
+  /** What the operator should know of the devices, a sentence each. */
+  readonly notes: readonly string[]
+  /** What each stage has done, of each worker. */
+  stages(): readonly StageStatistics[]
   totals(): RouterTotals
   /** Resolves when it is closed, rejects with a DeviceError where a device has been removed. */
   readonly done: Promise<void>
@@ -60,10 +74,7 @@ export interface RouterTotals {
 const ENTRIES = 2048
 const FRAMES_AN_ENTRY = 2.5
 const FRAME_BYTES = 2048
-const RING_BYTES_AN_ENTRY = 64
 const OTHER_BYTES = 16 << 20
-/** What a flow takes, with its share of a table that is half empty. */
-const FLOW_MOST_BYTES = 256
 /** For a full table of the Internet and as much again; for some thousand routes. */
 const TABLES = {
   large: {
@@ -79,54 +90,40 @@ const TABLES = {
     groups: 16,
   },
 } as const satisfies Readonly<Record<string, RoutesOptions>>
-/** Packets that may wait before a port, and their share of what keeps them. */
-const QUEUE_BYTES = 1 << 20
 
 /**
  * Forwards packets between network devices as the kernel's routes and
- * neighbours say, in user space. Throws DeviceError, LoadError and KernelError;
- * nothing is left then.
+ * neighbours say, in user space. This thread follows the kernel, workers of
+ * their own forward. Rejects with DeviceError, LoadError, KernelError, or what a
+ * worker could not do; nothing is left then.
  */
-export function startRouter(options: RouterOptions): Router {
-  const { devices, namespace, queue, entries = ENTRIES, track = 0, profile = 'large' } = options
+export async function startRouter(options: RouterOptions): Promise<Router> {
+  const { devices, namespace, entries = ENTRIES, workers = 1, hooks, warn } = options
   if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
-  const closers: (() => void)[] = []
-  const later = <T extends { close(): void }>(thing: T): T => {
+  checkOptions(options)
+  const closers: (() => unknown)[] = []
+  const later = <T extends { close(): unknown }>(thing: T): T => {
     closers.push(() => thing.close())
     return thing
   }
-  const close = () => {
-    for (const closeOne of closers.toReversed()) closeOne()
-    closers.length = 0
+  const close = async () => {
+    for (const closeOne of closers.splice(0).toReversed()) await closeOne()
   }
   try {
     const netlink = openRoute(namespace)
     closers.push(() => closeNetlink(netlink))
     const links = devices.map((name) => findDeviceIn(netlink, name))
-    const queues = links.reduce(
-      (sum, link) => sum + receiveQueues({ ...link, ...(namespace && { namespace }) }).length,
-      0,
-    )
-    const waiting = queue === undefined ? 0 : devices.length * mostPackets(queue.discipline ?? fifo())
-    const frames = Math.ceil((queues * entries * FRAMES_AN_ENTRY + waiting) / 256) * 256
-    const sizes = { ...TABLES[profile], ...options.tables, ports: devices.length }
-    const rings = queues * entries * RING_BYTES_AN_ENTRY
-    const tableBytes = routesBytes(sizes) + track * FLOW_MOST_BYTES + devices.length * QUEUE_BYTES
-    const space = createSpace(frames * FRAME_BYTES + rings + tableBytes + OTHER_BYTES)
-    const code = loadCode(space)
-    const pool = later(createPool(space, code, { 2048: frames }).openWorker('router'))
-    const tables = openRoutes(space, code, 'router', sizes)
-    let wake = () => {}
-    const own = ownAddresses(netlink)
-    const ports = links.map((link) =>
-      later(openPort(space, code, pool, link, own, { entries, ...(namespace && { namespace }) })),
-    )
+    const own = listAddresses(netlink).map(({ address }) => address)
+    const ports = links.map((link) => later(openPort(link, own, { entries, ...(namespace && { namespace }) })))
+    checkWorkers(workers, ports)
+    const { space, code, pool, tables } = openMemory(options, ports)
+    let engine: RouterEngine | null = null
     const mirror = later(
       mirrorKernel({
         tables,
         ports: links.map(({ index }) => index),
-        warn: options.warn,
-        changed: () => wake(),
+        warn,
+        changed: () => engine?.wake(),
         own(addresses) {
           for (const port of ports) port.setOwnAddresses(addresses)
         },
@@ -134,92 +131,103 @@ export function startRouter(options: RouterOptions): Router {
         ...(options.reversePath && { settings: { reversePath: options.reversePath } }),
       }),
     )
-    const flows = track === 0 ? null : later(openFlows(space, code, 'router', { flows: track }))
-    const drawn = drawRouter({
-      ports: ports.map(({ name, xdp: { queues: from } }) => ({
-        name,
-        from,
-        to: queue === undefined ? from[0]! : later(openQueue(space, code, pool, from[0]!, queue)),
-      })),
-      tables,
-      ask: mirror.ask,
-      ...(options.hooks && { hooks: options.hooks }),
-      ...(flows && { flows }),
-      ...(options.icmp && { icmp: options.icmp }),
-    })
-    const engine = later(startEngine(space, code, pool, drawn, { name: 'router' }))
-    const running = run(engine, () => new Promise<void>((resolve) => (wake = resolve)))
+    const parts: EngineParts = { space, code, pool, tables, mirror, ...forwardingOf(options, ports) }
+    engine = later(workers === 0 ? startRouterHere(parts, hooks) : await startRouterWorkers(parts, workers, warn))
+    // The sockets are there: no packet is taken from the kernel before somebody takes it.
+    const attached = ports.map((port) => ({ ...port, mode: port.attach() }))
+    let stop = () => {}
+    const stopped = new Promise<void>((resolve) => (stop = resolve))
+    const lookout = watchLinks(netlink, links)
+    closers.push(lookout.close)
     return {
       name: 'router',
       space,
-      engine,
+      engine: engine.served,
       mirror,
       tables,
-      ports,
-      totals: () => totalsOf(ports, engine),
-      done: running.done.finally(close),
-      close() {
-        running.stop()
-        wake()
-      },
+      ports: attached,
+      notes: ports.flatMap(({ sockets }) => xdpNotes(sockets.device)),
+      stages: engine.stages,
+      totals: () => totalsOf(ports, engine, parts.track > 0),
+      done: Promise.race([stopped, lookout.lost, engine.failed]).finally(close),
+      close: stop,
     }
   } catch (error) {
-    close()
+    await close()
     throw error
   }
 }
 
-function totalsOf(ports: readonly RouterPort[], engine: Engine): RouterTotals {
-  const queues = ports.flatMap(({ xdp }) => xdp.queues.map((queue) => queue.statistics()))
-  const drops = engine
-    .statistics()
-    .flatMap(({ name, drops: reasons }) =>
-      Object.entries(reasons).flatMap(([reason, count]) =>
-        count === 0 ? [] : [[`${name}: ${reason}`, count] as const],
-      ),
-    )
-  return {
-    received: queues.reduce((sum, { receivedPackets }) => sum + receivedPackets, 0),
-    forwarded: queues.reduce((sum, { sentPackets }) => sum + sentPackets, 0),
-    drops: Object.fromEntries(drops),
-  }
+/** What does the forwarding, and by what rules: plain data. */
+function forwardingOf(
+  { track = 0, queue, icmp }: RouterOptions,
+  ports: readonly RouterPort[],
+): Omit<RouterSettings, 'tables' | 'asks' | 'workers'> {
+  return { ports: ports.map(({ sockets }) => sockets), track, ...(queue && { queue }), ...(icmp && { icmp }) }
 }
 
-function ownAddresses(netlink: NetlinkSocket): Uint8Array[] {
-  return listAddresses(netlink).map(({ address }) => address)
+function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
+  const { devices, queue, profile = 'large', tables } = options
+  const threads = Math.max(1, options.workers ?? 1)
+  const forwarding = forwardingOf(options, ports)
+  const entries = forwarding.ports.reduce((sum, port) => sum + port.queues.length * port.entries, 0)
+  const waiting = queue === undefined ? 0 : devices.length * mostPackets(queue.discipline ?? fifo())
+  const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting) / 256) * 256
+  const sizes = { ...TABLES[profile], ...tables, ports: devices.length }
+  const parts = threads * partBytes(forwarding, threads)
+  const space = createSpace(frames * FRAME_BYTES + routesBytes(sizes) + parts + OTHER_BYTES)
+  const code = loadCode(space)
+  const pool = createPool(space, code, { 2048: frames })
+  return { space, code, pool, tables: openRoutes(space, code, 'router', sizes) }
 }
 
-const ROUNDS_A_TURN = 64
-const WAIT_MS = 1000
+function checkOptions({ workers = 1, hooks, track = 0, queue }: RouterOptions): void {
+  if (hooks && workers > 0) throw new RangeError('hooks are functions of this thread; give the router 0 workers')
+  if (workers < 2) return
+  // Packets of the two directions of a connection may come to two workers, and a rate is a port's as a whole.
+  const one = track > 0 ? 'connections are tracked' : queue === undefined ? null : 'a queue stands before each device'
+  if (one !== null) throw new DeviceError(`${one} by one worker, not by ${workers}; leave one of the two out`)
+}
+
+function checkWorkers(workers: number, ports: readonly RouterPort[]): void {
+  if (workers > MOST_ROUTER_WORKERS) throw new DeviceError(`a router has ${MOST_ROUTER_WORKERS} workers at most`)
+  const short = ports.find(({ sockets }) => sockets.queues.length < workers)
+  if (short === undefined) return
+  const { length } = short.sockets.queues
+  throw new DeviceError(
+    `${short.name} has ${length} receive queues, and each of ${workers} workers needs one; start fewer, or see ethtool -L ${short.name}`,
+  )
+}
+
 const LOOK_MS = 250
 
-function run(engine: Engine, woken: () => Promise<void>) {
-  let isOpen = true
-  const loop = async () => {
-    let looked = performance.now()
-    await nextTurn()
-    while (isOpen) {
-      let count = 1
-      for (let turn = 0; turn < ROUNDS_A_TURN && count > 0; turn++) count = engine.round()
-      if (count > 0) await nextTurn()
-      else await Promise.race([engine.wait(WAIT_MS), woken()])
-      const now = performance.now()
-      if (now - looked < LOOK_MS || !isOpen) continue
-      looked = now
-      const [loss] = engine.lost()
-      if (loss !== undefined) throw new DeviceError(loss)
-    }
-  }
-  return {
-    done: loop(),
-    stop() {
-      isOpen = false
-    },
-  }
+/** `lost` rejects with a DeviceError when one of these is there no more. */
+function watchLinks(netlink: NetlinkSocket, links: readonly Link[]) {
+  let timer: NodeJS.Timeout
+  const lost = new Promise<never>((_, reject) => {
+    timer = setInterval(() => {
+      const there = new Set(listLinks(netlink).map(({ index }) => index))
+      const gone = links.find(({ index }) => !there.has(index))
+      if (gone) reject(new DeviceError(`the device ${gone.name} has been removed: no packets come from it any more`))
+    }, LOOK_MS)
+  })
+  return { lost, close: () => clearInterval(timer) }
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
+function totalsOf(ports: readonly RouterPort[], engine: RouterEngine | null, isTracked: boolean): RouterTotals {
+  const stages = engine?.stages() ?? []
+  const first = new Set(ports.map(({ name }) => `${isTracked ? 'track' : 'route'} ${name}`))
+  const drops: Record<string, number> = {}
+  let [received, forwarded] = [0, 0]
+  for (const { name, packets, drops: reasons } of stages) {
+    if (first.has(name)) received += packets
+    if (name.startsWith('send ')) forwarded += packets - (reasons['no room'] ?? 0)
+    for (const [reason, count] of Object.entries(reasons)) {
+      const key = `${name}: ${reason}`
+      if (count > 0) drops[key] = (drops[key] ?? 0) + count
+    }
+  }
+  return { received, forwarded, drops }
 }
 
 export { type Discipline, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'

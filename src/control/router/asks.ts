@@ -1,0 +1,87 @@
+import { openBell } from '../../engine/index.js'
+import type { Code, Space } from '../../memory/index.js'
+import type { HoldOptions } from '../../route/index.js'
+
+/**
+ * What workers wait for, told to the thread that follows the kernel: a bell, and
+ * for each worker a ring of addresses, one line each.
+ *
+ *     0        4       8                      64
+ *     | told | heard |                        | hop | bytes | address 16 | …      a worker's
+ */
+const LANE_HEAD_BYTES = 64
+const TOLD = 0
+const HEARD = 4
+const SLOT_BYTES = 32
+const SLOTS = 64
+const LANE_BYTES = LANE_HEAD_BYTES + SLOTS * SLOT_BYTES
+const BELL_BYTES = 64
+
+/** Memory for so many workers. */
+export function asksBytes(workers: number): number {
+  return BELL_BYTES + workers * LANE_BYTES
+}
+
+/** The telling side, of worker `worker`. What there is no room for is not told: whoever sends next asks again. */
+export function tellAsks(space: Space, code: Code, address: number, worker: number): HoldOptions['ask'] {
+  const { words, bytes } = space
+  const lane = laneAt(address, worker)
+  const bell = openBell(space, code, address)
+  return (hop, asked) => {
+    const told = words[(lane + TOLD) / 4]!
+    if ((told - Atomics.load(words, (lane + HEARD) / 4)) >>> 0 >= SLOTS) return
+    const slot = slotAt(lane, told)
+    words[slot / 4] = hop
+    words[slot / 4 + 1] = asked.length
+    bytes.set(asked, slot + 8)
+    Atomics.store(words, (lane + TOLD) / 4, told + 1)
+    bell.ring()
+  }
+}
+
+export interface Asks {
+  close(): void
+}
+
+/** The hearing side: calls `ask` for each until it is closed. */
+export function hearAsks(space: Space, code: Code, address: number, workers: number, ask: HoldOptions['ask']): Asks {
+  const { words, bytes } = space
+  const bell = openBell(space, code, address)
+  const lanes = Array.from({ length: workers }, (_, worker) => laneAt(address, worker))
+  const waits = (lane: number) => Atomics.load(words, (lane + TOLD) / 4) !== words[(lane + HEARD) / 4]
+  let isOpen = true
+
+  function hear(lane: number): void {
+    while (waits(lane)) {
+      const heard = words[(lane + HEARD) / 4]!
+      const slot = slotAt(lane, heard)
+      ask(words[slot / 4]!, bytes.slice(slot + 8, slot + 8 + words[slot / 4 + 1]!))
+      Atomics.store(words, (lane + HEARD) / 4, heard + 1)
+    }
+  }
+
+  async function listen(): Promise<void> {
+    while (isOpen) {
+      for (const lane of lanes) hear(lane)
+      await bell.wait(() => !isOpen || lanes.some(waits), WAIT_MS)
+    }
+  }
+
+  void listen()
+  return {
+    close() {
+      isOpen = false
+      bell.ring()
+    },
+  }
+}
+
+const WAIT_MS = 1000
+
+function laneAt(address: number, worker: number): number {
+  return address + BELL_BYTES + worker * LANE_BYTES
+}
+
+function slotAt(lane: number, number: number): number {
+  return lane + LANE_HEAD_BYTES + (number % SLOTS) * SLOT_BYTES
+}

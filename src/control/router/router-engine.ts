@@ -1,0 +1,146 @@
+import {
+  type Engine,
+  type StageStatistics,
+  startEngine,
+  startWorkers,
+  type WorkerHost,
+  type Workers,
+} from '../../engine/index.js'
+import type { Code, Pool, Space } from '../../memory/index.js'
+import type { RoutesPlace } from '../../route/index.js'
+import { asksBytes, hearAsks } from './asks.js'
+import type { Hooks } from './draw.js'
+import type { Mirror } from './mirror.js'
+import { drawForwarding, type RouterSettings, routerPlan } from './router-plan.js'
+
+/** What forwards the packets of a router: workers in threads of their own, or an engine in this one. */
+export interface RouterEngine {
+  /** For `serveEngine`. */
+  readonly served: Engine | Workers<RouterSettings>
+  stages(): readonly StageStatistics[]
+  /** The tables have changed: what waits may have its answer. */
+  wake(): void
+  /** Rejects with what the engine of this thread has thrown. */
+  readonly failed: Promise<never>
+  close(): Promise<void>
+}
+
+/** What an engine of either kind is made of. */
+export interface EngineParts extends Omit<RouterSettings, 'tables' | 'asks' | 'workers'> {
+  readonly space: Space
+  readonly code: Code
+  readonly pool: Pool
+  readonly tables: RoutesPlace
+  readonly mirror: Mirror
+}
+
+/** For the stages of a worker, beside its rings and flows. */
+const PART_BYTES = 2 << 20
+/** Of the four rings of a queue. */
+const RING_BYTES_AN_ENTRY = 64
+/** What a flow takes, with its share of a table that is half empty. */
+const FLOW_MOST_BYTES = 256
+
+/** Packets that may wait before a port, and their share of what keeps them. */
+const QUEUE_BYTES = 1 << 20
+
+/** Memory of one of so many workers. */
+export function partBytes(
+  { ports, track, queue }: Pick<EngineParts, 'ports' | 'track' | 'queue'>,
+  workers: number,
+): number {
+  const rings = ports.reduce((sum, { queues, entries }) => sum + Math.ceil(queues.length / workers) * entries, 0)
+  const queues = queue === undefined ? 0 : ports.length * QUEUE_BYTES
+  return PART_BYTES + rings * RING_BYTES_AN_ENTRY + track * FLOW_MOST_BYTES + queues
+}
+
+/** Starts `count` workers; `warn` hears of each that ends without having been told to. Rejects where one cannot start. */
+export async function startRouterWorkers(
+  parts: EngineParts,
+  count: number,
+  warn: (sentence: string) => void,
+): Promise<RouterEngine> {
+  const { space, code, pool, tables, mirror, ...forwarding } = parts
+  const { offset } = space.reserve({ name: 'router asks', kind: 'state', bytes: asksBytes(count) })
+  const place = { address: tables.address, ports: tables.ports }
+  const plan = { ...routerPlan, workers: Object.fromEntries(Object.entries(routerPlan.workers).slice(0, count)) }
+  const workers = await startWorkers(plan, space, code, pool, {
+    settings: { ...forwarding, tables: place, asks: offset, workers: count },
+    partBytes: partBytes(parts, count),
+    onEnd: (name, { message }) => warn(`${name} of the router has ended (${message}) and is started again`),
+  })
+  const asks = hearAsks(space, code, offset, count, mirror.ask)
+  return {
+    served: workers,
+    stages: () => workers.statistics().flatMap(({ stages }) => stages),
+    wake: workers.wake,
+    failed: new Promise(() => {}),
+    async close() {
+      asks.close()
+      await workers.close()
+      space.free('router asks')
+    },
+  }
+}
+
+/** Starts an engine in this thread, where hooks can be anything; it forwards when nothing else is to be done. */
+export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): RouterEngine {
+  const { space, code, tables, mirror } = parts
+  const closers: (() => void)[] = []
+  const later = <T extends object>(thing: T): T => {
+    closers.push(() => (thing as { close?(): void }).close?.())
+    return thing
+  }
+  const close = () => {
+    for (const closeOne of closers.toReversed()) closeOne()
+  }
+  try {
+    const pool = later(parts.pool.openWorker('router'))
+    const keep: WorkerHost['keep'] = (_, make) => later(make())
+    const drawn = drawForwarding({ space, code, pool }, { ...parts, tables }, keep, mirror.ask, hooks)
+    const engine = later(startEngine(space, code, pool, drawn, { name: 'router' }))
+    let wake = () => {}
+    const running = run(engine, () => new Promise<void>((resolve) => (wake = resolve)))
+    return {
+      served: engine,
+      stages: engine.statistics,
+      wake: () => wake(),
+      failed: running.ended.then(() => new Promise(() => {})),
+      async close() {
+        running.stop()
+        wake()
+        await running.ended.catch(() => {})
+        close()
+      },
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+const ROUNDS_A_TURN = 64
+const WAIT_MS = 1000
+
+function run(engine: Engine, woken: () => Promise<void>) {
+  let isOpen = true
+  const loop = async () => {
+    await nextTurn()
+    while (isOpen) {
+      let count = 1
+      for (let turn = 0; turn < ROUNDS_A_TURN && count > 0; turn++) count = engine.round()
+      if (count > 0) await nextTurn()
+      else await Promise.race([engine.wait(WAIT_MS), woken()])
+    }
+  }
+  return {
+    ended: loop(),
+    stop() {
+      isOpen = false
+    },
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
