@@ -52,6 +52,25 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
     closeNetlink(route)
   })
 
+  test('a table that is too large, and what only the engine does, are wrong inputs', async () => {
+    for (const [args, said] of [
+      [['--flows', '70k'], /at most 65536/],
+      [['--track', '10'], /--in-driver.*cannot be used with.*--track/],
+    ] as const) {
+      const { status, stderr } = await runIn(network.router, [
+        process.execPath,
+        CLI,
+        'route',
+        'a',
+        'b',
+        '--in-driver',
+        ...args,
+      ])
+      assert.equal(status, 2)
+      assert.match(stderr, said)
+    }
+  })
+
   describe('that the program finds itself', () => {
     let router: DriverRouter
     const warnings: string[] = []

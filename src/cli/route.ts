@@ -12,7 +12,7 @@ import {
 import { serveEngine } from '../control/service/engine-service.js'
 import { formatDuration, parseDuration } from './duration.js'
 import { type End, listenForEnd, openDisplay, TICK_MS } from './foreground.js'
-import { note, print, printJson } from './output.js'
+import { InputError, note, print, printJson } from './output.js'
 import { formatQuantity } from './quantity.js'
 import { parseBitRate, parseCount } from './rate.js'
 import { routeInDriver } from './route-in-driver.js'
@@ -63,7 +63,7 @@ export function routeCommand(): Command {
     .option(
       '--flows <count>',
       'with --in-driver: forward so many flows of each family without a look-up; 0 for none',
-      (text) => (text === '0' ? 0 : parseCount(text)),
+      parseFlows,
       16_384,
     )
     .option('--workers <count>', 'threads that share the queues of the devices', parseCount, 1)
@@ -80,6 +80,15 @@ kernel. When the command ends, the kernel forwards as before. Look inside with
 sluice top, sluice trace and sluice capture.`,
     )
     .action(route)
+}
+
+/** All entries are read each second, in half a microsecond each. */
+const MOST_DRIVER_FLOWS = 65_536
+
+function parseFlows(text: string): number {
+  const count = text === '0' ? 0 : parseCount(text)
+  if (count <= MOST_DRIVER_FLOWS) return count
+  throw new InputError(`the driver's table has at most ${MOST_DRIVER_FLOWS} flows, and "${text}" is more`)
 }
 
 async function route(devices: readonly string[], options: RouteOptions): Promise<void> {
