@@ -28,6 +28,8 @@ export function openHosts(
   hasOwnRoute: (address: Uint8Array) => boolean,
 ): Hosts {
   const neighbours = new Map<string, KernelNeighbour>()
+  /** The same by the first two bytes of their addresses: most routes are of networks in which no neighbour is. */
+  const blocks = new Map<number, Map<string, KernelNeighbour>>()
   /** Next hops of the hosts that have a route. */
   const routes = new Map<string, number>()
 
@@ -58,10 +60,22 @@ export function openHosts(
   function change(neighbour: KernelNeighbour, isGone: boolean): void {
     const key = neighbourKey(neighbour)
     const known = isGone ? { ...neighbour, mac: null } : neighbour
-    if (isGone) neighbours.delete(key)
-    else neighbours.set(key, known)
+    if (isGone) forget(key, known)
+    else remember(key, known)
     settle(key, known)
     adjacencies.resolve(known.index, known.address, known.mac)
+  }
+
+  function remember(key: string, neighbour: KernelNeighbour): void {
+    const block = blocks.get(blockOf(neighbour.address)) ?? new Map()
+    neighbours.set(key, neighbour)
+    blocks.set(blockOf(neighbour.address), block.set(key, neighbour))
+  }
+
+  function forget(key: string, { address }: KernelNeighbour): void {
+    const block = blocks.get(blockOf(address))
+    neighbours.delete(key)
+    if (block?.delete(key) && block.size === 0) blocks.delete(blockOf(address))
   }
 
   return {
@@ -73,12 +87,20 @@ export function openHosts(
       for (const neighbour of list) change(neighbour, false)
     },
     routeChanged(prefix) {
-      for (const [key, neighbour] of neighbours) if (holds(prefix, neighbour.address)) settle(key, neighbour)
+      const within = prefix.length < BLOCK_BITS ? neighbours : blocks.get(blockOf(prefix.address))
+      for (const [key, neighbour] of within ?? []) if (holds(prefix, neighbour.address)) settle(key, neighbour)
     },
     stale: () =>
       [...neighbours.values()].filter(({ index, state }) => state === 'stale' && portOf(index) !== undefined),
     count: () => routes.size,
   }
+}
+
+const BLOCK_BITS = 16
+
+/** The first two bytes of an address, with its family. */
+function blockOf(address: Uint8Array): number {
+  return (address.length << 16) | (address[0]! << 8) | address[1]!
 }
 
 /** fe80::/10: packets to these stay on their link (RFC 4291, 2.5.6). */
