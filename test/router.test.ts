@@ -7,6 +7,7 @@ import { type Router, startRouter } from '../src/control/router/router.js'
 import { CLI } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
+import { ip } from './support/kernel-routes.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
@@ -79,6 +80,18 @@ describe('real programs through a router', { skip: skipUnless('root', 'ip', 'pin
     const [names, values] = counters.split('\n').map((line) => line.split(' '))
     assert.equal(lost, Number(values![names!.indexOf('RcvbufErrors')]), JSON.stringify(router.totals()))
     assert.deepEqual(router.totals().drops, {})
+  })
+
+  test('a device goes on forwarding by another Ethernet address', async () => {
+    for (const [index, device] of ['left', 'right'].entries()) {
+      ip(network.router, `link set ${device} address 02:00:00:00:55:0${index}`)
+      for (const host of [network.left, network.right]) ip(host, 'neigh flush dev eth0')
+      await eventually('answers', async () => {
+        const { forwarded } = router.totals()
+        const { status } = await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
+        return status === 0 && router.totals().forwarded >= forwarded + 2
+      })
+    }
   })
 })
 

@@ -31,6 +31,8 @@ export interface MirrorOptions {
   readonly settings?: Pick<Port, 'reversePath'>
   /** Hears of all addresses that the namespace's devices have, whenever one has changed. */
   readonly own?: (addresses: readonly Uint8Array[]) => void
+  /** Hears of the Ethernet address of each port's device, whenever a device has changed. */
+  readonly hardware?: (port: number, mac: string) => void
   /** Is called after each change of the tables. */
   readonly changed?: () => void
   /** Hears of the first route that the tables have no room for, in one sentence; all are counted. */
@@ -111,7 +113,7 @@ interface Installed {
   readonly hop: number
 }
 
-function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink: NetlinkSocket) {
+function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOptions, netlink: NetlinkSocket) {
   let book = openRouteBook()
   const portByIndex = new Map(ports.map((index, port) => [index, port]))
   const portOf = (index: number) => portByIndex.get(index)
@@ -182,6 +184,7 @@ function openCopy({ tables, ports, settings, own, warn }: MirrorOptions, netlink
     for (const { index, mac, mtuBytes } of links) {
       const port = portOf(index)
       if (port === undefined) continue
+      hardware?.(port, mac)
       const ofPort = addresses.filter((each) => each.index === index).map(({ address }) => address)
       // ICMP errors come from the first, so from one that others than the link's own can answer to.
       const v6 = ofPort.filter(({ length }) => length === 16).sort((a, b) => +isLinkLocal(a) - +isLinkLocal(b))

@@ -24,6 +24,8 @@ export interface RouterPort {
   attach(): XdpMode
   /** Packets to these go to the kernel from now on. */
   setOwnAddresses(addresses: readonly Uint8Array[]): void
+  /** From now on the port takes what is sent to this Ethernet address. Throws LoadError. */
+  setMac(mac: string): void
   close(): void
 }
 
@@ -36,8 +38,9 @@ export function openPort(
   const inNamespace = <T>(run: () => T) => (namespace ? withNamespace(namespace, run) : run())
   const device = { name: link.name, index: link.index, ...(namespace ? { namespace } : {}) }
   const sets = new Map([[OWN_ADDRESSES, addressSet(addresses)]])
-  const surroundings = { sets, interfaceIndex: () => 0, metadata: true }
-  const loaded: LoadedPolicy = loadPolicy(policySource(portPolicy(link.mac), surroundings))
+  const sourceFor = (mac: string) => policySource(portPolicy(mac), { sets, interfaceIndex: () => 0, metadata: true })
+  const loaded: LoadedPolicy = loadPolicy(sourceFor(link.mac))
+  let { mac: present } = link
   const opened: { close(): void }[] = [loaded]
   return {
     name: link.name,
@@ -48,7 +51,15 @@ export function openPort(
       opened.push(attached)
       return attached.mode
     },
-    setOwnAddresses: (own) => loaded.replaceSet(OWN_ADDRESSES, addressSet(own)),
+    setOwnAddresses(own) {
+      sets.set(OWN_ADDRESSES, addressSet(own))
+      loaded.replaceSet(OWN_ADDRESSES, addressSet(own))
+    },
+    setMac(mac) {
+      if (mac === present) return
+      loaded.replace(sourceFor(mac))
+      present = mac
+    },
     close() {
       for (const each of opened.toReversed()) each.close()
       opened.length = 0

@@ -127,6 +127,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
         own(addresses) {
           for (const port of ports) port.setOwnAddresses(addresses)
         },
+        hardware: (port, mac) => ports[port]!.setMac(mac),
         ...(namespace && { namespace }),
         ...(options.reversePath && { settings: { reversePath: options.reversePath } }),
       }),
