@@ -3,6 +3,8 @@ import {
   type Discipline,
   fifo,
   fqCodel,
+  type NatRule,
+  parsePublished,
   priority,
   type Router,
   type RouterTotals,
@@ -21,6 +23,8 @@ interface RouteOptions {
   readonly for?: number
   readonly reversePath: 'off' | 'loose' | 'strict'
   readonly track?: number
+  readonly masquerade?: readonly string[]
+  readonly publish?: readonly NatRule[]
   readonly queue?: keyof typeof DISCIPLINES
   readonly rate?: number
   readonly small?: boolean
@@ -48,6 +52,12 @@ export function routeCommand(): Command {
       'track so many connections: what belongs to none is dropped, the others are routed once',
       parseCount,
     )
+    .option('--masquerade <device...>', 'packets that leave by it have its address as their source')
+    .option(
+      '--publish <from=to...>',
+      'send what is for one address and port to another: 203.0.113.1:80=192.0.2.2:8080, …:53/udp=…:53',
+      (text, before: readonly NatRule[] = []) => [...before, publishedBy(text)],
+    )
     .addOption(
       new Option('--queue <discipline>', 'what waits before each device, and which packet goes next').choices(
         Object.keys(DISCIPLINES),
@@ -58,7 +68,7 @@ export function routeCommand(): Command {
     .addOption(
       new Option('--in-driver', 'forward in the drivers alone, by the kernel’s own tables; nothing comes to user space')
         // What only the engine does.
-        .conflicts(['reversePath', 'track', 'queue', 'rate', 'small', 'workers']),
+        .conflicts(['reversePath', 'track', 'masquerade', 'publish', 'queue', 'rate', 'small', 'workers']),
     )
     .option(
       '--flows <count>',
@@ -73,6 +83,8 @@ export function routeCommand(): Command {
       `
 Example:
   $ sudo sluice route eth0 eth1 --reverse-path strict
+
+  $ sudo sluice route lan0 wan0 --masquerade wan0 --publish 203.0.113.1:80=192.0.2.2:8080
 
 Routes and neighbours are the kernel's, and follow its changes: use ip route, or
 a daemon such as BIRD or FRR. What is for this machine itself stays with the
@@ -100,6 +112,7 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
       workers: options.workers,
       reversePath: options.reversePath,
       ...(options.track !== undefined && { track: options.track }),
+      nat: natOf(devices, options),
       ...queueOf(options),
       ...(options.small && { profile: 'small' }),
       warn: (sentence) => note(`warning: ${sentence}`),
@@ -109,6 +122,23 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
   } finally {
     end.cancel()
   }
+}
+
+function publishedBy(text: string): NatRule {
+  const rule = parsePublished(text)
+  if (rule !== null) return rule
+  throw new InputError(
+    `"${text}" publishes no port; write it as 203.0.113.1:80=192.0.2.2:8080, with /udp behind the first port for UDP`,
+  )
+}
+
+function natOf(devices: readonly string[], { masquerade = [], publish = [] }: RouteOptions): NatRule[] {
+  const sources = masquerade.map((device): NatRule => {
+    const outPort = devices.indexOf(device)
+    if (outPort >= 0) return { kind: 'masquerade', outPort }
+    throw new InputError(`--masquerade ${device}: the router's devices are ${devices.join(', ')}`)
+  })
+  return [...publish, ...sources]
 }
 
 function queueOf({ queue, rate }: RouteOptions): { readonly queue?: { readonly discipline: Discipline } } {

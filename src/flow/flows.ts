@@ -24,6 +24,8 @@ import {
   FLOWS_MOST_RETRANSMITTED,
   FLOWS_NEXT_STATE,
   FLOWS_RECORDS,
+  FLOWS_RULE_COUNT,
+  FLOWS_RULES,
   FLOWS_SETTINGS,
   FLOWS_SWEEP,
   FLOWS_TIMEOUTS,
@@ -35,6 +37,7 @@ import {
   TICK_MS,
 } from './formats.js'
 import { listFlows, type TrackedFlow } from './list.js'
+import { type NatRule, natBytes, writeNat } from './nat.js'
 import { nextStates, TIMEOUT_NUMBERS, TIMEOUTS_SECONDS, type Timeouts } from './settings.js'
 
 export interface FlowsOptions {
@@ -57,6 +60,8 @@ export interface FlowsOptions {
   readonly mostRetransmitted?: number
   /** `verify`: packets with a wrong checksum are invalid. `trust`, where it is not said: that is somebody else's work. */
   readonly checksums?: 'verify' | 'trust'
+  /** What is translated: `track` does destinations, `translate` sources, and both need `routes`. Nothing where it is not said. */
+  readonly nat?: readonly NatRule[]
   /** Milliseconds that only grow; `performance.now` where it is not said. */
   readonly now?: () => number
 }
@@ -83,6 +88,8 @@ export interface Flows {
   readonly name: string
   /** Address of its head: `FLOWS_…` of flow/formats.ts. */
   readonly address: number
+  /** Whether there are rules of translation. */
+  readonly translates: boolean
   statistics(): FlowsStatistics
   /** The flows as they are: slow, for people and tests. */
   list(): readonly TrackedFlow[]
@@ -97,21 +104,24 @@ const MOST_SWEPT = 4096
 
 /** Opens a table; throws LayoutError, and RangeError where `flows` is out of its range. */
 export function openFlows(space: Space, code: Code, name: string, options: FlowsOptions = {}): Flows {
-  const { flows: capacity = 65_536, now = () => performance.now() } = options
+  const { flows: capacity = 65_536, nat = [], now = () => performance.now() } = options
   if (!(capacity >= 1 && capacity <= MOST_FLOWS))
     throw new RangeError(`a table of ${capacity} flows is not possible; ask for 1 to ${MOST_FLOWS}`)
   // Two entries a flow, and half of the slots stay free.
   const buckets = 2 ** Math.max(1, Math.ceil(Math.log2((capacity * 4) / BUCKET_SLOTS)))
-  const regions = reserveAll(space, name, capacity, buckets)
+  const regions = reserveAll(space, name, capacity, buckets, natBytes(nat))
   const { head } = regions
   writeHead(space, regions, capacity, buckets, options)
   const { words, counters } = space
+  words[(head + FLOWS_RULES) / 4] = regions.rules
+  words[(head + FLOWS_RULE_COUNT) / 4] = writeNat(space, regions.rules, nat)
   const sweep = code.find('flowsSweep')
   const begin = now()
   let isOpen = true
   return {
     name,
     address: head,
+    translates: nat.length > 0,
     statistics: () => {
       const counted = (at: number) => counters[(head + FLOWS_COUNTERS + at) / 8]!
       return {
@@ -147,10 +157,12 @@ interface Regions {
   readonly head: number
   readonly buckets: number
   readonly records: number
+  /** 0 where there are none. */
+  readonly rules: number
   readonly names: readonly string[]
 }
 
-function reserveAll(space: Space, name: string, capacity: number, buckets: number): Regions {
+function reserveAll(space: Space, name: string, capacity: number, buckets: number, ruleBytes: number): Regions {
   const names: string[] = []
   const reserve = (what: string, bytes: number) => {
     const region = space.reserve({ name: `flows ${name} ${what}`, kind: 'table', bytes })
@@ -162,6 +174,7 @@ function reserveAll(space: Space, name: string, capacity: number, buckets: numbe
       head: reserve('head', FLOWS_BYTES),
       buckets: reserve('buckets', buckets * BUCKET_BYTES),
       records: reserve('records', capacity * FLOW_BYTES),
+      rules: ruleBytes === 0 ? 0 : reserve('rules', ruleBytes),
       names,
     }
   } catch (error) {

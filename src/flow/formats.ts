@@ -13,6 +13,7 @@
  *     48   u32  settings, bits of FLOWS_…; retransmissions that shorten a timeout; the sweep's and the eviction's next flow
  *     64   u32  timeouts, in ticks, by state
  *     160  f64  counters
+ *     224  u32  address of the rules of translation; how many there are
  *     256       the packet that is looked at
  *     448  u8   next state by direction, kind of segment and state
  *     576       a key
@@ -33,6 +34,8 @@ export const FLOWS_SWEEP = 56
 export const FLOWS_EVICT = 60
 export const FLOWS_TIMEOUTS = 64
 export const FLOWS_COUNTERS = 160
+export const FLOWS_RULES = 224
+export const FLOWS_RULE_COUNT = 228
 export const FLOWS_PACKET = 256
 export const FLOWS_NEXT_STATE = 448
 /** Room for a key. */
@@ -133,12 +136,19 @@ export const WINDOW_BYTES = 16
 export const STATUS_REPLIED = 1
 /** Both sides have shown that they mean it: a full table keeps it. */
 export const STATUS_ASSURED = 2
+/** Destinations of packets that open the flow are translated, and sources of those that answer; the other way round. */
+export const STATUS_DESTINATION = 4
+export const STATUS_SOURCE = 8
+/** It has been decided whether sources are translated. */
+export const STATUS_SETTLED = 16
 /** A decision is remembered for packets that opened the flow; the next bit: for those that answer. */
 export const STATUS_ROUTED = 32
 export const STATUS_IN_USE = 128
 export const STATUS_USES_SHIFT = 8
 export const STATUS_USES = 0x7f00
 export const STATUS_USE = 0x100
+/** Sources are translated to an address of the port, for as long as the port has it. */
+export const STATUS_MASQUERADED = 0x8000
 
 /** States of TCP; those of other protocols follow. 0 is a flow that is being made. */
 export const STATE_NONE = 0
@@ -184,6 +194,9 @@ export const VERDICT_CACHED = 5
 export const VERDICT_DROPPED = 0x100
 export const DROP_FULL = 0
 export const DROP_CROWDED = 1
+/** Where addresses are translated: a fragment has no ports; another flow has the key of what would answer. */
+export const DROP_FRAGMENT = 2
+export const DROP_TAKEN = 3
 /**
  * A packet's flow, in a word so many bytes before its first, where `track` is
  * told that somebody asks: 0, or the number of the flow + 1 and, from bit 23 on,
@@ -240,3 +253,42 @@ export const TRACK_BYTES = 32
 /** Packets are marked with their flow; decisions are used that have been remembered. */
 export const TRACK_MARKS = 1
 export const TRACK_CACHES = 2
+
+/**
+ * A rule of translation, 64 bytes:
+ *
+ *     0   u8   kind; 4 or 6, 0 for both; protocol, 0 for all
+ *     4   u32  the port by which packets leave, of sources
+ *     8   u16  destinations: the port that is matched, 0 for all; its translation, 0 for none, as packets have them.
+ *              Sources: the lowest and the highest port that is given out, as numbers
+ *     12  u32  addresses to choose from
+ *     16       what the source or the destination is compared with, after
+ *     32       this mask; 48 the first address to translate to
+ */
+export const RULE_KIND = 0
+export const RULE_FAMILY = 1
+export const RULE_PROTOCOL = 2
+export const RULE_OUT_PORT = 4
+export const RULE_PORTS = 8
+export const RULE_COUNT = 12
+export const RULE_PREFIX = 16
+export const RULE_MASK = 32
+export const RULE_TARGET = 48
+export const RULE_BYTES = 64
+export const RULE_SOURCE = 1
+export const RULE_DESTINATION = 2
+export const RULE_MASQUERADE = 3
+
+/** What a stage `translate` is handed: u32 its worker's pool; the table; addresses of its drops, of the port's line; the port. */
+export const TRANSLATE_POOL = 0
+export const TRANSLATE_FLOWS = 4
+export const TRANSLATE_DROPS = 8
+export const TRANSLATE_PORT_LINE = 12
+export const TRANSLATE_PORT = 16
+export const TRANSLATE_BYTES = 32
+/** Why it drops a packet, less 1; 0 where it passes. */
+export const TRANSLATED = 0
+export const TRANSLATE_NO_PORT = 1
+export const TRANSLATE_NO_ADDRESS = 2
+export const TRANSLATE_CHANGED = 3
+export const TRANSLATE_ENDED = 4

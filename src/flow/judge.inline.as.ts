@@ -6,6 +6,7 @@ import {
   COUNT_REPLACED,
   DROP_CROWDED,
   DROP_FULL,
+  DROP_TAKEN,
   FLOW_LAST_SEQUENCE,
   FLOW_STATE,
   FLOW_STATUS,
@@ -31,6 +32,7 @@ import {
   STATE_UDP,
   STATE_UDP_STREAM,
   STATUS_ASSURED,
+  STATUS_DESTINATION,
   STATUS_REPLIED,
   TICK_MS,
   TUPLE_ADDRESSES,
@@ -52,6 +54,7 @@ import {
   readPorts,
   writeIpv6Key,
 } from './packet.inline.as'
+import { hasRules, isFree, publish } from './rules.inline.as'
 import {
   countOne,
   endFlow,
@@ -164,6 +167,11 @@ function open(flows: u32, context: u32, protocol: u32, family: u32): u32 {
   const isEcho = isIcmp(protocol, family)
   if (isEcho && !isRequest((load<u32>(context, KEY_PORTS) >> 16) & 0xff, family)) return VERDICT_INVALID
 
+  let translation: u32 = 0
+  if (hasRules(flows)) {
+    if (publish(flows, context, answer)) translation = STATUS_DESTINATION
+    if (!isFree(flows, answer)) return VERDICT_DROPPED + DROP_TAKEN
+  }
   let flow = takeFlow(flows)
   if (flow === 0 && (load<u32>(flows, FLOWS_SETTINGS) & SETTING_EVICT) !== 0 && evict(flows, context))
     flow = takeFlow(flows)
@@ -176,6 +184,7 @@ function open(flows: u32, context: u32, protocol: u32, family: u32): u32 {
     return VERDICT_DROPPED + DROP_CROWDED
   }
   countOne(flows, COUNT_CREATED)
+  store<u16>(flow, <u16>(<u32>load<u16>(flow, FLOW_STATUS) | translation), FLOW_STATUS)
   store<u32>(context, flow, PACKET_FLOW)
   store<u32>(context, 0, PACKET_DIRECTION)
   if (protocol === PROTOCOL_TCP) {

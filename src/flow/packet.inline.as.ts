@@ -20,7 +20,7 @@ export const PROTOCOL_UDP: u32 = 17
 export const PROTOCOL_ICMPV6: u32 = 58
 const PROTOCOL_FRAGMENT: u32 = 44
 const PROTOCOL_DCCP: u32 = 33
-const PROTOCOL_SCTP: u32 = 132
+export const PROTOCOL_SCTP: u32 = 132
 const PROTOCOL_UDP_LITE: u32 = 136
 
 const ETHERNET_BYTES: u32 = 14
@@ -101,7 +101,7 @@ function readIpv6(context: u32, at: u32, limit: u32): u32 {
   return readPorts(context, protocol, transport, end, 6)
 }
 
-function isExtension(protocol: u32): bool {
+export function isExtension(protocol: u32): bool {
   return protocol === 0 || protocol === 43 || protocol === PROTOCOL_FRAGMENT || protocol === 60
 }
 

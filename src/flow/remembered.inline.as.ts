@@ -20,6 +20,7 @@ import {
   TRACK_PORT_LINE,
   VERDICT_CACHED,
 } from './formats'
+import { STATUS_TRANSLATED, translateBoth } from './rewrite.inline.as'
 import { flowAt } from './table.inline.as'
 
 export const NOT_REMEMBERED: u32 = 0xffffffff
@@ -45,8 +46,9 @@ function lengthOf(network: u32): u32 {
  */
 export function useDecision(stage: u32, flows: u32, packet: u32, flags: u32, flow: u32, direction: u32): u32 {
   const ports = <u32>load<u8>(flow + direction, FLOW_PORTS)
+  const status = <u32>load<u16>(flow, FLOW_STATUS)
   if (
-    (<u32>load<u16>(flow, FLOW_STATUS) & (STATUS_ROUTED << direction)) === 0 ||
+    (status & (STATUS_ROUTED << direction)) === 0 ||
     load<u32>(flow, FLOW_ROUTE_GENERATION) !== load<u32>(flows, FLOWS_SEEN) ||
     ports >> IN_PORT_SHIFT !== load<u32>(stage, TRACK_PORT) ||
     ((load<u64>(packet) ^ load<u64>(load<u32>(stage, TRACK_PORT_LINE))) & MAC_MASK) !== 0 ||
@@ -65,6 +67,7 @@ export function useDecision(stage: u32, flows: u32, packet: u32, flags: u32, flo
     if (load<u8>(network) >> 4 !== 6 || hops < 2 || lengthOf(network) > longest) return NOT_REMEMBERED
     store<u8>(network, hops - 1, 7)
   }
+  if ((status & STATUS_TRANSLATED) !== 0) translateBoth(flow, direction, network, flags)
   const rewrite = flow + FLOW_REWRITES + direction * REWRITE_BYTES
   store<u64>(packet, load<u64>(rewrite))
   store<u32>(packet, load<u32>(rewrite, 8), 8)

@@ -10,6 +10,7 @@ import { release } from '../memory/pool.inline.as'
 import { TABLES_GENERATION } from '../route/formats'
 import {
   COUNT_FRAGMENTS,
+  DROP_FRAGMENT,
   FLOW_STATUS,
   FLOWS_PACKET,
   FLOWS_SEEN,
@@ -36,8 +37,12 @@ import {
 import { judgePacket } from './judge.inline.as'
 import { READ_FRAGMENT } from './packet.inline.as'
 import { NOT_REMEMBERED, useDecision } from './remembered.inline.as'
+import { SIDE_DESTINATION, STATUS_TRANSLATED, translateError, translateSide } from './rewrite.inline.as'
+import { hasRules } from './rules.inline.as'
 import { countOne, numberOf, sweep } from './table.inline.as'
 import { judgeUsual, NOT_USUAL } from './usual.inline.as'
+
+const ETHERNET_BYTES: u32 = 14
 
 /**
  * Judges the packets of a bundle: each goes to the bundle of its verdict, the
@@ -99,13 +104,18 @@ function trackOne(stage: u32, flows: u32, descriptor: u32): u32 {
     if ((settings & TRACK_MARKS) !== 0) store<u32>(packet - MARK_BEFORE, 0)
     if (verdict !== READ_FRAGMENT) return verdict
     countOne(flows, COUNT_FRAGMENTS)
-    return VERDICT_UNTRACKED
+    return hasRules(flows) ? VERDICT_DROPPED + DROP_FRAGMENT : VERDICT_UNTRACKED
   }
   const flow = load<u32>(flows + FLOWS_PACKET, PACKET_FLOW)
   const direction = load<u32>(flows + FLOWS_PACKET, PACKET_DIRECTION)
   if ((settings & TRACK_CACHES) !== 0 && verdict !== VERDICT_RELATED) {
     const remembered = useDecision(stage, flows, packet, flags, flow, direction)
     if (remembered !== NOT_REMEMBERED) return remembered
+  }
+  if ((<u32>load<u16>(flow, FLOW_STATUS) & STATUS_TRANSLATED) !== 0) {
+    const network = packet + ETHERNET_BYTES
+    if (verdict !== VERDICT_RELATED) translateSide(flow, direction, network, flags, SIDE_DESTINATION)
+    else translateError(flow, direction, network, packet + captured, SIDE_DESTINATION)
   }
   if ((settings & TRACK_MARKS) !== 0) mark(flows, packet, flow, direction, verdict)
   return verdict

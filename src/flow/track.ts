@@ -34,7 +34,9 @@ export interface TrackOptions {
  * `invalid`: no packet that a flow could have; `untracked`: fragments, frames
  * with VLAN tags, neighbour discovery, and what is not IP or not whole. `cached
  * N` is ready to be sent by port N: the decision that was taken for its flow is
- * still good, and the packet is rewritten by it. The clock and the sweep of the
+ * still good, and the packet is rewritten by it. Where the table has rules of
+ * translation, destinations are translated here, all of a `cached N` packet is,
+ * and fragments are dropped, for their ports are not known. The clock and the sweep of the
  * table go on once a round.
  */
 export function track(name: string, flows: Flows, { routes, inPort = 0 }: TrackOptions = {}): Stage {
@@ -42,7 +44,7 @@ export function track(name: string, flows: Flows, { routes, inPort = 0 }: TrackO
   return {
     name,
     outputs: [...OUTPUTS, ...Array.from({ length: ports }, (_, port) => `cached ${port}`)],
-    drops: ['table full', 'bucket full'],
+    drops: ['table full', 'bucket full', 'fragment', 'no port'],
     kind: 'track',
     settings: { flows, routes: routes?.address ?? 0, ports, inPort },
     start({ space, code, pool, outputs, drops, reserve }): RunningStage {

@@ -1,5 +1,5 @@
 import { type Device, draw, type Graph, type Line, receive, type Stage, send } from '../../engine/index.js'
-import { type Flows, remember, track } from '../../flow/index.js'
+import { type Flows, remember, track, translate } from '../../flow/index.js'
 import {
   type ErrorsOptions,
   errors,
@@ -63,6 +63,8 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: Rout
   const ends = ports.map((port) => drawEnd(port, hooks))
   const [forKernel, unresolved, invalid] = [discard('for the kernel'), discard('unresolved'), discard('invalid')]
   const answer = errors('errors', tables, icmp)
+  // Pieces are cut before their source is translated, and most have no ports.
+  const tooLong = flows?.translates ? discard('fragments, translated') : null
 
   /** From an output that leads to a port, to its end. */
   function leave(begin: string, from: number, to: number, prefix: string, learns: boolean): void {
@@ -72,7 +74,11 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: Rout
       learns && flows
         ? [remember(`${prefix}remember ${source.name} ${target.name}`, flows, { inPort: from, port: to })]
         : []
-    lines.push([begin, ...seen, ...learning, ...ends[to]!])
+    const translating =
+      learns && flows?.translates
+        ? [translate(`${prefix}translate ${source.name} ${target.name}`, flows, { routes: tables, port: to })]
+        : []
+    lines.push([begin, ...translating, ...seen, ...learning, ...ends[to]!])
   }
 
   ports.forEach((port, inPort) => {
@@ -95,17 +101,19 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: Rout
     lines.push([`${route.name}.unresolved`, held, again])
     lines.push([`${held.name}.failed`, answer])
     lines.push([`${again.name}.unresolved`, unresolved])
-    const [cut, pieces] = [
-      fragment(`fragment ${port.name}`, tables),
-      forward(`pieces ${port.name}`, tables, { inPort }),
-    ]
+    const cut = fragment(`fragment ${port.name}`, tables)
+    lines.push([`${route.name}.errors`, cut, answer], [`${again.name}.errors`, answer])
+    for (const { name } of [route, again]) lines.push([`${name}.local`, forKernel])
+    if (tooLong !== null) {
+      lines.push([`${cut.name}.fragments`, tooLong])
+      return
+    }
+    const pieces = forward(`pieces ${port.name}`, tables, { inPort })
+    lines.push([`${cut.name}.fragments`, pieces], [`${pieces.name}.errors`, answer])
+    lines.push([`${pieces.name}.unresolved`, held], [`${pieces.name}.local`, forKernel])
     ports.forEach((_, to) => {
       leave(`${pieces.name}.port ${to}`, inPort, to, 'pieces ', false)
     })
-    lines.push([`${route.name}.errors`, cut, answer], [`${cut.name}.fragments`, pieces])
-    lines.push([`${again.name}.errors`, answer], [`${pieces.name}.errors`, answer])
-    lines.push([`${pieces.name}.unresolved`, held])
-    for (const { name } of [route, again, pieces]) lines.push([`${name}.local`, forKernel])
   })
   lines.push(...drawAnswers(answer, ends, { tables, ask, forKernel, unresolved }))
   return draw(...lines)

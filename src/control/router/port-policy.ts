@@ -1,5 +1,14 @@
 import { divert, type Policy, pass, policy, type SetContents } from '../../policy/index.js'
 
+/** What the router translates although it is addressed to the machine: ports and identifiers that it has given out or published. */
+export interface TranslatedPorts {
+  /** An address that it is for; all of the machine where it is not said. */
+  readonly host?: string
+  /** The transport where it is one alone. */
+  readonly transport?: 'tcp' | 'udp'
+  readonly ports: readonly [lowest: number, highest: number]
+}
+
 /** The set of addresses that are the machine's own. */
 export const OWN_ADDRESSES = 'own'
 
@@ -8,16 +17,44 @@ export const OWN_ADDRESSES = 'own'
  * `mac`, and what it gives to the router: packets that are to be forwarded. To
  * the kernel go all that are for the machine itself, for groups of hosts, and
  * what keeps the link alive: ARP, neighbour discovery (RFC 4861), whatever is
- * not IP.
+ * not IP. What is translated is the router's, with the ICMP errors about it.
  */
-export function portPolicy(mac: string): Policy {
+export function portPolicy(mac: string, translated: readonly TranslatedPorts[] = []): Policy {
   return policy(
     { sets: { [OWN_ADDRESSES]: [] } },
     pass(`not ether dst ${mac}`, { name: 'not for this port' }),
+    ...translated.map((ports, number) => divert(filterOf(ports), { name: `to be translated ${number}` })),
     pass(`ip dst net @${OWN_ADDRESSES} or ip6 dst net @${OWN_ADDRESSES}`, { name: 'for this machine' }),
     pass('ip6 dst net fe80::/10 or ip6 src net fe80::/10', { name: 'stays on its link' }),
     divert('ip or ip6', { name: 'to be routed' }),
   )
+}
+
+/** Fields of ICMP messages and of the packets that errors quote, by family; IPv6 is quoted without extension headers. */
+const MESSAGES = [
+  {
+    icmp: 'icmp',
+    echoReply: 0,
+    errors: 'icmp[0] = 3 or icmp[0] = 11 or icmp[0] = 12',
+    protocol: 17,
+    isEcho: 1,
+    ports: 28,
+  },
+  { icmp: 'icmp6', echoReply: 129, errors: 'icmp6[0] < 5', protocol: 14, isEcho: 58, ports: 48 },
+] as const
+
+function filterOf({ host, transport, ports: [lowest, highest] }: TranslatedPorts): string {
+  const to = host === undefined ? '' : `dst host ${host} and `
+  const filters = [`${to}${transport ?? ''} dst portrange ${lowest}-${highest}`]
+  for (const { icmp, echoReply, errors, protocol, isEcho, ports } of MESSAGES) {
+    if (host !== undefined && host.includes(':') !== (icmp === 'icmp6')) continue
+    const between = (at: number) => `${icmp}[${at}:2] >= ${lowest} and ${icmp}[${at}:2] <= ${highest}`
+    filters.push(`${to}(${errors}) and ${icmp}[${protocol}] != ${isEcho} and ${between(ports)}`)
+    if (transport !== undefined) continue
+    filters.push(`${to}(${errors}) and ${icmp}[${protocol}] = ${isEcho} and ${between(ports + 4)}`)
+    filters.push(`${to}${icmp}[0] = ${echoReply} and ${between(4)}`)
+  }
+  return filters.map((filter) => `(${filter})`).join(' or ')
 }
 
 /** Addresses of either family as the contents of a set: each alone. */

@@ -3,7 +3,7 @@ import { type Link, type NetworkNamespace, withNamespace } from '../../kernel/in
 import { divertInto, type LoadedMap, type LoadedPolicy, loadPolicy, type XdpMode } from '../../loader/index.js'
 import type { Code, Space, WorkerPool } from '../../memory/index.js'
 import { policySource } from '../policy-source.js'
-import { addressSet, OWN_ADDRESSES, portPolicy } from './port-policy.js'
+import { addressSet, OWN_ADDRESSES, portPolicy, type TranslatedPorts } from './port-policy.js'
 
 /** What is needed to open AF_XDP sockets on the queues of a port, as plain data. */
 export interface PortSockets {
@@ -29,16 +29,25 @@ export interface RouterPort {
   close(): void
 }
 
+export interface PortOptions {
+  readonly namespace?: NetworkNamespace
+  /** Of each ring. */
+  readonly entries: number
+  /** What is addressed to the machine and yet the router's. */
+  readonly translated: readonly TranslatedPorts[]
+}
+
 /** Loads the policy of a port, which is not attached yet. Throws LoadError and KernelError. */
 export function openPort(
   link: Link,
   addresses: readonly Uint8Array[],
-  { namespace, entries }: { readonly namespace?: NetworkNamespace; readonly entries: number },
+  { namespace, entries, translated }: PortOptions,
 ): RouterPort {
   const inNamespace = <T>(run: () => T) => (namespace ? withNamespace(namespace, run) : run())
   const device = { name: link.name, index: link.index, ...(namespace ? { namespace } : {}) }
   const sets = new Map([[OWN_ADDRESSES, addressSet(addresses)]])
-  const sourceFor = (mac: string) => policySource(portPolicy(mac), { sets, interfaceIndex: () => 0, metadata: true })
+  const sourceFor = (mac: string) =>
+    policySource(portPolicy(mac, translated), { sets, interfaceIndex: () => 0, metadata: true })
   const loaded: LoadedPolicy = loadPolicy(sourceFor(link.mac))
   let { mac: present } = link
   const opened: { close(): void }[] = [loaded]

@@ -1,5 +1,5 @@
 import { type Graph, planWorkers, type WorkerDraft, type WorkerHost } from '../../engine/index.js'
-import { openFlows } from '../../flow/index.js'
+import { type NatRule, openFlows } from '../../flow/index.js'
 import type { ErrorsOptions, HoldOptions, RoutesPlace } from '../../route/index.js'
 import { openQueue, type QueueOptions } from '../../transmit/index.js'
 import { tellAsks } from './asks.js'
@@ -16,6 +16,8 @@ export interface RouterSettings {
   readonly workers: number
   /** Connections that are tracked at most. */
   readonly track: number
+  /** What is translated of them. */
+  readonly nat: readonly NatRule[]
   readonly queue?: Pick<QueueOptions, 'discipline' | 'byteLimit' | 'doorbell'>
   readonly icmp?: ErrorsOptions
 }
@@ -48,7 +50,7 @@ function drawWorker(worker: number, host: WorkerHost, settings: RouterSettings) 
 /** The graph that a thread forwards by; `keep` opens what is not there yet. */
 export function drawForwarding(
   { space, code, pool }: Pick<WorkerHost, 'space' | 'code' | 'pool'>,
-  { ports, tables, track, queue, icmp }: Omit<RouterSettings, 'asks' | 'workers'>,
+  { ports, tables, track, nat, queue, icmp }: Omit<RouterSettings, 'asks' | 'workers'>,
   keep: WorkerHost['keep'],
   ask: HoldOptions['ask'],
   hooks?: Hooks,
@@ -59,7 +61,7 @@ export function drawForwarding(
     const waits = queue && keep(`queue before ${name}`, () => openQueue(space, code, pool, from[0]!, queue))
     return { name, from, to: waits ?? from[0]! }
   })
-  const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', { flows: track }))
+  const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', { flows: track, nat }))
   const options = { ...(flows && { flows }), ...(icmp && { icmp }), ...(hooks && { hooks }) }
   return drawRouter({ ports: drawn, tables, ask, ...options })
 }

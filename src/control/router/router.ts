@@ -1,5 +1,6 @@
 import { xdpNotes } from '../../device/index.js'
 import type { StageStatistics } from '../../engine/index.js'
+import type { NatRule } from '../../flow/index.js'
 import {
   closeNetlink,
   type Link,
@@ -16,6 +17,7 @@ import { fifo, mostPackets, type QueueOptions } from '../../transmit/index.js'
 import { DeviceError, findDeviceIn } from '../device.js'
 import type { Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
+import { translatedPorts, withPorts } from './nat.js'
 import { openPort, type RouterPort } from './port.js'
 import { type EngineParts, partBytes, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
 import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
@@ -30,6 +32,13 @@ export interface RouterOptions {
   readonly reversePath?: 'off' | 'loose' | 'strict'
   /** Connections that are tracked at most; none where it is not said. */
   readonly track?: number
+  /**
+   * What is translated; ports are numbered as `devices` are. Flows are tracked
+   * then, 65,536 where `track` does not say it. Masquerading takes the ports
+   * from 61000 on, where a rule says no others; those of `source` must not be
+   * the machine's own addresses.
+   */
+  readonly nat?: readonly NatRule[]
   /**
    * Threads that share the queues of the ports; one where it is not said, at most as many as each port has queues.
    * 0: this thread forwards, between all else that it does.
@@ -75,6 +84,8 @@ const ENTRIES = 2048
 const FRAMES_AN_ENTRY = 2.5
 const FRAME_BYTES = 2048
 const OTHER_BYTES = 16 << 20
+/** Flows that a router knows which translates and is told of no number. */
+const NAT_FLOWS = 65_536
 /** For a full table of the Internet and as much again; for some thousand routes. */
 const TABLES = {
   large: {
@@ -97,7 +108,9 @@ const TABLES = {
  * their own forward. Rejects with DeviceError, LoadError, KernelError, or what a
  * worker could not do; nothing is left then.
  */
-export async function startRouter(options: RouterOptions): Promise<Router> {
+export async function startRouter(asked: RouterOptions): Promise<Router> {
+  const nat = withPorts(asked.nat ?? [])
+  const options = { ...asked, nat, track: asked.track ?? (nat.length > 0 ? NAT_FLOWS : 0) }
   const { devices, namespace, entries = ENTRIES, workers = 1, hooks, warn } = options
   if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
   checkOptions(options)
@@ -114,7 +127,10 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     closers.push(() => closeNetlink(netlink))
     const links = devices.map((name) => findDeviceIn(netlink, name))
     const own = listAddresses(netlink).map(({ address }) => address)
-    const ports = links.map((link) => later(openPort(link, own, { entries, ...(namespace && { namespace }) })))
+    const translated = translatedPorts(nat)
+    const ports = links.map((link) =>
+      later(openPort(link, own, { entries, translated, ...(namespace && { namespace }) })),
+    )
     checkWorkers(workers, ports)
     const { space, code, pool, tables } = openMemory(options, ports)
     let engine: RouterEngine | null = null
@@ -161,10 +177,10 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
 
 /** What does the forwarding, and by what rules: plain data. */
 function forwardingOf(
-  { track = 0, queue, icmp }: RouterOptions,
+  { track = 0, nat = [], queue, icmp }: RouterOptions,
   ports: readonly RouterPort[],
 ): Omit<RouterSettings, 'tables' | 'asks' | 'workers'> {
-  return { ports: ports.map(({ sockets }) => sockets), track, ...(queue && { queue }), ...(icmp && { icmp }) }
+  return { ports: ports.map(({ sockets }) => sockets), track, nat, ...(queue && { queue }), ...(icmp && { icmp }) }
 }
 
 function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
@@ -231,4 +247,6 @@ function totalsOf(ports: readonly RouterPort[], engine: RouterEngine | null, isT
   return { received, forwarded, drops }
 }
 
+export type { NatRule } from '../../flow/index.js'
 export { type Discipline, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'
+export { parsePublished } from './published.js'

@@ -1,0 +1,190 @@
+import { PORT_V4, PORT_V4_COUNT, PORT_V6, PORT_V6_COUNT } from '../route/formats'
+import {
+  COUNT_EXPIRED,
+  FLOW_STATUS,
+  FLOWS_PACKET,
+  FLOWS_RULE_COUNT,
+  FLOWS_RULES,
+  KEY_DESTINATION,
+  KEY_FAMILY,
+  KEY_PORTS,
+  KEY_PROTOCOL,
+  KEY_SOURCE,
+  NO_FLOW,
+  PACKET_OTHER_KEY,
+  PACKET_THIRD_KEY,
+  RULE_BYTES,
+  RULE_COUNT,
+  RULE_DESTINATION,
+  RULE_FAMILY,
+  RULE_KIND,
+  RULE_MASK,
+  RULE_MASQUERADE,
+  RULE_OUT_PORT,
+  RULE_PORTS,
+  RULE_PREFIX,
+  RULE_PROTOCOL,
+  RULE_TARGET,
+  STATUS_MASQUERADED,
+  STATUS_SOURCE,
+  TRANSLATE_NO_ADDRESS,
+  TRANSLATE_NO_PORT,
+  TRANSLATED,
+  TUPLE_ADDRESSES,
+} from './formats'
+import { hashOf } from './hash.inline.as'
+import { hasPorts, isIcmp, PROTOCOL_SCTP, sumAddresses } from './packet.inline.as'
+import { copyKey, countOne, endFlow, enter, find, flowAt, hasExpired, leave, numberOf, setKey } from './table.inline.as'
+
+/** Ports that are tried for a new flow, after its own. */
+const MOST_TRIES: u32 = 128
+
+export function hasRules(flows: u32): bool {
+  return load<u32>(flows, FLOWS_RULE_COUNT) !== 0
+}
+
+/** The address of a key's source, or of its destination. */
+function addressOf(tuple: u32, field: u32): u32 {
+  return load<u8>(tuple, KEY_FAMILY) === 4 ? tuple + field : tuple + <u32>TUPLE_ADDRESSES + (field << 2)
+}
+
+function setAddress(tuple: u32, field: u32, from: u32): void {
+  const isIpv4 = load<u8>(tuple, KEY_FAMILY) === 4
+  memory.copy(addressOf(tuple, field), from, isIpv4 ? 4 : 16)
+  if (!isIpv4) sumAddresses(tuple)
+}
+
+function isWithin(rule: u32, tuple: u32, field: u32): bool {
+  const family = <u32>load<u8>(rule, RULE_FAMILY)
+  if (family !== load<u8>(tuple, KEY_FAMILY)) return false
+  const address = addressOf(tuple, field)
+  if (family === 4) return (load<u32>(address) & load<u32>(rule, RULE_MASK)) === load<u32>(rule, RULE_PREFIX)
+  const masked = v128.and(v128.load(address), v128.load(rule, RULE_MASK))
+  return !v128.any_true(v128.xor(masked, v128.load(rule, RULE_PREFIX)))
+}
+
+/**
+ * Looks for a rule that translates the destination of `tuple`, a new flow's key,
+ * and writes its address and port to the key of what answers. False where there is none.
+ */
+export function publish(flows: u32, tuple: u32, answer: u32): bool {
+  const protocol = <u32>load<u8>(tuple, KEY_PROTOCOL)
+  let rule = load<u32>(flows, FLOWS_RULES)
+  for (const end = rule + load<u32>(flows, FLOWS_RULE_COUNT) * RULE_BYTES; rule < end; rule += RULE_BYTES) {
+    if (load<u8>(rule, RULE_KIND) !== RULE_DESTINATION || !isWithin(rule, tuple, KEY_DESTINATION)) continue
+    const wanted = <u32>load<u8>(rule, RULE_PROTOCOL)
+    if (wanted !== 0 && wanted !== protocol) continue
+    const port = <u32>load<u16>(rule, RULE_PORTS)
+    if (port !== 0 && port !== <u32>load<u16>(tuple, KEY_PORTS + 2)) continue
+    setAddress(answer, KEY_SOURCE, rule + <u32>RULE_TARGET)
+    const target = load<u16>(rule, RULE_PORTS + 2)
+    if (target !== 0) store<u16>(answer, target, KEY_PORTS)
+    return true
+  }
+  return false
+}
+
+/** Whether no flow has this key; one that has expired is forgotten. */
+export function isFree(flows: u32, tuple: u32): bool {
+  const reference = find(flows, tuple)
+  if (reference === NO_FLOW) return true
+  const flow = flowAt(flows, reference)
+  if (!hasExpired(flows, flow)) return false
+  countOne(flows, COUNT_EXPIRED)
+  endFlow(flows, flow)
+  return true
+}
+
+/** Decides by which source the packets of a flow leave that opened it: TRANSLATED, or why they do not leave. */
+export function settle(flows: u32, flow: u32, line: u32, port: u32): u32 {
+  const tuple = flows + FLOWS_PACKET + <u32>PACKET_THIRD_KEY
+  copyKey(flow, 0, tuple)
+  let rule = load<u32>(flows, FLOWS_RULES)
+  for (const end = rule + load<u32>(flows, FLOWS_RULE_COUNT) * RULE_BYTES; rule < end; rule += RULE_BYTES) {
+    const kind = <u32>load<u8>(rule, RULE_KIND)
+    if (kind === RULE_DESTINATION || load<u32>(rule, RULE_OUT_PORT) !== port) continue
+    if (!isWithin(rule, tuple, KEY_SOURCE)) continue
+    let address = rule + <u32>RULE_TARGET
+    if (kind === RULE_MASQUERADE) {
+      address = addressOfPort(line, load<u8>(tuple, KEY_FAMILY))
+      if (address === 0) return TRANSLATE_NO_ADDRESS
+    }
+    return giveSource(flows, flow, rule, address, kind)
+  }
+  return TRANSLATED
+}
+
+/** The first address of a port that is not of its link alone, or 0. */
+function addressOfPort(line: u32, family: u32): u32 {
+  if (family === 4) return load<u32>(line, PORT_V4_COUNT) !== 0 ? line + PORT_V4 : 0
+  for (let at: u32 = line + PORT_V6, end = at + load<u32>(line, PORT_V6_COUNT) * 16; at < end; at += 16) {
+    // fe80::/10, as it is loaded.
+    if ((<u32>load<u16>(at) & 0xc0ff) !== 0x80fe) return at
+  }
+  return 0
+}
+
+/** Whether the source that a masqueraded flow leaves by is still an address of that port. */
+export function isOfPort(flow: u32, line: u32, tuple: u32): bool {
+  copyKey(flow, 1, tuple)
+  const address = addressOf(tuple, KEY_DESTINATION)
+  if (load<u8>(tuple, KEY_FAMILY) === 4) {
+    for (let at: u32 = line + PORT_V4, end = at + load<u32>(line, PORT_V4_COUNT) * 4; at < end; at += 4) {
+      if (load<u32>(at) === load<u32>(address)) return true
+    }
+    return false
+  }
+  for (let at: u32 = line + PORT_V6, end = at + load<u32>(line, PORT_V6_COUNT) * 16; at < end; at += 16) {
+    if (!v128.any_true(v128.xor(v128.load(at), v128.load(address)))) return true
+  }
+  return false
+}
+
+/** Enters a flow anew under the key of what answers to its new source. */
+function giveSource(flows: u32, flow: u32, rule: u32, first: u32, kind: u32): u32 {
+  const answer = flows + FLOWS_PACKET + <u32>PACKET_OTHER_KEY
+  copyKey(flow, 1, answer)
+  const hash = <u32>hashOf(flows, flows + FLOWS_PACKET + <u32>PACKET_THIRD_KEY)
+  setAddress(answer, KEY_DESTINATION, first)
+  const count = load<u32>(rule, RULE_COUNT)
+  if (count > 1) addTo(answer, hash % count)
+  const reference = (numberOf(flows, flow) << 1) | 1
+  if (!choosePort(flows, answer, rule, hash >> 8)) return TRANSLATE_NO_PORT
+  leave(flows, reference)
+  setKey(flow, 1, answer)
+  const bits = STATUS_SOURCE | (kind === RULE_MASQUERADE ? STATUS_MASQUERADED : 0)
+  store<u16>(flow, <u16>(<u32>load<u16>(flow, FLOW_STATUS) | bits), FLOW_STATUS)
+  return enter(flows, answer, reference) ? TRANSLATED : TRANSLATE_NO_PORT
+}
+
+/** Counts an address of a pool on, in its last four bytes. */
+function addTo(answer: u32, steps: u32): void {
+  const isIpv4 = load<u8>(answer, KEY_FAMILY) === 4
+  const last = addressOf(answer, KEY_DESTINATION) + (isIpv4 ? 0 : 12)
+  store<u32>(last, bswap<u32>(bswap<u32>(load<u32>(last)) + steps))
+  if (!isIpv4) sumAddresses(answer)
+}
+
+/**
+ * Writes the first port, or identifier of ICMP, that no other flow has: the
+ * flow's own where that may be given out, else one of a bounded number from
+ * where nobody can foresee. Protocols without ports, and SCTP, keep what they have.
+ */
+function choosePort(flows: u32, answer: u32, rule: u32, start: u32): bool {
+  const protocol = <u32>load<u8>(answer, KEY_PROTOCOL)
+  const isEcho = isIcmp(protocol, load<u8>(answer, KEY_FAMILY))
+  if (!isEcho && (!hasPorts(protocol) || protocol === PROTOCOL_SCTP)) return isFree(flows, answer)
+  const at = answer + (isEcho ? KEY_PORTS : KEY_PORTS + 2)
+  const lowest = <u32>load<u16>(rule, RULE_PORTS)
+  const highest = <u32>load<u16>(rule, RULE_PORTS + 2)
+  const own = <u32>bswap<u16>(load<u16>(at))
+  if (own >= lowest && own <= highest && isFree(flows, answer)) return true
+  const count = highest - lowest + 1
+  let port = lowest + (start % count)
+  for (let tries: u32 = 0, most = min<u32>(MOST_TRIES, count); tries < most; tries++) {
+    store<u16>(at, bswap<u16>(<u16>port))
+    if (isFree(flows, answer)) return true
+    port = port === highest ? lowest : port + 1
+  }
+  return false
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type Router, startRouter } from '../src/control/router/router.js'
+import { parseAddress } from '../src/kernel/index.js'
+import { inside } from './support/joined-namespaces.js'
+import { skipUnless } from './support/require.js'
+import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
+import { runIn } from './support/run-in.js'
+
+const SERVER = fileURLToPath(new URL('./support/serve-file.js', import.meta.url))
+const DOCUMENT_BYTES = 8 << 20
+/** Of the router, on the side of the server. */
+const OUTSIDE = '192.0.2.1'
+const OUTSIDE6 = '2001:db8:2::1'
+const LISTENER = `
+const net = require('node:net')
+net.createServer((socket) => socket.end(socket.remoteAddress + ' ' + socket.remotePort)).listen(+process.argv[1], '::', () => process.send('up'))
+`
+
+describe('real programs through translation', {
+  skip: skipUnless('root', 'ip', 'ping', 'curl', 'iperf3', 'tcpdump'),
+}, () => {
+  let network: RoutedNetwork
+  let router: Router
+  const children: ChildProcess[] = []
+  const warnings: string[] = []
+
+  before(async () => {
+    network = createRoutedNetwork()
+    router = await startRouter({
+      devices: ['left', 'right'],
+      namespace: network.router,
+      nat: [
+        { kind: 'masquerade', outPort: 1 },
+        ...[80, 5201].map((port) => ({
+          kind: 'destination' as const,
+          to: { address: parseAddress(OUTSIDE), length: 32, protocol: 6, port },
+          address: parseAddress(HOSTS[0]),
+          port,
+        })),
+      ],
+      warn: (text) => warnings.push(text),
+    })
+  })
+
+  after(async () => {
+    for (const child of children) child.kill('SIGKILL')
+    router.close()
+    await router.done
+    network.close()
+    assert.deepEqual(warnings, [])
+  })
+
+  const start = (namespace: RoutedNetwork['left'], ...command: readonly string[]) => {
+    const [first, ...rest] = [...inside(namespace), ...command]
+    const child = spawn(first!, rest, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+    children.push(child)
+    return child
+  }
+
+  test('the server sees the address of the router, and answers arrive', async () => {
+    const server = start(network.right, process.execPath, '-e', LISTENER, '7000')
+    await once(server, 'message')
+    for (const [host, seen] of [
+      [HOSTS[1], `::ffff:${OUTSIDE}`],
+      [HOSTS6[1], OUTSIDE6],
+    ] as const) {
+      const ask = `require('node:net').connect(7000, '${host}').pipe(process.stdout)`
+      const { stdout, stderr } = await runIn(network.left, [process.execPath, '-e', ask])
+      const [address, port] = stdout.split(' ')
+      assert.equal(address, seen, stderr)
+      assert(Number(port) >= 61_000, port)
+      assert.match((await runIn(network.left, ['ping', '-c', '3', '-i', '0.1', host])).stdout, /3 received/)
+    }
+    // What the router's own kernel does is left alone.
+    assert.match((await runIn(network.right, ['ping', '-c', '1', OUTSIDE])).stdout, /1 received/)
+    assert.match((await runIn(network.router, ['ping', '-c', '1', HOSTS[1]])).stdout, /1 received/)
+  })
+
+  test('no checksum is wrong of what comes out', async () => {
+    const dump = start(network.right, 'tcpdump', '-nvv', '-l', '-i', 'eth0', '-c', '60', 'ip or ip6')
+    const lines: string[] = []
+    dump.stdout!.on('data', (chunk) => lines.push(String(chunk)))
+    const ended = once(dump, 'exit')
+    const server = start(network.right, 'iperf3', '-s', '-1', '--forceflush', '-B', HOSTS[1])
+    await once(server.stdout!, 'data')
+    const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-t', '1', '-c', HOSTS[1]])
+    assert(JSON.parse(stdout).end?.sum_received.bytes > 1 << 20, stderr + stdout.slice(-500))
+    await ended
+    const text = lines.join('')
+    assert.match(text, /192\.0\.2\.1\.6\d{4} > 192\.0\.2\.2\.5201.*correct/)
+    assert.doesNotMatch(text, /192\.0\.1\.2/)
+    assert.doesNotMatch(text, /192\.0\.2\.1\.6\d{4} > [^\n]*incorrect/)
+  })
+
+  test('a published port is the server behind it, for curl and iperf3', async () => {
+    const server = start(network.left, process.execPath, SERVER, `${DOCUMENT_BYTES}`)
+    const [document] = await once(server, 'message')
+    const { status, stdout } = await runIn(network.right, ['sh', '-c', `curl -s http://${OUTSIDE}/ | base64 -w 0`])
+    assert.equal(status, 0)
+    assert(stdout === document, 'the document differs')
+    const meter = start(network.left, 'iperf3', '-s', '-1', '--forceflush', '-B', HOSTS[0])
+    await once(meter.stdout!, 'data')
+    const { stdout: report } = await runIn(network.right, ['iperf3', '-J', '-R', '-t', '1', '-c', OUTSIDE])
+    assert(JSON.parse(report).end?.sum_received.bytes > 1 << 20, report.slice(-500))
+  })
+
+  test('ICMP errors find who they are for: a closed port, by both families', async () => {
+    for (const host of [HOSTS[1], HOSTS6[1]]) {
+      const ask = `
+const socket = require('node:dgram').createSocket('udp${host.includes(':') ? 6 : 4}')
+socket.connect(9, '${host}', () => socket.send('x'))
+socket.on('error', ({ code }) => { console.log(code); socket.close() })
+setTimeout(() => process.exit(1), 5000).unref()`
+      const { stdout } = await runIn(network.left, [process.execPath, '-e', ask])
+      assert.match(stdout, /ECONNREFUSED/, host)
+    }
+  })
+})
