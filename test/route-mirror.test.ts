@@ -264,7 +264,7 @@ function randomChange(random: Random): string {
   const port = random.below(3)
   const length = family === 4 ? random.pick([12, 16, 20, 24, 25, 30, 32]) : random.pick([44, 48, 56, 64, 96, 128])
   const address = formatAddress(masked(randomAddress(random, family), length))
-  const verb = random.pick(['add', 'replace', 'del', 'append', 'replace'])
+  const verb = random.pick(['add', 'replace', 'del', 'append', 'prepend'])
   const metric = random.pick(['', '', ' metric 7', ' metric 300'])
   const via = family === 4 ? `${NETWORKS[port]}.${2 + random.below(3)}` : `${NETWORKS6[port]}::${2 + random.below(3)}`
   const type = random.pick(['', '', '', 'blackhole ', 'unreachable ', 'prohibit '])

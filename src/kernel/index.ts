@@ -80,7 +80,7 @@ export {
 } from './process.js'
 export { createWaiter, pauseWatches, type Readiness, type Waiter, type Watch, watchDescriptor } from './readiness.js'
 export { openRingBuffer, type RingBuffer } from './ring-buffer.js'
-export type { KernelAddress, KernelNeighbour, KernelRoute, RouteChange, RouteHop } from './route-message.js'
+export type { KernelAddress, KernelNeighbour, KernelRoute, RouteChange, RouteHop, RoutePlace } from './route-message.js'
 export {
   listAddresses,
   listNeighbours,

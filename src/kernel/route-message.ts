@@ -53,6 +53,7 @@ const FRA_TABLE = 15
 const AF_INET = 2
 const AF_INET6 = 10
 const NLM_F_REPLACE = 0x100
+const NLM_F_APPEND = 0x800
 /** In each address family as many bytes as an address has. */
 const ADDRESS_BYTES: Readonly<Record<number, number>> = { [AF_INET]: 4, [AF_INET6]: 16 }
 
@@ -121,9 +122,12 @@ export interface KernelAddress {
   readonly broadcast: Uint8Array | null
 }
 
+/** Where a route stands among those of its prefix and metric: instead of the first, before them, or behind them. */
+export type RoutePlace = 'replaced' | 'first' | 'last'
+
 /** A change, as the kernel tells it. `link` only says that something about that device has changed. */
 export type RouteChange =
-  | { readonly what: 'route'; readonly isGone: boolean; readonly isReplaced: boolean; readonly route: KernelRoute }
+  | { readonly what: 'route'; readonly isGone: boolean; readonly place: RoutePlace; readonly route: KernelRoute }
   | { readonly what: 'neighbour'; readonly isGone: boolean; readonly neighbour: KernelNeighbour }
   | { readonly what: 'address'; readonly isGone: boolean; readonly address: KernelAddress }
   /** A next hop object; of routes that go with it, and of a group that has lost a member, the kernel tells no more than this. */
@@ -136,7 +140,7 @@ export function readChange(type: number, flags: number, body: Uint8Array): Route
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
       const route = readRoute(body)
-      return route && { what: 'route', isGone: type === RTM_DELROUTE, isReplaced: (flags & NLM_F_REPLACE) !== 0, route }
+      return route && { what: 'route', isGone: type === RTM_DELROUTE, place: placeOf(flags, route), route }
     }
     case RTM_NEWNEIGH:
     case RTM_DELNEIGH: {
@@ -159,6 +163,12 @@ export function readChange(type: number, flags: number, body: Uint8Array): Route
     default:
       return null
   }
+}
+
+/** The kernel puts an IPv4 route first that it was not asked to append (ip route prepend). */
+function placeOf(flags: number, { destination }: KernelRoute): RoutePlace {
+  if ((flags & NLM_F_REPLACE) !== 0) return 'replaced'
+  return destination.length === 4 && (flags & NLM_F_APPEND) === 0 ? 'first' : 'last'
 }
 
 /** struct rtmsg and its attributes; null for what is no route of a table, such as a cached exception. */

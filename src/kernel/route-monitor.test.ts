@@ -85,16 +85,18 @@ describe('the kernel’s routes, as ip shows them', { skip: skipUnless('root', '
     taken()
     ip('route', 'add', '10.2.0.0/16', 'via', '192.0.2.9')
     ip('route', 'replace', '10.2.0.0/16', 'via', '192.0.2.8')
+    ip('route', 'append', '10.2.0.0/16', 'via', '192.0.2.7')
     ip('route', 'del', '10.2.0.0/16')
     const seen = taken().flatMap((change) =>
       change.what === 'route' && prefixOf(change.route) === '10.2.0.0/16'
-        ? [[change.isGone, change.isReplaced, formatAddress(change.route.hops[0]!.gateway!)]]
+        ? [[change.isGone, change.place, formatAddress(change.route.hops[0]!.gateway!)]]
         : [],
     )
     assert.deepEqual(seen, [
-      [false, false, '192.0.2.9'],
-      [false, true, '192.0.2.8'],
-      [true, false, '192.0.2.8'],
+      [false, 'first', '192.0.2.9'],
+      [false, 'replaced', '192.0.2.8'],
+      [false, 'last', '192.0.2.7'],
+      [true, 'first', '192.0.2.8'],
     ])
   })
 

@@ -210,7 +210,7 @@ function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOption
     readPorts()
     const before = book
     book = openRouteBook()
-    for (const route of listRoutes(netlink)) if (!isLinkLocal(route.destination)) book.add(route, false)
+    for (const route of listRoutes(netlink)) if (!isLinkLocal(route.destination)) book.add(route, 'last')
     for (const key of keysOf(before, book)) settle(key)
     hosts.replace(listNeighbours(netlink))
   }
@@ -223,8 +223,8 @@ function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOption
     }
     if (change.what === 'next hop') noteNextHop(change.id, change.isGone)
     if (change.what !== 'route' || isLinkLocal(change.route.destination)) return
-    const { route, isGone, isReplaced } = change
-    if (isGone ? book.remove(route) : book.add(route, isReplaced)) settle(prefixKey(route))
+    const { route, isGone, place } = change
+    if (isGone ? book.remove(route) : book.add(route, place)) settle(prefixKey(route))
   }
 
   /** Routes go with their next hop untold. One that has changed is found out by a list, once in a second at most. */

@@ -1,4 +1,4 @@
-import type { KernelRoute, RouteHop } from '../../kernel/index.js'
+import type { KernelRoute, RouteHop, RoutePlace } from '../../kernel/index.js'
 
 /** RT_TABLE_MAIN and RT_TABLE_LOCAL of linux/rtnetlink.h. */
 const MAIN = 254
@@ -11,7 +11,7 @@ const LOCAL = 255
  */
 export interface RouteBook {
   /** Whether the book has changed: what the kernel tells twice is known already. */
-  add(route: KernelRoute, isReplaced: boolean): boolean
+  add(route: KernelRoute, place: RoutePlace): boolean
   remove(route: KernelRoute): boolean
   /** Whether a route leads to the next hop object of that number. */
   usesNextHop(id: number): boolean
@@ -32,7 +32,7 @@ export function openRouteBook(): RouteBook {
   }
 
   return {
-    add(route, isReplaced) {
+    add(route, place) {
       if (!isHeld(route)) return false
       const key = prefixKey(route)
       const before = byPrefix.get(key)
@@ -41,9 +41,10 @@ export function openRouteBook(): RouteBook {
         count(route, 1)
         return true
       }
-      const same = isReplaced
-        ? replacedBy(before, route)
-        : before.findIndex((other) => isEqual(other, route) || isSharedWith(other, route))
+      const same =
+        place === 'replaced'
+          ? replacedBy(before, route)
+          : before.findIndex((other) => isEqual(other, route) || isSharedWith(other, route))
       if (same >= 0) {
         const isChanged = !isEqual(before[same]!, route) || isDeadNow(before[same]!) !== isDeadNow(route)
         count(before[same]!, -1)
@@ -51,7 +52,8 @@ export function openRouteBook(): RouteBook {
         before[same] = route
         return isChanged
       }
-      before.push(route)
+      if (place === 'first') before.unshift(route)
+      else before.push(route)
       count(route, 1)
       return true
     },
@@ -152,7 +154,7 @@ function isDeadNow({ hops }: KernelRoute): string {
   return hops.map(({ isDead }) => (isDead ? '1' : '0')).join('')
 }
 
-/** `local` before `main`, then the smallest metric, then the oldest; one of which no way is alive is passed over. */
+/** `local` before `main`, then the smallest metric, then the first; one of which no way is alive is passed over. */
 function chooseBest(routes: readonly KernelRoute[] | undefined): KernelRoute | undefined {
   let best: KernelRoute | undefined
   for (const route of routes ?? []) {
