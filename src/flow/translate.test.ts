@@ -1,0 +1,392 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { openBench } from '../../test/support/engine.js'
+import { type Random, seededRandom } from '../../test/support/random.js'
+import { collect, once } from '../../test/support/stage-suite.js'
+import {
+  errorAbout,
+  type TranslatedPacket,
+  translatedFrame,
+  translatedIp,
+} from '../../test/support/translated-packet.js'
+import { draw, type Line, receive, startEngine } from '../engine/index.js'
+import { parseAddress } from '../kernel/index.js'
+import { forward, openRoutes, type Port } from '../route/index.js'
+import { ETHERTYPE, writeEthernet } from '../wire/index.js'
+import { openFlows } from './flows.js'
+import type { NatRule } from './nat.js'
+import { remember } from './remember.js'
+import { track } from './track.js'
+import { translate } from './translate.js'
+
+const INSIDE = 0
+const OUTSIDE = 1
+const MACS = [Uint8Array.of(2, 0, 0, 0, 0, 1), Uint8Array.of(2, 0, 0, 0, 0, 2)] as const
+const HOST_MACS = [Uint8Array.of(2, 0, 0, 0, 1, 1), Uint8Array.of(2, 0, 0, 0, 1, 2)] as const
+const ADDRESSES = {
+  4: { client: '10.0.0.', server: '198.51.100.', own: '203.0.113.1', next: '203.0.113.2', pool: '203.0.113.64' },
+  6: { client: 'fd00::', server: '2001:db8:2::', own: '2001:db8:1::1', next: '2001:db8:1::2', pool: '2001:db8:1::64' },
+} as const
+type Family = keyof typeof ADDRESSES
+const FAMILIES = [4, 6] as const
+
+const address = (family: Family, side: 'client' | 'server', number: number) =>
+  parseAddress(`${ADDRESSES[family][side]}${number.toString(family === 4 ? 10 : 16)}`)
+const prefix = (text: string, length: number) => ({ address: parseAddress(text), length })
+const outsidePort = (v4: string, v6: string): Port => ({
+  mac: MACS[OUTSIDE],
+  mtu: 1500,
+  v4: [parseAddress(v4)],
+  v6: [parseAddress(v6)],
+})
+
+/** A router between clients and servers that translates; what leaves it, by the output that it left by. */
+function openTranslator(nat: readonly NatRule[], now = () => 0) {
+  const bench = openBench()
+  const { space, code, worker } = bench
+  const tables = openRoutes(space, code, 'test', {
+    v4: { rootBits: 16, nodes: 64, routes: 64 },
+    v6: { rootBits: 8, nodes: 64, routes: 64 },
+    ports: 2,
+  })
+  tables.setPort(INSIDE, { mac: MACS[INSIDE], mtu: 1500 })
+  tables.setPort(OUTSIDE, outsidePort(ADDRESSES[4].own, ADDRESSES[6].own))
+  const hops = HOST_MACS.map((mac, port) => tables.addNextHop({ kind: 'forward', port, mac }))
+  for (const [text, length, port] of [
+    ['10.0.0.0', 8, INSIDE],
+    ['198.51.100.0', 24, OUTSIDE],
+    ['fd00::', 16, INSIDE],
+    ['2001:db8:2::', 48, OUTSIDE],
+  ] as const)
+    assert.equal(tables.insert(prefix(text, length), hops[port]!), null)
+  const flows = openFlows(space, code, 'test', { flows: 4096, nat, now })
+  const arrived: Record<string, Uint8Array[]> = {}
+  const end = (name: string) => {
+    arrived[name] = []
+    return collect(bench, name, arrived[name])
+  }
+  const bundles = [bench.bundle('inside'), bench.bundle('outside')]
+  const lines = [INSIDE, OUTSIDE].flatMap((inPort): Line[] => {
+    const tracked = track(`track ${inPort}`, flows, { routes: tables, inPort })
+    const routed = forward(`route ${inPort}`, tables, { inPort })
+    const leave = (to: number) => [
+      translate(`translate ${inPort} ${to}`, flows, { routes: tables, port: to }),
+      remember(`remember ${inPort} ${to}`, flows, { inPort, port: to }),
+    ]
+    return [
+      [receive({ ...once(bench, bundles[inPort]!), name: `hand ${inPort}` }), tracked, routed],
+      ...['new', 'related', 'untracked'].map((output): Line => [`${tracked.name}.${output}`, routed]),
+      [`${tracked.name}.invalid`, end(`invalid ${inPort}`)],
+      ...[INSIDE, OUTSIDE].flatMap((to): Line[] => [
+        [`${tracked.name}.cached ${to}`, end(`cached ${inPort} ${to}`)],
+        [`${routed.name}.port ${to}`, ...leave(to), end(`routed ${inPort} ${to}`)],
+      ]),
+      ...['local', 'unresolved', 'errors'].map(
+        (output): Line => [`${routed.name}.${output}`, end(`${output} ${inPort}`)],
+      ),
+    ]
+  })
+  const engine = startEngine(space, code, worker, draw(...lines))
+  return {
+    flows,
+    tables,
+    drops: () =>
+      Object.fromEntries(
+        engine
+          .statistics()
+          .flatMap(({ name, drops }) =>
+            Object.entries(drops).flatMap(([reason, count]) =>
+              count > 0 && reason !== 'read' ? [[`${name.replace(/ .*/, '')}: ${reason}`, count]] : [],
+            ),
+          ),
+      ),
+    /** The frame that comes out where this one goes in, and where; null where none does. */
+    pass(inPort: number, frame: Uint8Array): { readonly by: string; readonly frame: Uint8Array } | null {
+      bench.fill(bundles[inPort]!, [frame])
+      engine.round()
+      const out = Object.entries(arrived).flatMap(([by, frames]) =>
+        frames.splice(0).map((each) => ({ by, frame: each })),
+      )
+      assert(out.length < 2)
+      return out[0] ?? null
+    },
+    close() {
+      engine.close()
+      flows.close()
+      tables.close()
+      assert.equal(bench.inUse(), 0)
+      const { lastFrame: _, ...faults } = bench.pool.faults()
+      assert.deepEqual(faults, { foreign: 0, doubleFree: 0, useAfterFree: 0, writeAfterFree: 0 })
+    },
+  }
+}
+
+type Translator = ReturnType<typeof openTranslator>
+
+const RULES: readonly NatRule[] = [
+  ...FAMILIES.map(
+    (family): NatRule => ({
+      kind: 'destination',
+      to: { ...prefix(ADDRESSES[family].own, family === 4 ? 32 : 128), protocol: 6, port: 80 },
+      address: address(family, 'client', 9),
+      port: 8080,
+    }),
+  ),
+  {
+    kind: 'source',
+    from: prefix('10.0.0.4', 30),
+    outPort: OUTSIDE,
+    to: parseAddress(ADDRESSES[4].pool),
+    count: 2,
+    ports: [3000, 3100],
+  },
+  { kind: 'masquerade', outPort: OUTSIDE, ports: [2000, 2300] },
+]
+
+/** A conversation as the twin knows it: what each side sends and what the other is to get of it. */
+interface Conversation {
+  /** Who begins is at this port. */
+  readonly inPort: number
+  readonly asked: TranslatedPacket
+  /** As it is to come out. */
+  readonly translated: TranslatedPacket
+}
+
+const answerTo = (
+  packet: TranslatedPacket,
+  payload: Uint8Array,
+  more: Partial<TranslatedPacket>,
+): TranslatedPacket => ({
+  ...packet,
+  source: packet.destination,
+  destination: packet.source,
+  sourcePort: packet.destinationPort,
+  destinationPort: packet.sourcePort,
+  payload,
+  isReply: true,
+  ...more,
+})
+
+function begin(random: Random, number: number): { readonly inPort: number; readonly asked: TranslatedPacket } {
+  const family = random.pick(FAMILIES)
+  const payload = Uint8Array.from({ length: random.below(9) }, () => random.below(256))
+  const protocol = random.pick(['tcp', 'udp', 'icmp'] as const)
+  if (random.below(4) === 0) {
+    return {
+      inPort: OUTSIDE,
+      asked: {
+        protocol: 'tcp',
+        source: address(family, 'server', 1 + random.below(3)),
+        destination: parseAddress(ADDRESSES[family].own),
+        sourcePort: 10_000 + number,
+        destinationPort: 80,
+        payload: new Uint8Array(),
+        isReply: false,
+      },
+    }
+  }
+  const port = random.pick([1900, 2000, 3000]) + random.below(400)
+  return {
+    inPort: INSIDE,
+    asked: {
+      protocol,
+      source: address(family, 'client', 1 + random.below(7)),
+      destination: address(family, 'server', 1 + random.below(2)),
+      sourcePort: port,
+      destinationPort: protocol === 'icmp' ? port : 53,
+      payload: protocol === 'tcp' ? new Uint8Array() : payload,
+      isReply: false,
+      isUnsummed: protocol === 'udp' && family === 4 && random.below(3) === 0,
+    },
+  }
+}
+
+const textOf = (packet: TranslatedPacket) =>
+  `${packet.protocol} ${packet.source} ${packet.sourcePort} ${packet.destination} ${packet.destinationPort}`
+
+/** By the rules, plainly: what the packet may be translated to, and the port that it has then where that is free. */
+function ruleFor({ source, sourcePort }: TranslatedPacket): {
+  readonly to: string[]
+  readonly ports: readonly [number, number]
+  readonly port: number
+} {
+  const isPooled = source.length === 4 && source[3]! >= 4 && source[3]! < 8
+  if (isPooled) return { to: ['203,0,113,64', '203,0,113,65'], ports: [3000, 3100], port: sourcePort }
+  return { to: [`${parseAddress(ADDRESSES[source.length === 4 ? 4 : 6].own)}`], ports: [2000, 2300], port: sourcePort }
+}
+
+/** What came out, read by its addresses and ports alone; the rest is compared with the packet made anew of them. */
+function readSource(
+  frame: Uint8Array,
+  protocol: TranslatedPacket['protocol'],
+): { source: Uint8Array; sourcePort: number } {
+  const isIpv4 = frame[14]! >> 4 === 4
+  const at = 14 + (isIpv4 ? 20 : 40) + (protocol === 'icmp' ? 4 : 0)
+  return { source: isIpv4 ? frame.slice(26, 30) : frame.slice(22, 38), sourcePort: (frame[at]! << 8) | frame[at + 1]! }
+}
+
+function open(
+  translator: Translator,
+  { inPort, asked }: { inPort: number; asked: TranslatedPacket },
+  taken: Set<string>,
+): Conversation | null {
+  const frame = translatedFrame(asked, HOST_MACS[inPort]!, MACS[inPort]!)
+  const out = translator.pass(inPort, frame)
+  if (out === null) return null
+  assert.equal(out.by, `routed ${inPort} ${1 - inPort}`)
+  if (inPort === OUTSIDE) {
+    const translated = {
+      ...asked,
+      destination: address(asked.source.length === 4 ? 4 : 6, 'client', 9),
+      destinationPort: 8080,
+    }
+    assert.deepEqual(out.frame, leaving(translated, INSIDE))
+    return { inPort, asked, translated }
+  }
+  const found = readSource(out.frame, asked.protocol)
+  const translated = { ...asked, ...found, ...(asked.protocol === 'icmp' && { destinationPort: found.sourcePort }) }
+  assert.deepEqual(out.frame, leaving(translated, OUTSIDE))
+  const { to, ports, port } = ruleFor(asked)
+  assert(to.includes(`${found.source}`), `${found.source}`)
+  assert(found.sourcePort >= ports[0] && found.sourcePort <= ports[1])
+  const kept = { ...translated, sourcePort: port, ...(asked.protocol === 'icmp' && { destinationPort: port }) }
+  if (port >= ports[0] && port <= ports[1] && !taken.has(textOf(kept))) assert.equal(found.sourcePort, port)
+  assert(!taken.has(textOf(translated)), 'two flows share what answers them')
+  taken.add(textOf(translated))
+  return { inPort, asked, translated }
+}
+
+/** The frame as it leaves by a port: one hop less. */
+function leaving(packet: TranslatedPacket, port: number): Uint8Array {
+  return translatedFrame({ ...packet, hops: 63 }, MACS[port]!, HOST_MACS[port]!)
+}
+
+function assertTalks(
+  random: Random,
+  translator: Translator,
+  { inPort, asked, translated }: Conversation,
+  isFirst: boolean,
+): void {
+  const payload = Uint8Array.from({ length: random.below(9) }, () => random.below(256))
+  const more = asked.protocol === 'tcp' ? { flags: 0x12, sequence: 7, acknowledged: 2, payload: new Uint8Array() } : {}
+  const reply = answerTo(translated, payload, more)
+  const wanted = answerTo(asked, payload, more)
+  const back = translator.pass(1 - inPort, translatedFrame(reply, HOST_MACS[1 - inPort]!, MACS[1 - inPort]!))
+  assert.deepEqual(back?.frame, leaving(wanted, inPort))
+  if (isFirst) assert.equal(back?.by, `routed ${1 - inPort} ${inPort}`)
+  const forth = translator.pass(inPort, translatedFrame(asked, HOST_MACS[inPort]!, MACS[inPort]!))
+  if (asked.protocol !== 'tcp') assert.deepEqual(forth?.frame, leaving(translated, 1 - inPort))
+}
+
+/** A router behind the translation says that the packet as it has left is not wanted, and who has sent it learns it of the packet as he has sent it. */
+function assertErrorReturns(random: Random, translator: Translator, { inPort, asked, translated }: Conversation): void {
+  const family = asked.source.length === 4 ? 4 : 6
+  const quotedBytes = random.pick([family === 4 ? 28 : 48, 500])
+  const by = inPort === INSIDE ? address(family, 'server', 77) : address(family, 'client', 9)
+  const shownBy = inPort === INSIDE ? by : asked.destination
+  const quote = (packet: TranslatedPacket) => translatedIp({ ...packet, hops: 63 })
+  const framed = (ip: Uint8Array, from: Uint8Array, to: Uint8Array) => {
+    const frame = new Uint8Array(14 + ip.length)
+    writeEthernet(frame, to, from, family === 4 ? ETHERTYPE.ipv4 : ETHERTYPE.ipv6)
+    frame.set(ip, 14)
+    return frame
+  }
+  const port = 1 - inPort
+  const said = errorAbout(quote(translated), by, translated.source, quotedBytes)
+  const out = translator.pass(port, framed(said, HOST_MACS[port]!, MACS[port]!))
+  const wanted = framed(errorAbout(quote(asked), shownBy, asked.source, quotedBytes), MACS[inPort]!, HOST_MACS[inPort]!)
+  shorten(wanted, family)
+  assert.deepEqual(out?.frame, wanted)
+}
+
+/** One hop less, and the checksum of IPv4 with it. */
+function shorten(frame: Uint8Array, family: Family): void {
+  if (family === 6) frame[21]! -= 1
+  else {
+    frame[22]! -= 1
+    const sum = ((frame[24]! << 8) | frame[25]!) + 0x100
+    const folded = sum > 0xffff ? (sum & 0xffff) + 1 : sum
+    frame[24] = folded >> 8
+    frame[25] = folded & 255
+  }
+}
+
+describe('addresses that are translated', () => {
+  it('are what a plain twin says, in both directions, on the first packet and by memory, and in what errors quote', (context) => {
+    const random = seededRandom(context, 'flow/translate')
+    const translator = openTranslator(RULES)
+    const taken = new Set<string>()
+    const known = new Map<string, Conversation>()
+    for (let turn = 0; turn < 600; turn++) {
+      const begun = begin(random, turn)
+      if (known.has(textOf(begun.asked))) continue
+      const conversation = open(translator, begun, taken)
+      if (conversation === null) continue
+      known.set(textOf(begun.asked), conversation)
+      if (random.below(2) === 0) assertErrorReturns(random, translator, conversation)
+      assertTalks(random, translator, conversation, true)
+      assertTalks(
+        random,
+        translator,
+        random.pick([...known.values()].filter(({ asked }) => asked.protocol !== 'tcp').concat(conversation)),
+        false,
+      )
+    }
+    assert(known.size > 300, `${known.size} conversations`)
+    translator.close()
+  })
+
+  it('run out: what finds no port is dropped and counted, until a flow ends', () => {
+    let now = 0
+    const translator = openTranslator([{ kind: 'masquerade', outPort: OUTSIDE, ports: [5000, 5003] }], () => now)
+    const ask = (port: number) =>
+      translator.pass(INSIDE, translatedFrame({ ...DATAGRAM, sourcePort: port }, HOST_MACS[INSIDE], MACS[INSIDE]))
+    for (let port = 1; port <= 4; port++) assert.equal(ask(port)?.by, 'routed 0 1')
+    assert.equal(ask(5), null)
+    assert.deepEqual(translator.drops(), { 'translate: no port': 1 })
+    assert.equal(translator.flows.statistics().active, 4)
+    now = 60_000
+    translator.flows.tick()
+    assert.equal(ask(5)?.by, 'routed 0 1')
+    translator.close()
+  })
+
+  it('end with the address of the port, and begin anew with the next', () => {
+    const translator = openTranslator([{ kind: 'masquerade', outPort: OUTSIDE }])
+    const ask = () => translator.pass(INSIDE, translatedFrame(DATAGRAM, HOST_MACS[INSIDE], MACS[INSIDE]))
+    const sourceOf = (frame: Uint8Array | undefined) => `${frame?.slice(26, 30)}`
+    assert.equal(sourceOf(ask()?.frame), '203,0,113,1')
+    assert.equal(ask()?.by, 'cached 0 1')
+    translator.tables.setPort(OUTSIDE, outsidePort('203.0.113.9', '2001:db8:1::9'))
+    assert.equal(ask(), null)
+    assert.deepEqual(translator.drops(), { 'translate: address changed': 1 })
+    assert.equal(sourceOf(ask()?.frame), '203,0,113,9')
+    translator.close()
+  })
+
+  it('leave fragments and faults of checksums as what they are', () => {
+    const translator = openTranslator([{ kind: 'masquerade', outPort: OUTSIDE }])
+    const fragment = translatedFrame(DATAGRAM, HOST_MACS[INSIDE], MACS[INSIDE])
+    // More fragments, instead of "do not fragment": the sum is 0x2000 higher.
+    fragment[20] = 0x20
+    fragment[24]! += 0x20
+    assert.equal(translator.pass(INSIDE, fragment), null)
+    assert.deepEqual(translator.drops(), { 'track: fragment': 1 })
+    const faulty = translatedFrame(DATAGRAM, HOST_MACS[INSIDE], MACS[INSIDE])
+    faulty[40]! ^= 0x11
+    const out = translator.pass(INSIDE, faulty)!.frame
+    const right = leaving({ ...DATAGRAM, ...readSource(out, 'udp') }, OUTSIDE)
+    assert.notDeepEqual(out, right)
+    translator.close()
+  })
+})
+
+const DATAGRAM: TranslatedPacket = {
+  protocol: 'udp',
+  source: address(4, 'client', 1),
+  destination: address(4, 'server', 1),
+  sourcePort: 2000,
+  destinationPort: 53,
+  payload: Uint8Array.of(1, 2, 3),
+  isReply: false,
+}
