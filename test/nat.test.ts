@@ -5,6 +5,8 @@ import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Router, startRouter } from '../src/control/router/router.js'
 import { parseAddress } from '../src/kernel/index.js'
+import { CLI } from './support/cli.js'
+import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
@@ -108,6 +110,11 @@ describe('real programs through translation', {
     assert(JSON.parse(report).end?.sum_received.bytes > 1 << 20, report.slice(-500))
   })
 
+  test('who lets a packet live too short learns it of the router, and of his own packet', async () => {
+    const { stdout } = await runIn(network.left, ['ping', '-c', '1', '-W', '2', '-t', '1', HOSTS[1]])
+    assert.match(stdout, /From 192\.0\.1\.1 .*Time to live exceeded/)
+  })
+
   test('ICMP errors find who they are for: a closed port, by both families', async () => {
     for (const host of [HOSTS[1], HOSTS6[1]]) {
       const ask = `
@@ -118,5 +125,42 @@ setTimeout(() => process.exit(1), 5000).unref()`
       const { stdout } = await runIn(network.left, [process.execPath, '-e', ask])
       assert.match(stdout, /ECONNREFUSED/, host)
     }
+  })
+})
+
+describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'curl') }, () => {
+  test('masquerades and publishes, and says what it does not understand', async () => {
+    const network = createRoutedNetwork()
+    const route = (...options: readonly string[]) =>
+      runIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', ...options])
+    const command = route(
+      ...['--masquerade', 'right', '--publish', `${OUTSIDE}:8080=${HOSTS[0]}:80`, '--for', '5s', '--small', '--json'],
+    )
+    await eventually('the router forwards', async () => {
+      const { status } = await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
+      return status === 0
+    })
+    const [enter, ...within] = inside(network.left)
+    const server = spawn(enter!, [...within, process.execPath, SERVER, '4096'], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
+    const [document] = await once(server, 'message')
+    const ask = `curl -s http://${OUTSIDE}:8080/ | base64 -w 0`
+    assert.equal((await runIn(network.right, ['sh', '-c', ask])).stdout, document)
+    server.kill('SIGKILL')
+    const { status, stdout, stderr } = await command
+    assert.equal(status, 0, stderr)
+    assert(JSON.parse(stdout).forwarded > 8)
+    for (const [option, value, said] of [
+      ['--masquerade', 'middle', /the router's devices are left, right/],
+      ['--publish', '192.0.2.1=192.0.1.2', /publishes no port/],
+      ['--publish', '192.0.2.1:80=[2001:db8::1]:80', /publishes no port/],
+      ['--publish', '192.0.2.1:0=192.0.1.2:80', /publishes no port/],
+    ] as const) {
+      const refused = await route(option, value)
+      assert.notEqual(refused.status, 0)
+      assert.match(refused.stderr, said)
+    }
+    network.close()
   })
 })

@@ -81,26 +81,38 @@ function transportOf(network: u32, family: u32): u32 {
 
 /** Translates one side of a packet of a flow, if it is to be. */
 export function translateSide(flow: u32, direction: u32, network: u32, flags: u32, side: u32): void {
-  if (!translates(flow, direction, side)) return
-  const other = 1 - direction
-  const key = flow + FLOW_KEYS + other * KEY_BYTES
+  if (translates(flow, direction, side)) writeSide(flow, direction, network, flags, side, 1 - direction, 1 - side)
+}
+
+/** Takes back what `translateSide` has done to a destination. */
+export function restoreDestination(flow: u32, direction: u32, network: u32, flags: u32): void {
+  if (!translates(flow, direction, SIDE_DESTINATION)) return
+  writeSide(flow, direction, network, flags, SIDE_DESTINATION, direction, SIDE_DESTINATION)
+}
+
+/** Writes one side of a packet, as the key of the direction `from` has it at its side `place`. */
+function writeSide(flow: u32, direction: u32, network: u32, flags: u32, side: u32, from: u32, place: u32): void {
+  const key = flow + FLOW_KEYS + from * KEY_BYTES
   const family = <u32>load<u8>(key, KEY_FAMILY)
   const protocol = <u32>load<u8>(key, KEY_PROTOCOL)
-  const change = putAddress(addressOf(network, side, family), addressIn(flow, other, 1 - side, family), family)
+  const change = putAddress(addressOf(network, side, family), addressIn(flow, from, place, family), family)
   if (family === 4) mend(network + IPV4_SUM, change)
   const transport = transportOf(network, family)
-  const ports = putPort(key, protocol, family, transport, direction, side, side)
+  const ports = putPort(key, place, transport, side, side === direction)
   mendTransport(protocol, family, transport, change, ports, flags)
 }
 
 /**
- * The port that goes with this side, at that place of the two; of ICMP the
- * identifier, with the side of who asks. SCTP's ports stay, as its sum covers them.
+ * Writes the port of that side, as the key has it at `place`; of ICMP the
+ * identifier, if it goes with this side. SCTP's ports stay, as its sum covers them.
  */
-function putPort(key: u32, protocol: u32, family: u32, transport: u32, direction: u32, side: u32, place: u32): u32 {
-  if (isIcmp(protocol, family)) return side === direction ? put(transport + ICMP_ID, load<u16>(key, KEY_PORTS)) : 0
+function putPort(key: u32, place: u32, transport: u32, side: u32, isIdentified: bool): u32 {
+  const protocol = <u32>load<u8>(key, KEY_PROTOCOL)
+  if (isIcmp(protocol, load<u8>(key, KEY_FAMILY))) {
+    return isIdentified ? put(transport + ICMP_ID, load<u16>(key, KEY_PORTS)) : 0
+  }
   if (!hasPorts(protocol) || protocol === PROTOCOL_SCTP) return 0
-  return put(transport + (place << 1), load<u16>(key + ((1 - side) << 1), KEY_PORTS))
+  return put(transport + (side << 1), load<u16>(key + (place << 1), KEY_PORTS))
 }
 
 /** Where the transport's checksum is, or 0 where it has none that covers addresses or ports. */
@@ -143,7 +155,7 @@ export function translateError(flow: u32, direction: u32, network: u32, end: u32
   let change = inner
   if (family === 4) change += mend(quoted + IPV4_SUM, inner)
   const transport = quoted + (family === 4 ? (<u32>load<u8>(quoted) & 15) << 2 : IPV6_BYTES)
-  const ports = putPort(key, protocol, family, transport, direction, side, 1 - side)
+  const ports = putPort(key, 1 - side, transport, 1 - side, side === direction)
   change += ports
   // Often too little is quoted for a checksum to be there.
   if (transport + sumAt(protocol, family) + 2 <= end) {

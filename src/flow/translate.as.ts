@@ -26,7 +26,7 @@ import {
   TRANSLATED,
 } from './formats'
 import { markedFlow } from './remembered.inline.as'
-import { SIDE_SOURCE, translateError, translateSide } from './rewrite.inline.as'
+import { restoreDestination, SIDE_SOURCE, translateError, translateSide } from './rewrite.inline.as'
 import { isOfPort, settle } from './rules.inline.as'
 import { endFlow } from './table.inline.as'
 
@@ -82,4 +82,17 @@ function sourceOf(stage: u32, flows: u32, flow: u32, direction: u32): u32 {
   }
   if (direction !== 0 || (status & STATUS_MASQUERADED) === 0) return TRANSLATED
   return isOfPort(flow, line, flows + FLOWS_PACKET + <u32>PACKET_OTHER_KEY) ? TRANSLATED : TRANSLATE_CHANGED
+}
+
+/** Gives the packets of a bundle the destinations back that they have come with. */
+export function restore(flows: u32, bundle: u32): void {
+  const first = bundle + BUNDLE_DESCRIPTORS
+  const end = first + load<u32>(bundle, BUNDLE_COUNT) * DESCRIPTOR_BYTES
+  for (let at = first; at < end; at += DESCRIPTOR_BYTES) {
+    const packet = load<u32>(at, DESCRIPTOR_ADDRESS)
+    const flow = markedFlow(flows, packet)
+    const mark = load<u32>(packet - MARK_BEFORE)
+    if (flow === 0 || (mark & MARK_RELATED) !== 0) continue
+    restoreDestination(flow, mark >> 31, packet + ETHERNET_BYTES, load<u32>(at, DESCRIPTOR_FLAGS))
+  }
 }

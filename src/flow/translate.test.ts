@@ -17,7 +17,7 @@ import { openFlows } from './flows.js'
 import type { NatRule } from './nat.js'
 import { remember } from './remember.js'
 import { track } from './track.js'
-import { translate } from './translate.js'
+import { restore, translate } from './translate.js'
 
 const INSIDE = 0
 const OUTSIDE = 1
@@ -81,9 +81,8 @@ function openTranslator(nat: readonly NatRule[], now = () => 0) {
         [`${tracked.name}.cached ${to}`, end(`cached ${inPort} ${to}`)],
         [`${routed.name}.port ${to}`, ...leave(to), end(`routed ${inPort} ${to}`)],
       ]),
-      ...['local', 'unresolved', 'errors'].map(
-        (output): Line => [`${routed.name}.${output}`, end(`${output} ${inPort}`)],
-      ),
+      [`${routed.name}.errors`, restore(`restore ${inPort}`, flows), end(`errors ${inPort}`)],
+      ...['local', 'unresolved'].map((output): Line => [`${routed.name}.${output}`, end(`${output} ${inPort}`)]),
     ]
   })
   const engine = startEngine(space, code, worker, draw(...lines))
@@ -361,6 +360,31 @@ describe('addresses that are translated', () => {
     assert.equal(ask(), null)
     assert.deepEqual(translator.drops(), { 'translate: address changed': 1 })
     assert.equal(sourceOf(ask()?.frame), '203,0,113,9')
+    translator.close()
+  })
+
+  it('are as they were in what an ICMP error is to be made of', () => {
+    const translator = openTranslator(RULES)
+    const [asked, packet] = [
+      { ...DATAGRAM, protocol: 'tcp', hops: 1 } as const,
+      { ...DATAGRAM, payload: new Uint8Array() },
+    ]
+    const published = {
+      ...asked,
+      source: address(4, 'server', 1),
+      destination: parseAddress(ADDRESSES[4].own),
+      destinationPort: 80,
+    }
+    const frame = translatedFrame(published, HOST_MACS[OUTSIDE], MACS[OUTSIDE])
+    assert.deepEqual(translator.pass(OUTSIDE, frame), { by: 'errors 1', frame })
+    const out = translator.pass(INSIDE, translatedFrame(packet, HOST_MACS[INSIDE], MACS[INSIDE]))!
+    const translated = { ...packet, ...readSource(out.frame, 'udp') }
+    const reply = translatedFrame(
+      answerTo(translated, new Uint8Array(), { hops: 1 }),
+      HOST_MACS[OUTSIDE],
+      MACS[OUTSIDE],
+    )
+    assert.deepEqual(translator.pass(OUTSIDE, reply), { by: 'errors 1', frame: reply })
     translator.close()
   })
 

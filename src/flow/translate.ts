@@ -47,5 +47,23 @@ export function translate(name: string, flows: Flows, { routes, port }: Translat
   }
 }
 
+/**
+ * Gives packets the destination back that `track` has translated: it stands
+ * before `errors`, so that who gets an ICMP error sees his own packet in it.
+ */
+export function restore(name: string, flows: Flows): Stage {
+  return {
+    name,
+    outputs: ['out'],
+    drops: [],
+    kind: 'restore',
+    settings: { flows },
+    start({ code }) {
+      const run = code.find('restore')
+      return { run: (bundle) => run(flows.address, bundle) }
+    },
+  }
+}
+
 /** In the order of `TRANSLATE_…`. */
 const DROPS = ['no port', 'no address', 'address changed', 'flow ended'] as const

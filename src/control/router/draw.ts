@@ -1,5 +1,5 @@
 import { type Device, draw, type Graph, type Line, receive, type Stage, send } from '../../engine/index.js'
-import { type Flows, remember, track, translate } from '../../flow/index.js'
+import { type Flows, remember, restore, track, translate } from '../../flow/index.js'
 import {
   type ErrorsOptions,
   errors,
@@ -63,6 +63,7 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: Rout
   const ends = ports.map((port) => drawEnd(port, hooks))
   const [forKernel, unresolved, invalid] = [discard('for the kernel'), discard('unresolved'), discard('invalid')]
   const answer = errors('errors', tables, icmp)
+  const answered = flows?.translates ? [restore('restore', flows), answer] : [answer]
   // Pieces are cut before their source is translated, and most have no ports.
   const tooLong = flows?.translates ? discard('fragments, translated') : null
 
@@ -99,10 +100,10 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: Rout
       leave(`${again.name}.port ${to}`, inPort, to, 'again ', true)
     })
     lines.push([`${route.name}.unresolved`, held, again])
-    lines.push([`${held.name}.failed`, answer])
+    lines.push([`${held.name}.failed`, ...answered])
     lines.push([`${again.name}.unresolved`, unresolved])
     const cut = fragment(`fragment ${port.name}`, tables)
-    lines.push([`${route.name}.errors`, cut, answer], [`${again.name}.errors`, answer])
+    lines.push([`${route.name}.errors`, cut, ...answered], [`${again.name}.errors`, ...answered])
     for (const { name } of [route, again]) lines.push([`${name}.local`, forKernel])
     if (tooLong !== null) {
       lines.push([`${cut.name}.fragments`, tooLong])
