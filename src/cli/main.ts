@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   drop: async () => (await import('./drop.js')).dropCommand(),
   protect: async () => (await import('./protect.js')).protectCommand(),
   route: async () => (await import('./route.js')).routeCommand(),
+  bridge: async () => (await import('./bridge.js')).bridgeCommand(),
   status: async () => (await import('./status.js')).statusCommand(),
   list: async () => (await import('./list.js')).listCommand(),
   top: async () => (await import('./top.js')).topCommand(),

@@ -101,7 +101,7 @@ export function takePackets(
     isZeroCopy: xdp.isZeroCopy,
     notes: xdp.notes,
     statistics: () => last ?? sum(xdp.queues, engine),
-    done: run({ engine, round, spin: options.spin ?? false, isOpen: () => isOpen }).finally(close),
+    done: runEngine({ engine, round, spin: options.spin ?? false, isOpen: () => isOpen }).finally(close),
     close,
   }
 }
@@ -154,7 +154,8 @@ const WAIT_MS = 1000
 /** How often the kernel is asked whether the device is still there. */
 const LOOK_MS = 250
 
-async function run({ engine, spin, round, isOpen }: Run): Promise<void> {
+/** Lets an engine go round until `isOpen` says no; rejects with a DeviceError where a device of it has been removed. */
+export async function runEngine({ engine, spin, round, isOpen }: Run): Promise<void> {
   let looked = performance.now()
   // What is wrong at the first packet is to be told by `done`, not thrown at whoever begins.
   await nextTurn()
