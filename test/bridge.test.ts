@@ -74,6 +74,23 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, 
     })
   }
 
+  test('joins a host with the machine’s own TAP device', async () => {
+    const { between, hosts, close } = build()
+    const command = runIn(between, [process.execPath, CLI, 'bridge', 'one', 'tap:tap0', '--for', '4s', '--json'])
+    await eventually('the TAP device is there', async () => {
+      return (await runIn(between, ['ip', 'addr', 'add', `${ADDRESSES[1]}/24`, 'dev', 'tap0'])).status === 0
+    })
+    await eventually('the wire carries', async () => {
+      return (await runIn(hosts[0]!, ['ping', '-c', '1', '-W', '1', ADDRESSES[1]])).status === 0
+    })
+    const { stdout } = await runIn(hosts[0]!, ['ping', '-c', '20', '-i', '0.01', '-s', '1400', ADDRESSES[1]])
+    assert.match(stdout, / 20 received/)
+    const { status, stderr } = await command
+    assert.equal(status, 0, stderr)
+    assert.doesNotMatch((await runIn(between, ['ip', 'link'])).stdout, /tap0/)
+    close()
+  })
+
   test('what cannot be joined is one sentence', () => {
     for (const [names, sentence] of [
       [['lo', 'lo'], /joined with itself/],
