@@ -1,126 +1,31 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { openBench } from '../../test/support/engine.js'
 import { type Random, seededRandom } from '../../test/support/random.js'
-import { collect, once } from '../../test/support/stage-suite.js'
 import {
   errorAbout,
+  ipOf,
   type TranslatedPacket,
   translatedFrame,
   translatedIp,
 } from '../../test/support/translated-packet.js'
-import { draw, type Line, receive, startEngine } from '../engine/index.js'
+import {
+  ADDRESSES,
+  address,
+  FAMILIES,
+  type Family,
+  HOST_MACS,
+  INSIDE,
+  MACS,
+  OUTSIDE,
+  openTranslator,
+  outsidePort,
+  prefix,
+  type Translator,
+} from '../../test/support/translator.js'
 import { parseAddress } from '../kernel/index.js'
-import { forward, openRoutes, type Port } from '../route/index.js'
-import { ETHERTYPE, writeEthernet } from '../wire/index.js'
-import { openFlows } from './flows.js'
+import { FLAG_CHECKSUM_MISSING } from '../memory/index.js'
+import { addWords, ETHERTYPE, foldChecksum, write16, writeEthernet } from '../wire/index.js'
 import type { NatRule } from './nat.js'
-import { remember } from './remember.js'
-import { track } from './track.js'
-import { restore, translate } from './translate.js'
-
-const INSIDE = 0
-const OUTSIDE = 1
-const MACS = [Uint8Array.of(2, 0, 0, 0, 0, 1), Uint8Array.of(2, 0, 0, 0, 0, 2)] as const
-const HOST_MACS = [Uint8Array.of(2, 0, 0, 0, 1, 1), Uint8Array.of(2, 0, 0, 0, 1, 2)] as const
-const ADDRESSES = {
-  4: { client: '10.0.0.', server: '198.51.100.', own: '203.0.113.1', next: '203.0.113.2', pool: '203.0.113.64' },
-  6: { client: 'fd00::', server: '2001:db8:2::', own: '2001:db8:1::1', next: '2001:db8:1::2', pool: '2001:db8:1::64' },
-} as const
-type Family = keyof typeof ADDRESSES
-const FAMILIES = [4, 6] as const
-
-const address = (family: Family, side: 'client' | 'server', number: number) =>
-  parseAddress(`${ADDRESSES[family][side]}${number.toString(family === 4 ? 10 : 16)}`)
-const prefix = (text: string, length: number) => ({ address: parseAddress(text), length })
-const outsidePort = (v4: string, v6: string): Port => ({
-  mac: MACS[OUTSIDE],
-  mtu: 1500,
-  v4: [parseAddress(v4)],
-  v6: [parseAddress(v6)],
-})
-
-/** A router between clients and servers that translates; what leaves it, by the output that it left by. */
-function openTranslator(nat: readonly NatRule[], now = () => 0) {
-  const bench = openBench()
-  const { space, code, worker } = bench
-  const tables = openRoutes(space, code, 'test', {
-    v4: { rootBits: 16, nodes: 64, routes: 64 },
-    v6: { rootBits: 8, nodes: 64, routes: 64 },
-    ports: 2,
-  })
-  tables.setPort(INSIDE, { mac: MACS[INSIDE], mtu: 1500 })
-  tables.setPort(OUTSIDE, outsidePort(ADDRESSES[4].own, ADDRESSES[6].own))
-  const hops = HOST_MACS.map((mac, port) => tables.addNextHop({ kind: 'forward', port, mac }))
-  for (const [text, length, port] of [
-    ['10.0.0.0', 8, INSIDE],
-    ['198.51.100.0', 24, OUTSIDE],
-    ['fd00::', 16, INSIDE],
-    ['2001:db8:2::', 48, OUTSIDE],
-  ] as const)
-    assert.equal(tables.insert(prefix(text, length), hops[port]!), null)
-  const flows = openFlows(space, code, 'test', { flows: 4096, nat, now })
-  const arrived: Record<string, Uint8Array[]> = {}
-  const end = (name: string) => {
-    arrived[name] = []
-    return collect(bench, name, arrived[name])
-  }
-  const bundles = [bench.bundle('inside'), bench.bundle('outside')]
-  const lines = [INSIDE, OUTSIDE].flatMap((inPort): Line[] => {
-    const tracked = track(`track ${inPort}`, flows, { routes: tables, inPort })
-    const routed = forward(`route ${inPort}`, tables, { inPort })
-    const leave = (to: number) => [
-      translate(`translate ${inPort} ${to}`, flows, { routes: tables, port: to }),
-      remember(`remember ${inPort} ${to}`, flows, { inPort, port: to }),
-    ]
-    return [
-      [receive({ ...once(bench, bundles[inPort]!), name: `hand ${inPort}` }), tracked, routed],
-      ...['new', 'related', 'untracked'].map((output): Line => [`${tracked.name}.${output}`, routed]),
-      [`${tracked.name}.invalid`, end(`invalid ${inPort}`)],
-      ...[INSIDE, OUTSIDE].flatMap((to): Line[] => [
-        [`${tracked.name}.cached ${to}`, end(`cached ${inPort} ${to}`)],
-        [`${routed.name}.port ${to}`, ...leave(to), end(`routed ${inPort} ${to}`)],
-      ]),
-      [`${routed.name}.errors`, restore(`restore ${inPort}`, flows), end(`errors ${inPort}`)],
-      ...['local', 'unresolved'].map((output): Line => [`${routed.name}.${output}`, end(`${output} ${inPort}`)]),
-    ]
-  })
-  const engine = startEngine(space, code, worker, draw(...lines))
-  return {
-    flows,
-    tables,
-    drops: () =>
-      Object.fromEntries(
-        engine
-          .statistics()
-          .flatMap(({ name, drops }) =>
-            Object.entries(drops).flatMap(([reason, count]) =>
-              count > 0 && reason !== 'read' ? [[`${name.replace(/ .*/, '')}: ${reason}`, count]] : [],
-            ),
-          ),
-      ),
-    /** The frame that comes out where this one goes in, and where; null where none does. */
-    pass(inPort: number, frame: Uint8Array): { readonly by: string; readonly frame: Uint8Array } | null {
-      bench.fill(bundles[inPort]!, [frame])
-      engine.round()
-      const out = Object.entries(arrived).flatMap(([by, frames]) =>
-        frames.splice(0).map((each) => ({ by, frame: each })),
-      )
-      assert(out.length < 2)
-      return out[0] ?? null
-    },
-    close() {
-      engine.close()
-      flows.close()
-      tables.close()
-      assert.equal(bench.inUse(), 0)
-      const { lastFrame: _, ...faults } = bench.pool.faults()
-      assert.deepEqual(faults, { foreign: 0, doubleFree: 0, useAfterFree: 0, writeAfterFree: 0 })
-    },
-  }
-}
-
-type Translator = ReturnType<typeof openTranslator>
 
 const RULES: readonly NatRule[] = [
   ...FAMILIES.map(
@@ -284,18 +189,19 @@ function assertErrorReturns(random: Random, translator: Translator, { inPort, as
   const by = inPort === INSIDE ? address(family, 'server', 77) : address(family, 'client', 9)
   const shownBy = inPort === INSIDE ? by : asked.destination
   const quote = (packet: TranslatedPacket) => translatedIp({ ...packet, hops: 63 })
-  const framed = (ip: Uint8Array, from: Uint8Array, to: Uint8Array) => {
-    const frame = new Uint8Array(14 + ip.length)
-    writeEthernet(frame, to, from, family === 4 ? ETHERTYPE.ipv4 : ETHERTYPE.ipv6)
-    frame.set(ip, 14)
-    return frame
-  }
   const port = 1 - inPort
   const said = errorAbout(quote(translated), by, translated.source, quotedBytes)
   const out = translator.pass(port, framed(said, HOST_MACS[port]!, MACS[port]!))
   const wanted = framed(errorAbout(quote(asked), shownBy, asked.source, quotedBytes), MACS[inPort]!, HOST_MACS[inPort]!)
   shorten(wanted, family)
   assert.deepEqual(out?.frame, wanted)
+}
+
+function framed(ip: Uint8Array, from: Uint8Array, to: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(14 + ip.length)
+  writeEthernet(frame, to, from, ip[0]! >> 4 === 4 ? ETHERTYPE.ipv4 : ETHERTYPE.ipv6)
+  frame.set(ip, 14)
+  return frame
 }
 
 /** One hop less, and the checksum of IPv4 with it. */
@@ -360,6 +266,45 @@ describe('addresses that are translated', () => {
     assert.equal(ask(), null)
     assert.deepEqual(translator.drops(), { 'translate: address changed': 1 })
     assert.equal(sourceOf(ask()?.frame), '203,0,113,9')
+    translator.close()
+  })
+
+  it('are translated where the checksum is still to be made, or protocols have no ports, or headers stand between', () => {
+    const translator = openTranslator([{ kind: 'masquerade', outPort: OUTSIDE }])
+    const pass = (frame: Uint8Array, flags = 0) => translator.pass(INSIDE, frame, flags)?.frame
+    // The sum over the pseudo header, as it stands where somebody else adds the rest.
+    const unfinished = (packet: TranslatedPacket, framed: Uint8Array): Uint8Array => {
+      const bytes = framed.length - 34
+      write16(framed, 40, foldChecksum(addWords(addWords(17 + bytes, packet.source), packet.destination)) ^ 0xffff)
+      return framed
+    }
+    const own = { ...DATAGRAM, source: parseAddress(ADDRESSES[4].own) }
+    const sent = unfinished(DATAGRAM, translatedFrame(DATAGRAM, HOST_MACS[INSIDE], MACS[INSIDE]))
+    const wanted = unfinished(own, leaving(own, OUTSIDE))
+    // On its way through the tables, and by memory.
+    for (const _ of ['routed', 'cached']) assert.deepEqual(pass(sent, FLAG_CHECKSUM_MISSING), wanted)
+
+    const tunnelled = (source: Uint8Array, hops: number) =>
+      ipOf(source, DATAGRAM.destination, 47, hops, Uint8Array.of(0, 0, 8, 0))
+    const [sender, receiver] = [
+      [HOST_MACS[INSIDE], MACS[INSIDE]],
+      [MACS[OUTSIDE], HOST_MACS[OUTSIDE]],
+    ] as const
+    assert.deepEqual(
+      pass(framed(tunnelled(DATAGRAM.source, 64), ...sender)),
+      framed(tunnelled(own.source, 63), ...receiver),
+    )
+
+    const datagram = { ...DATAGRAM, source: address(6, 'client', 1), destination: address(6, 'server', 1) }
+    const behindOptions = (packet: TranslatedPacket, hops: number) => {
+      const options = Uint8Array.of(17, 0, 1, 4, 0, 0, 0, 0)
+      const transport = translatedIp(packet).subarray(40)
+      return ipOf(packet.source, packet.destination, 60, hops, Uint8Array.from([...options, ...transport]))
+    }
+    assert.deepEqual(
+      pass(framed(behindOptions(datagram, 64), ...sender)),
+      framed(behindOptions({ ...datagram, source: parseAddress(ADDRESSES[6].own) }, 63), ...receiver),
+    )
     translator.close()
   })
 

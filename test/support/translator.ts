@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { draw, type Line, receive, startEngine } from '../../src/engine/index.js'
+import { type NatRule, openFlows, remember, restore, track, translate } from '../../src/flow/index.js'
+import { parseAddress } from '../../src/kernel/index.js'
+import { BUNDLE_DESCRIPTORS, DESCRIPTOR_FLAGS } from '../../src/memory/index.js'
+import { forward, openRoutes, type Port } from '../../src/route/index.js'
+import { openBench } from './engine.js'
+import { collect, once } from './stage-suite.js'
+
+/** Ports of the router. */
+export const INSIDE = 0
+export const OUTSIDE = 1
+export const MACS = [Uint8Array.of(2, 0, 0, 0, 0, 1), Uint8Array.of(2, 0, 0, 0, 0, 2)] as const
+export const HOST_MACS = [Uint8Array.of(2, 0, 0, 0, 1, 1), Uint8Array.of(2, 0, 0, 0, 1, 2)] as const
+export const ADDRESSES = {
+  4: { client: '10.0.0.', server: '198.51.100.', own: '203.0.113.1', next: '203.0.113.2', pool: '203.0.113.64' },
+  6: { client: 'fd00::', server: '2001:db8:2::', own: '2001:db8:1::1', next: '2001:db8:1::2', pool: '2001:db8:1::64' },
+} as const
+export type Family = keyof typeof ADDRESSES
+export const FAMILIES = [4, 6] as const
+
+export const address = (family: Family, side: 'client' | 'server', number: number) =>
+  parseAddress(`${ADDRESSES[family][side]}${number.toString(family === 4 ? 10 : 16)}`)
+export const prefix = (text: string, length: number) => ({ address: parseAddress(text), length })
+export const outsidePort = (v4: string, v6: string): Port => ({
+  mac: MACS[OUTSIDE],
+  mtu: 1500,
+  v4: [parseAddress(v4)],
+  v6: [parseAddress(v6)],
+})
+
+/** A router between clients and servers that translates; what leaves it, by the output that it left by. */
+export function openTranslator(nat: readonly NatRule[], now = () => 0) {
+  const bench = openBench()
+  const { space, code, worker } = bench
+  const tables = openRoutes(space, code, 'test', {
+    v4: { rootBits: 16, nodes: 64, routes: 64 },
+    v6: { rootBits: 8, nodes: 64, routes: 64 },
+    ports: 2,
+  })
+  tables.setPort(INSIDE, { mac: MACS[INSIDE], mtu: 1500 })
+  tables.setPort(OUTSIDE, outsidePort(ADDRESSES[4].own, ADDRESSES[6].own))
+  const hops = HOST_MACS.map((mac, port) => tables.addNextHop({ kind: 'forward', port, mac }))
+  for (const [text, length, port] of [
+    ['10.0.0.0', 8, INSIDE],
+    ['198.51.100.0', 24, OUTSIDE],
+    ['fd00::', 16, INSIDE],
+    ['2001:db8:2::', 48, OUTSIDE],
+  ] as const)
+    assert.equal(tables.insert(prefix(text, length), hops[port]!), null)
+  const flows = openFlows(space, code, 'test', { flows: 4096, nat, now })
+  const arrived: Record<string, Uint8Array[]> = {}
+  const end = (name: string) => {
+    arrived[name] = []
+    return collect(bench, name, arrived[name])
+  }
+  const bundles = [bench.bundle('inside'), bench.bundle('outside')]
+  const lines = [INSIDE, OUTSIDE].flatMap((inPort): Line[] => {
+    const tracked = track(`track ${inPort}`, flows, { routes: tables, inPort })
+    const routed = forward(`route ${inPort}`, tables, { inPort })
+    const leave = (to: number) => [
+      translate(`translate ${inPort} ${to}`, flows, { routes: tables, port: to }),
+      remember(`remember ${inPort} ${to}`, flows, { inPort, port: to }),
+    ]
+    return [
+      [receive({ ...once(bench, bundles[inPort]!), name: `hand ${inPort}` }), tracked, routed],
+      ...['new', 'related', 'untracked'].map((output): Line => [`${tracked.name}.${output}`, routed]),
+      [`${tracked.name}.invalid`, end(`invalid ${inPort}`)],
+      ...[INSIDE, OUTSIDE].flatMap((to): Line[] => [
+        [`${tracked.name}.cached ${to}`, end(`cached ${inPort} ${to}`)],
+        [`${routed.name}.port ${to}`, ...leave(to), end(`routed ${inPort} ${to}`)],
+      ]),
+      [`${routed.name}.errors`, restore(`restore ${inPort}`, flows), end(`errors ${inPort}`)],
+      ...['local', 'unresolved'].map((output): Line => [`${routed.name}.${output}`, end(`${output} ${inPort}`)]),
+    ]
+  })
+  const engine = startEngine(space, code, worker, draw(...lines))
+  return {
+    flows,
+    tables,
+    drops: () =>
+      Object.fromEntries(
+        engine
+          .statistics()
+          .flatMap(({ name, drops }) =>
+            Object.entries(drops).flatMap(([reason, count]) =>
+              count > 0 && reason !== 'read' ? [[`${name.replace(/ .*/, '')}: ${reason}`, count]] : [],
+            ),
+          ),
+      ),
+    /** The frame that comes out where this one goes in, and where; null where none does. */
+    pass(inPort: number, frame: Uint8Array, flags = 0): { readonly by: string; readonly frame: Uint8Array } | null {
+      bench.fill(bundles[inPort]!, [frame])
+      space.words[(bundles[inPort]! + BUNDLE_DESCRIPTORS + DESCRIPTOR_FLAGS) / 4] = flags
+      engine.round()
+      const out = Object.entries(arrived).flatMap(([by, frames]) =>
+        frames.splice(0).map((each) => ({ by, frame: each })),
+      )
+      assert(out.length < 2)
+      return out[0] ?? null
+    },
+    close() {
+      engine.close()
+      flows.close()
+      tables.close()
+      assert.equal(bench.inUse(), 0)
+      const { lastFrame: _, ...faults } = bench.pool.faults()
+      assert.deepEqual(faults, { foreign: 0, doubleFree: 0, useAfterFree: 0, writeAfterFree: 0 })
+    },
+  }
+}
+
+export type Translator = ReturnType<typeof openTranslator>
