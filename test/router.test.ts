@@ -75,10 +75,9 @@ describe('real programs through a router', { skip: skipUnless('root', 'ip', 'pin
     const { stdout } = await runIn(network.left, ['iperf3', '-J', '-u', '-b', '20M', '-t', '1', '-c', HOSTS[1]])
     const { lost_packets: lost, packets } = JSON.parse(stdout).end.sum
     assert(packets > 1000)
-    // What found no room in the receiver's own socket, on a busy machine, had come through.
-    const { stdout: counters } = await runIn(network.right, ['grep', '^Udp:', '/proc/self/net/snmp'])
-    const [names, values] = counters.split('\n').map((line) => line.split(' '))
-    assert.equal(lost, Number(values![names!.indexOf('RcvbufErrors')]), JSON.stringify(router.totals()))
+    // A busy machine loses datagrams where the kernel says so: at the ends of a veth, whose rings have 256 slots, and in sockets.
+    const elsewhere = await lostInKernel(network)
+    assert(lost <= elsewhere, `${lost} lost, ${elsewhere} of them by the kernel: ${JSON.stringify(router.totals())}`)
     assert.deepEqual(router.totals().drops, {})
   })
 
@@ -124,3 +123,16 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
     network.close()
   })
 })
+
+/** Packets that the kernel has dropped at a device of the network or for want of room in a socket. */
+async function lostInKernel({ left, right, router }: RoutedNetwork): Promise<number> {
+  let lost = 0
+  for (const namespace of [left, right, router]) {
+    const { stdout } = await runIn(namespace, ['ip', '-json', '-statistics', 'link'])
+    // biome-ignore lint/suspicious/noExplicitAny: iproute2's JSON has no types
+    for (const { stats64 } of JSON.parse(stdout) as any[]) lost += stats64.rx.dropped + stats64.tx.dropped
+  }
+  const { stdout } = await runIn(right, ['grep', '^Udp:', '/proc/self/net/snmp'])
+  const [names, values] = stdout.split('\n').map((line) => line.split(' '))
+  return lost + Number(values![names!.indexOf('RcvbufErrors')])
+}
