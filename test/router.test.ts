@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Router, startRouter } from '../src/control/router/router.js'
+import { fifo, type Router, startRouter, tokenBucket } from '../src/control/router/router.js'
 import { CLI } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
@@ -136,3 +136,41 @@ async function lostInKernel({ left, right, router }: RoutedNetwork): Promise<num
   const [names, values] = stdout.split('\n').map((line) => line.split(' '))
   return lost + Number(values![names!.indexOf('RcvbufErrors')])
 }
+
+describe('a router of 10 Mbit/s under more than that', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, () => {
+  test('forwards as many packets as arrive, and names what its queue lost', async () => {
+    const network = createRoutedNetwork()
+    const router = await startRouter({
+      devices: ['left', 'right'],
+      namespace: network.router,
+      queue: { discipline: tokenBucket({ bitsPerSecond: 10e6 }, fifo({ packets: 64 })) },
+      warn: assert.fail,
+    })
+    const [command, ...args] = [...inside(network.right), 'iperf3', '-s', '-1', '--forceflush']
+    const server = spawn(command!, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    await once(server.stdout!, 'data')
+    const arrived = async () => {
+      const { stdout } = await runIn(network.right, ['ip', '-j', '-s', 'link', 'show', 'eth0'])
+      return JSON.parse(stdout)[0].stats64.rx.packets
+    }
+    const { forwarded: earlier } = router.totals()
+    const { stdout } = await runIn(network.left, ['iperf3', '-J', '-u', '-b', '40M', '-t', '2', '-c', HOSTS[1]])
+    const { lost_packets: lost } = JSON.parse(stdout).end.sum
+    assert(lost > 1000, `${lost} of ${JSON.stringify(router.totals())}`)
+    const sent = () => router.stages().find(({ name }) => name === 'port right')!
+    await eventually('what waits has left', async () => {
+      const { received: taken, forwarded, drops } = router.totals()
+      const all = Object.values(drops).reduce((sum, count) => sum + count, 0)
+      return taken === forwarded + all && (await arrived()) >= sent().packets
+    })
+    // Datagrams alone fill the queue; iperf3's own connection may lose some there as well.
+    const full = router.totals().drops['port right: queue full']!
+    assert(full >= lost, `${full} of at least ${lost}`)
+    assert.equal(sent().drops['queue full'], full)
+    assert(router.totals().forwarded > earlier)
+    server.kill('SIGKILL')
+    router.close()
+    await router.done
+    network.close()
+  })
+})

@@ -17,4 +17,4 @@ export { createCapture, createCopy, type PcapHeaderFields } from './pcap-writer.
 export { createPcapng } from './pcapng-writer.js'
 export { openTapDevice, openTapQueues, type TapDevice, type TapDeviceOptions, type TapQueuesOptions } from './tap.js'
 export { type NetworkDevice, openXdp, receiveQueues, type XdpDevice, type XdpDeviceOptions, xdpNotes } from './xdp.js'
-export type { XdpQueue } from './xdp-queue.js'
+export { XDP_REASONS, type XdpQueue } from './xdp-queue.js'

@@ -19,9 +19,18 @@ export interface Traffic {
   close(): void
 }
 
-/** Reserves counters for a device that loses packets for up to three reasons. Throws LayoutError. */
-export function openTraffic({ reserve, free, counters }: Space, title: string, reasons: readonly string[]): Traffic {
-  const { name, offset: address } = reserve({ name: title, kind: 'counters', bytes: TRAFFIC_BYTES })
+/**
+ * Reserves counters for a device that loses packets for up to three reasons; `at` is where they lie that somebody
+ * else has reserved, and count on. Throws LayoutError.
+ */
+export function openTraffic(
+  { reserve, free, counters }: Space,
+  title: string,
+  reasons: readonly string[],
+  at?: number,
+): Traffic {
+  const own = at === undefined ? reserve({ name: title, kind: 'counters', bytes: TRAFFIC_BYTES }) : null
+  const address = own?.offset ?? at!
   let last: DeviceStatistics | null = null
   const count = (field: number) => counters[(address + field) / 8]!
   const drops = (index: number) => address + TRAFFIC_DROPS + index * 8
@@ -40,7 +49,7 @@ export function openTraffic({ reserve, free, counters }: Space, title: string, r
     close() {
       if (last !== null) return
       last = statistics()
-      free(name)
+      if (own !== null) free(own.name)
     },
   }
 }

@@ -69,6 +69,8 @@ export interface XdpQueueOptions
   /** The socket of another queue of the device; null for the first. */
   readonly sharesWith: XskSocket | null
   divert(queue: number, socketFd: number | null): void
+  /** Where its counters lie, TRAFFIC_BYTES, when it is not to reserve some of its own. */
+  readonly counters?: number
 }
 
 /** The kernel's own headroom before each packet (XDP_PACKET_HEADROOM). */
@@ -82,8 +84,8 @@ const KERNEL_HEADROOM = 256
 const HEADROOM = { staggered: 82, aligned: 18 } as const
 
 const RINGS = { fill: XDP_FILL, completion: XDP_COMPLETION, receive: XDP_RECEIVE, transmit: XDP_TRANSMIT } as const
-/** In the order in which xdp.as.ts counts them. */
-const REASONS = ['too long', 'too short', 'unfinished'] as const
+/** Why a queue loses packets itself, in the order in which its counters stand behind TRAFFIC_DROPS (xdp.as.ts). */
+export const XDP_REASONS = ['too long', 'too short', 'unfinished'] as const
 /** Packets that the kernel sends a call in copy mode (TX_BATCH_SIZE of net/xdp/xsk.c). */
 const PACKETS_A_WAKE = 32
 const NEED_WAKEUP = 1
@@ -112,7 +114,7 @@ export function openXdpQueue(space: Space, code: Code, pool: WorkerPool, options
   try {
     claim = openXskClaim(space.memory, options)
     opened = openXsk(socketOptions(space, options, frames, reserve))
-    traffic = openTraffic(space, `xdp ${name}`, REASONS)
+    traffic = openTraffic(space, `xdp ${name}`, XDP_REASONS, options.counters)
     const units = frames >>> XDP_UNIT_SHIFT
     const state = reserve('state', 'state', XDP_BYTES)
     const fields = {

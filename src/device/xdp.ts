@@ -36,6 +36,11 @@ export interface XdpDeviceOptions {
    * chunk may not begin in the page before its frame.
    */
   readonly stagger?: boolean
+  /**
+   * Address of the counters of a queue, TRAFFIC_BYTES of zeros or of what it has counted before, for other threads to
+   * read (XDP_REASONS). Each queue reserves its own where it is not said.
+   */
+  readonly counters?: (queue: number) => number
 }
 
 /** The opened queues of a network device, which share the frames. */
@@ -82,7 +87,8 @@ export function openXdp(
         ...(namespace === undefined ? {} : { namespace }),
       }
       const sharesWith = queues[0]?.socket ?? null
-      const settings = { queue, entries, isStaggered, zeroCopy, needWakeup, sharesWith, divert }
+      const counters = options.counters === undefined ? {} : { counters: options.counters(queue) }
+      const settings = { queue, entries, isStaggered, zeroCopy, needWakeup, sharesWith, divert, ...counters }
       queues.push(openXdpQueue(space, code, pool, { ...shared, ...settings }))
     }
   } catch (error) {

@@ -11,6 +11,7 @@ export {
 export type { Doorbell } from './doorbell.js'
 export { openProducer } from './producer.js'
 export { openQueue, type Queue, type QueueOptions, type QueueStatistics } from './queue.js'
+export { QUEUE_REASONS } from './queue-memory.js'
 export {
   type AtomicCounts,
   attachConsumer,

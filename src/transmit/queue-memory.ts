@@ -48,11 +48,12 @@ export interface LimitBounds {
   readonly most: number
 }
 
-const REASONS = ['queue full', 'codel'] as const
+/** Why a queue drops packets, in the order of its counters, f64 each. */
+export const QUEUE_REASONS = ['queue full', 'codel'] as const
 /** Packets that a device may have unfinished under a byte limit; of those beyond, lengths would be lost. */
 const MOST_IN_FLIGHT = 16_384
 
-/** Reserves and writes all that a queue needs. Throws LayoutError; nothing stays behind then. */
+/** Reserves and writes all that a queue needs, but for the drop counters where `dropsAt` says where they lie. Throws LayoutError; nothing stays behind then. */
 export function openQueueMemory(
   space: Space,
   code: Code,
@@ -60,6 +61,7 @@ export function openQueueMemory(
   title: string,
   discipline: Discipline,
   limit: LimitBounds,
+  dropsAt?: number,
 ): QueueMemory {
   const { words, counters } = space
   const names: string[] = []
@@ -74,7 +76,7 @@ export function openQueueMemory(
   const entries = mostPackets(discipline) + 1
   try {
     const state = reserve('state', 'state', QUEUE_STATE_BYTES)
-    const drops = reserve('drops', 'counters', REASONS.length * 8)
+    const drops = dropsAt ?? reserve('drops', 'counters', QUEUE_REASONS.length * 8)
     const out = reserve('out', 'bundle', BUNDLE_BYTES)
     const store = reserve('entries', 'table', entries * ENTRY_BYTES)
     const fields = {
@@ -111,7 +113,7 @@ export function openQueueMemory(
       bytes: () => words[(state + QUEUE_BYTES) / 4]!,
       dueUs: () => counters[(state + QUEUE_DUE) / 8]!,
       limitBytes: () => words[(state + QUEUE_LIMIT + LIMIT_NOW) / 4]!,
-      drops: () => Object.fromEntries(REASONS.map((reason, index) => [reason, counters[drops / 8 + index]!])),
+      drops: () => Object.fromEntries(QUEUE_REASONS.map((reason, index) => [reason, counters[drops / 8 + index]!])),
       marked: () => counters[(state + QUEUE_MARKED) / 8]!,
       take: (bundle, nowUs) => take(state, bundle, nowUs),
       run: (most, nowUs) => run(state, out, most, nowUs) as number,

@@ -21,6 +21,8 @@ export interface QueueOptions {
   readonly ringPackets?: number
   /** Through which other workers send here (`openProducer`). */
   readonly shared?: SharedQueuePlace
+  /** Where it counts its drops, f64 each in the order of QUEUE_REASONS, for other threads to read; among its own where it is not said. */
+  readonly drops?: number
   /** A clock that never goes back, in milliseconds; `performance.now` where it is not said. */
   readonly clock?: () => number
 }
@@ -80,7 +82,7 @@ export function openQueue(
   const title = `queue ${device.name}`
   const tells = device.pending !== undefined
   const limit = boundsOf(options.byteLimit ?? 'auto', tells)
-  const memory = openQueueMemory(space, code, pool, title, discipline, limit)
+  const memory = openQueueMemory(space, code, pool, title, discipline, limit, options.drops)
   const { out } = memory
   const doorbell = openDoorbell(device, trigger, options.ringPackets ?? device.slots ?? SENT_AT_ONCE)
   const intake = shared === undefined ? null : openIntake(space, code, pool, title, shared)

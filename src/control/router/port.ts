@@ -3,6 +3,7 @@ import { type Link, type NetworkNamespace, withNamespace } from '../../kernel/in
 import { divertInto, type LoadedMap, type LoadedPolicy, loadPolicy, type XdpMode } from '../../loader/index.js'
 import type { Code, Space, WorkerPool } from '../../memory/index.js'
 import { policySource } from '../policy-source.js'
+import type { PortPlace } from './port-counters.js'
 import { addressSet, OWN_ADDRESSES, portPolicy, type TranslatedPorts } from './port-policy.js'
 
 /** What is needed to open AF_XDP sockets on the queues of a port, as plain data. */
@@ -13,6 +14,11 @@ export interface PortSockets {
   readonly entries: number
   /** Where the port's policy looks for sockets. */
   readonly sockets: LoadedMap
+}
+
+/** The same, and where its counters lie. */
+export interface CountedSockets extends PortSockets {
+  readonly counters: PortPlace
 }
 
 /** A network device of the router, and the policy that hands its packets to sockets. */
@@ -81,11 +87,12 @@ export function openQueues(
   space: Space,
   code: Code,
   pool: WorkerPool,
-  { device, queues, entries, sockets }: PortSockets,
+  { device, queues, entries, sockets, counters }: CountedSockets,
 ): XdpDevice {
   return openXdp(space, code, pool, device, {
     queues,
     entries,
+    counters: (queue) => counters.queues[queue]!,
     divert: (queue, fd) => divertInto(sockets, queue, fd),
   })
 }

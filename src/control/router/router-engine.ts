@@ -11,7 +11,9 @@ import type { RoutesPlace } from '../../route/index.js'
 import { asksBytes, hearAsks } from './asks.js'
 import type { Hooks } from './draw.js'
 import type { Mirror } from './mirror.js'
-import { drawForwarding, type RouterSettings, routerPlan } from './router-plan.js'
+import type { PortSockets } from './port.js'
+import { portStatistics } from './port-counters.js'
+import { drawForwarding, type RouterSettings, routerPlan, sharesOf } from './router-plan.js'
 
 /** What forwards the packets of a router: workers in threads of their own, or an engine in this one. */
 export interface RouterEngine {
@@ -46,7 +48,7 @@ const QUEUE_BYTES = 1 << 20
 
 /** Memory of one of so many workers. */
 export function partBytes(
-  { ports, track, queue }: Pick<EngineParts, 'ports' | 'track' | 'queue'>,
+  { ports, track, queue }: Pick<EngineParts, 'track' | 'queue'> & { readonly ports: readonly PortSockets[] },
   workers: number,
 ): number {
   const rings = ports.reduce((sum, { queues, entries }) => sum + Math.ceil(queues.length / workers) * entries, 0)
@@ -70,9 +72,14 @@ export async function startRouterWorkers(
     onEnd: (name, { message }) => warn(`${name} of the router has ended (${message}) and is started again`),
   })
   const asks = hearAsks(space, code, offset, count, mirror.ask)
+  const statistics = () =>
+    workers.statistics().map((each, worker) => {
+      const ports = sharesOf(parts.ports, count, worker)
+      return { ...each, stages: [...each.stages, ...portStatistics(space, ports)] }
+    })
   return {
-    served: workers,
-    stages: () => workers.statistics().flatMap(({ stages }) => stages),
+    served: { ...workers, statistics },
+    stages: () => statistics().flatMap(({ stages }) => stages),
     wake: workers.wake,
     failed: new Promise(() => {}),
     async close() {
@@ -99,11 +106,12 @@ export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): R
     const keep: WorkerHost['keep'] = (_, make) => later(make())
     const drawn = drawForwarding({ space, code, pool }, { ...parts, tables }, keep, mirror.ask, hooks)
     const engine = later(startEngine(space, code, pool, drawn, { name: 'router' }))
+    const statistics = () => [...engine.statistics(), ...portStatistics(space, parts.ports)]
     let wake = () => {}
     const running = run(engine, () => new Promise<void>((resolve) => (wake = resolve)))
     return {
-      served: engine,
-      stages: engine.statistics,
+      served: { ...engine, statistics },
+      stages: statistics,
       wake: () => wake(),
       failed: running.ended.then(() => new Promise(() => {})),
       async close() {

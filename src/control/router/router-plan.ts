@@ -4,11 +4,11 @@ import type { ErrorsOptions, HoldOptions, RoutesPlace } from '../../route/index.
 import { openQueue, type QueueOptions } from '../../transmit/index.js'
 import { tellAsks } from './asks.js'
 import { drawRouter, type Hooks } from './draw.js'
-import { openQueues, type PortSockets } from './port.js'
+import { type CountedSockets, openQueues } from './port.js'
 
 /** What the workers of a router start with. */
 export interface RouterSettings {
-  readonly ports: readonly PortSockets[]
+  readonly ports: readonly CountedSockets[]
   readonly tables: RoutesPlace
   /** Where they tell what they wait for. */
   readonly asks: number
@@ -43,8 +43,17 @@ export const routerPlan = planWorkers<RouterSettings>(
 function drawWorker(worker: number, host: WorkerHost, settings: RouterSettings) {
   const { space, code, keep } = host
   const { ports, asks, workers } = settings
-  const own = ports.map((port) => ({ ...port, queues: port.queues.filter((queue) => queue % workers === worker) }))
-  return drawForwarding(host, { ...settings, ports: own }, keep, tellAsks(space, code, asks, worker))
+  return drawForwarding(
+    host,
+    { ...settings, ports: sharesOf(ports, workers, worker) },
+    keep,
+    tellAsks(space, code, asks, worker),
+  )
+}
+
+/** The ports with those of their queues that one of so many workers has. */
+export function sharesOf(ports: readonly CountedSockets[], workers: number, worker: number): CountedSockets[] {
+  return ports.map((port) => ({ ...port, queues: port.queues.filter((queue) => queue % workers === worker) }))
 }
 
 /** The graph that a thread forwards by; `keep` opens what is not there yet. */
@@ -58,7 +67,11 @@ export function drawForwarding(
   const drawn = ports.map((port) => {
     const { name } = port.device
     const { queues: from } = keep(`sockets of ${name}`, () => openQueues(space, code, pool, port))
-    const waits = queue && keep(`queue before ${name}`, () => openQueue(space, code, pool, from[0]!, queue))
+    const waits =
+      queue &&
+      keep(`queue before ${name}`, () =>
+        openQueue(space, code, pool, from[0]!, { ...queue, drops: port.counters.waiting }),
+      )
     return { name, from, to: waits ?? from[0]! }
   })
   const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', { flows: track, nat }))

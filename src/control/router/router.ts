@@ -18,7 +18,8 @@ import { DeviceError, findDeviceIn } from '../device.js'
 import type { Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
 import { translatedPorts, withPorts } from './nat.js'
-import { openPort, type RouterPort } from './port.js'
+import { type CountedSockets, openPort, type RouterPort } from './port.js'
+import { openPortCounters, PORT, type PortPlace } from './port-counters.js'
 import { type EngineParts, partBytes, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
 import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
 
@@ -64,7 +65,7 @@ export interface Router {
   readonly ports: readonly (RouterPort & { readonly mode: XdpMode })[]
   /** What the operator should know of the devices, a sentence each. */
   readonly notes: readonly string[]
-  /** What each stage has done, of each worker. */
+  /** What each stage has done, of each worker, and each port behind them. */
   stages(): readonly StageStatistics[]
   totals(): RouterTotals
   /** Resolves when it is closed, rejects with a DeviceError where a device has been removed. */
@@ -74,9 +75,9 @@ export interface Router {
 
 export interface RouterTotals {
   readonly received: number
-  /** Sent by a port. */
+  /** Taken by the ports' devices, with what the router sends of its own: ICMP errors, and each piece of what is cut. */
   readonly forwarded: number
-  /** By stage and reason, where there are any. */
+  /** By stage and reason, where there are any; what a port's queue or device lost, by `port NAME` and reason. */
   readonly drops: Readonly<Record<string, number>>
 }
 
@@ -133,6 +134,12 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     )
     checkWorkers(workers, ports)
     const { space, code, pool, tables } = openMemory(options, ports)
+    const { places } = later(
+      openPortCounters(
+        space,
+        ports.map(({ sockets }) => sockets.queues.length),
+      ),
+    )
     let engine: RouterEngine | null = null
     const mirror = later(
       mirrorKernel({
@@ -148,7 +155,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
         ...(options.reversePath && { settings: { reversePath: options.reversePath } }),
       }),
     )
-    const parts: EngineParts = { space, code, pool, tables, mirror, ...forwardingOf(options, ports) }
+    const parts: EngineParts = { space, code, pool, tables, mirror, ...forwardingOf(options, ports, places) }
     engine = later(workers === 0 ? startRouterHere(parts, hooks) : await startRouterWorkers(parts, workers, warn))
     // The sockets are there: no packet is taken from the kernel before somebody takes it.
     const attached = ports.map((port) => ({ ...port, mode: port.attach() }))
@@ -179,19 +186,21 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
 function forwardingOf(
   { track = 0, nat = [], queue, icmp }: RouterOptions,
   ports: readonly RouterPort[],
+  places: readonly PortPlace[],
 ): Omit<RouterSettings, 'tables' | 'asks' | 'workers'> {
-  return { ports: ports.map(({ sockets }) => sockets), track, nat, ...(queue && { queue }), ...(icmp && { icmp }) }
+  const counted = ports.map(({ sockets }, port): CountedSockets => ({ ...sockets, counters: places[port]! }))
+  return { ports: counted, track, nat, ...(queue && { queue }), ...(icmp && { icmp }) }
 }
 
 function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
-  const { devices, queue, profile = 'large', tables } = options
+  const { devices, queue, track = 0, profile = 'large', tables } = options
   const threads = Math.max(1, options.workers ?? 1)
-  const forwarding = forwardingOf(options, ports)
-  const entries = forwarding.ports.reduce((sum, port) => sum + port.queues.length * port.entries, 0)
+  const sockets = ports.map((port) => port.sockets)
+  const entries = sockets.reduce((sum, port) => sum + port.queues.length * port.entries, 0)
   const waiting = queue === undefined ? 0 : devices.length * mostPackets(queue.discipline ?? fifo())
   const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting) / 256) * 256
   const sizes = { ...TABLES[profile], ...tables, ports: devices.length }
-  const parts = threads * partBytes(forwarding, threads)
+  const parts = threads * partBytes({ ports: sockets, track, ...(queue && { queue }) }, threads)
   const space = createSpace(frames * FRAME_BYTES + routesBytes(sizes) + parts + OTHER_BYTES)
   const code = loadCode(space)
   const pool = createPool(space, code, { 2048: frames })
@@ -238,7 +247,7 @@ function totalsOf(ports: readonly RouterPort[], engine: RouterEngine | null, isT
   let [received, forwarded] = [0, 0]
   for (const { name, packets, drops: reasons } of stages) {
     if (first.has(name)) received += packets
-    if (name.startsWith('send ')) forwarded += packets - (reasons['no room'] ?? 0)
+    if (name.startsWith(PORT)) forwarded += packets
     for (const [reason, count] of Object.entries(reasons)) {
       const key = `${name}: ${reason}`
       if (count > 0) drops[key] = (drops[key] ?? 0) + count

@@ -1,0 +1,58 @@
+import { XDP_REASONS } from '../../device/index.js'
+import type { StageStatistics } from '../../engine/index.js'
+import { type Space, TRAFFIC_BYTES, TRAFFIC_DROPS, TRAFFIC_SENT_PACKETS } from '../../memory/index.js'
+import { QUEUE_REASONS } from '../../transmit/index.js'
+import type { CountedSockets } from './port.js'
+
+/** Behind the counters of a port's queueing discipline those of its device's queues, TRAFFIC_BYTES each. */
+const DISCIPLINE_BYTES = 64
+const REGION = 'router ports'
+/** Begins the names of the stages that ports are shown as. */
+export const PORT = 'port '
+
+/** Where the counters of a port lie, in memory of no worker: so they stay and count on when one is started again. */
+export interface PortPlace {
+  /** Address of the drops of what stands before the port, f64 each (QUEUE_REASONS). */
+  readonly waiting: number
+  /** Of those of each queue of the device, TRAFFIC_BYTES each, by the queue's number. */
+  readonly queues: readonly number[]
+}
+
+/** Memory for the counters of ports with so many queues each. */
+function portCountersBytes(queues: readonly number[]): number {
+  return queues.reduce((sum, count) => sum + DISCIPLINE_BYTES + count * TRAFFIC_BYTES, 0)
+}
+
+/** Reserves the counters of ports with so many queues each, zeroed; `close` gives them back. Throws LayoutError. */
+export function openPortCounters(
+  space: Space,
+  queues: readonly number[],
+): { readonly places: readonly PortPlace[]; close(): void } {
+  const { offset } = space.reserve({ name: REGION, kind: 'counters', bytes: portCountersBytes(queues) })
+  let next = offset
+  const places = queues.map((count): PortPlace => {
+    const waiting = next
+    const first = waiting + DISCIPLINE_BYTES
+    next = first + count * TRAFFIC_BYTES
+    return { waiting, queues: Array.from({ length: count }, (_, queue) => first + queue * TRAFFIC_BYTES) }
+  })
+  return { places, close: () => space.free(REGION) }
+}
+
+/** What has become of the packets that were handed to ports, as of a stage `port NAME` each; read from any thread. */
+export function portStatistics({ counters }: Space, ports: readonly CountedSockets[]): StageStatistics[] {
+  const count = (reasons: readonly string[], at: number, drops: Record<string, number>) => {
+    for (const [order, reason] of reasons.entries()) drops[reason] = (drops[reason] ?? 0) + counters[at / 8 + order]!
+  }
+  return ports.map(({ device: { name }, queues, counters: { waiting, queues: places } }): StageStatistics => {
+    const drops: Record<string, number> = {}
+    let packets = 0
+    count(QUEUE_REASONS, waiting, drops)
+    for (const queue of queues) {
+      packets += counters[(places[queue]! + TRAFFIC_SENT_PACKETS) / 8]!
+      count(XDP_REASONS, places[queue]! + TRAFFIC_DROPS, drops)
+    }
+    const untold = { bundles: 0, packetsPerBundle: 0, watched: { packets: 0, ms: 0 }, nanosecondsPerPacket: null }
+    return { name: `${PORT}${name}`, packets, drops, ...untold }
+  })
+}
