@@ -12,9 +12,10 @@ import {
   openRoute,
   parseAddress,
   setLink,
+  writeSysctl,
 } from '../src/kernel/index.js'
 import { createSpace, loadCode, type Space } from '../src/memory/index.js'
-import { openRoutes, type Routes } from '../src/route/index.js'
+import { openRoutes, type Prefix, type Routes } from '../src/route/index.js'
 import { describeHop } from './support/describe-hop.js'
 import { eventually } from './support/eventually.js'
 import { ip, routeGet } from './support/kernel-routes.js'
@@ -33,6 +34,8 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
   let tables: Routes
   let mirror: Mirror
   const warnings: string[] = []
+  /** What the kernel alone routes. */
+  let kernels: readonly Prefix[] = []
 
   before(() => {
     router = createNamespace()
@@ -61,7 +64,13 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
       v4: { rootBits: 16, nodes: 8192 },
       v6: { nodes: 8192 },
     })
-    mirror = mirrorKernel({ tables, ports, namespace: router!, warn: (sentence) => warnings.push(sentence) })
+    mirror = mirrorKernel({
+      tables,
+      ports,
+      namespace: router!,
+      warn: (sentence) => warnings.push(sentence),
+      kernels: (prefixes) => (kernels = prefixes),
+    })
   })
 
   after(() => {
@@ -187,10 +196,43 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
     assert.match(said[0]!, /1 more rule than usual/)
   })
 
+  test('next hop objects of which routes tell no more are said', () => {
+    writeSysctl(router!, 'ipv4/nexthop_compat_mode', 0)
+    const said: string[] = []
+    const sizes = { rootBits: 16, nodes: 64, routes: 64 } as const
+    const own = createSpace(16 << 20)
+    const other = openRoutes(own, loadCode(own, true), 'untold', { v4: sizes, v6: sizes })
+    mirrorKernel({ tables: other, ports: [], namespace: router!, warn: (sentence) => said.push(sentence) }).close()
+    writeSysctl(router!, 'ipv4/nexthop_compat_mode', 1)
+    assert.equal(said.length, 1)
+    assert.match(said[0]!, /nexthop_compat_mode is 0/)
+  })
+
+  test('a host on one of several links that share a network has a route, and keeps it on the other', async () => {
+    ip(
+      router!,
+      'route add 10.30.0.0/16 nexthop dev one nexthop dev two',
+      'neigh replace 10.30.0.9 lladdr 02:00:00:00:00:91 dev one',
+    )
+    await eventually('the route of the tables', () => look('10.30.0.9') === 'one 020000000091')
+    ip(router!, 'neigh replace 10.30.0.9 lladdr 02:00:00:00:00:92 dev two')
+    await eventually('the route of the tables', () => look('10.30.0.9') === 'two 020000000092')
+    ip(router!, 'neigh del 10.30.0.9 dev two')
+    await eventually('the route of the tables', () => look('10.30.0.9') === 'one 020000000091')
+    ip(router!, 'neigh del 10.30.0.9 dev one')
+    await eventually('the route of the tables', () => look('10.30.0.9') === 'one ? 32, two ? 32')
+    ip(router!, 'route del 10.30.0.0/16')
+    await eventually('the route of the tables', () => look('10.30.0.9') === 'none')
+  })
+
   test('what leaves in a tunnel is not sent without it', async () => {
     ip(router!, 'route add 10.6.0.0/16 encap ip id 7 dst 192.0.2.2 via 192.0.2.2')
     await eventually('the route of the tables', () => look('10.6.1.1') === 'local')
+    const isKernels = () =>
+      kernels.some(({ address, length }) => formatAddress(address) === '10.6.0.0' && length === 16)
+    await eventually('it is told', isKernels)
     ip(router!, 'route del 10.6.0.0/16')
+    await eventually('it is told', () => !isKernels())
     await eventually('the route of the tables', () => look('10.6.1.1') === 'none')
   })
 

@@ -24,7 +24,7 @@ export {
   type TableSettings,
   type WhenFull,
 } from './policy.js'
-export { isInSet, type PrefixList, type SetContents } from './prefix-set.js'
+export { buildTable, isInSet, type PrefixList, type SetContents } from './prefix-set.js'
 export { printPolicy } from './print-policy.js'
 export { placesIn, readPolicy } from './read-policy.js'
 export { readRule } from './read-rule.js'

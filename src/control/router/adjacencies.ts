@@ -20,8 +20,10 @@ export interface Adjacencies {
   resolve(index: number, address: Uint8Array, mac: Uint8Array | null): boolean
   /** Whose hardware address a packet to `address` waits for; null where the hop is not there any more, or leads to nobody. */
   awaited(id: number, address: Uint8Array): Neighbour | null
-  /** Whether packets by this hop wait for the address of their own destination: its device's network is on the link. */
+  /** Whether packets by this hop, or by one that a group holds, wait for the address of their own destination: the device's network is on the link. */
   isOnLink(id: number, index: number): boolean
+  /** Whether this hop hands packets to the kernel. */
+  isKernels(id: number): boolean
   /** Neighbours in use whose hardware address is not known. */
   unresolved(): readonly Neighbour[]
 }
@@ -71,10 +73,11 @@ export function openAdjacencies(
   const plain = (kind: 'local' | 'blackhole' | 'unreachable' | 'prohibit') =>
     use(kind, () => ({ id: tables.addNextHop({ kind }) }))
 
-  /** Not for the router: what leaves by a device that is none of its own, or in a tunnel. */
-  function takeHop({ gateway, index, isTunnel }: RouteHop, mtuBytes: number): number {
-    const port = portOf(index)
-    if (port === undefined || isTunnel) return plain('local')
+  /** Whether a way is the router's, and not by a device that is none of its own, or in a tunnel. */
+  const isOurs = ({ index, isTunnel }: RouteHop) => portOf(index) !== undefined && !isTunnel
+
+  function takeHop({ gateway, index }: RouteHop, mtuBytes: number): number {
+    const port = portOf(index)!
     if (gateway !== null) return takeNeighbour({ index, address: gateway }, port, mtuBytes)
     return use(`link ${index} ${mtuBytes}`, () => ({ id: tables.addNextHop(asHop(port, mtuBytes, null)), link: index }))
   }
@@ -91,6 +94,8 @@ export function openAdjacencies(
     if (type === 'blackhole' || type === 'unreachable' || type === 'prohibit') return plain(type)
     if (type !== 'unicast') return plain('local')
     const alive = hops.filter(({ isDead }) => !isDead)
+    // Flows are shared out by whoever forwards all of them.
+    if (!alive.every(isOurs)) return plain('local')
     const ids: number[] = []
     try {
       for (const hop of alive) ids.push(takeHop(hop, mtuBytes))
@@ -123,6 +128,11 @@ export function openAdjacencies(
     for (const member of entry.members) give(member)
   }
 
+  function isOnLink(id: number, index: number): boolean {
+    const entry = byId.get(id)
+    return entry !== undefined && (entry.link === index || entry.members.some((member) => isOnLink(member, index)))
+  }
+
   return {
     take,
     takeHost(index, address) {
@@ -139,7 +149,8 @@ export function openAdjacencies(
       const { neighbour = null, link = 0 } = byId.get(id) ?? {}
       return neighbour ?? (link === 0 ? null : { index: link, address })
     },
-    isOnLink: (id, index) => byId.get(id)?.link === index,
+    isOnLink,
+    isKernels: (id) => byId.get(id)?.key === 'local',
     unresolved: () =>
       [...byId.values()].flatMap(({ neighbour }) =>
         neighbour !== null && macOf(neighbour.index, neighbour.address) === null ? [neighbour] : [],

@@ -41,7 +41,7 @@ export function openHosts(
       if (before === undefined) return
       routes.delete(key)
       // The prefix may be a route of the kernel's own by now.
-      if (!hasOwnRoute(address)) tables.remove({ address, length: address.length * 8 })
+      if (!hasOwnRoute(address) && !leadElsewhere(address)) tables.remove({ address, length: address.length * 8 })
       adjacencies.give(before)
       return
     }
@@ -49,6 +49,16 @@ export function openHosts(
     const hop = adjacencies.takeHost(index, address)
     if (tables.insert({ address, length: address.length * 8 }, hop) === null) routes.set(key, hop)
     else adjacencies.give(hop)
+  }
+
+  /** Whether the host is known on another link of its network's route, and the route leads there now. */
+  function leadElsewhere(address: Uint8Array): boolean {
+    for (const [key, other] of blocks.get(blockOf(address)) ?? []) {
+      const hop = routes.get(key)
+      if (hop === undefined || Buffer.compare(other.address, address) !== 0) continue
+      if (tables.insert({ address, length: address.length * 8 }, hop) === null) return true
+    }
+    return false
   }
 
   function isWanted({ index, address, mac }: KernelNeighbour): boolean {

@@ -13,11 +13,13 @@ import {
   openRouteMonitor,
   parseMac,
   type RouteChange,
+  readSysctl,
   useNeighbour,
 } from '../../kernel/index.js'
 import { PORT_MOST_V4, PORT_MOST_V6, type Port, type Prefix, type Routes } from '../../route/index.js'
 import { neighbourKey, openAdjacencies } from './adjacencies.js'
 import { isLinkLocal, openHosts } from './hosts.js'
+import { openKernelShare } from './kernel-share.js'
 import { openRouteBook, prefixKey, type RouteBook } from './route-book.js'
 
 /** What of the kernel is mirrored, and where to. */
@@ -31,6 +33,12 @@ export interface MirrorOptions {
   readonly settings?: Pick<Port, 'reversePath'>
   /** Hears of all addresses that the namespace's devices have, whenever one has changed. */
   readonly own?: (addresses: readonly Uint8Array[]) => void
+  /**
+   * Hears of the fewest prefixes that hold what the kernel alone routes, by a
+   * device that is no port or in a tunnel, and the machine's own addresses; at
+   * once, and when they have changed.
+   */
+  readonly kernels?: (prefixes: readonly Prefix[]) => void
   /** Hears of the Ethernet address of each port's device, whenever a device has changed. */
   readonly hardware?: (port: number, mac: string) => void
   /** Is called after each change of the tables. */
@@ -90,6 +98,10 @@ export function mirrorKernel(options: MirrorOptions): Mirror {
     options.warn(
       `the kernel has ${rules} more ${rules === 1 ? 'rule' : 'rules'} than usual (ip rule, ip vrf), which the router does not know of: it forwards by the tables local and main alone`,
     )
+  if (readSysctl(namespace, 'ipv4/nexthop_compat_mode') === 0)
+    options.warn(
+      'net.ipv4.nexthop_compat_mode is 0, so the kernel does not tell where routes by next hop objects lead: packets by them are dropped; set it to 1 before the router starts',
+    )
   const watch = monitor.watch(() => {
     copy.apply(monitor.take(MOST_AT_ONCE))
     options.changed?.()
@@ -113,7 +125,7 @@ interface Installed {
   readonly hop: number
 }
 
-function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOptions, netlink: NetlinkSocket) {
+function openCopy({ tables, ports, settings, own, kernels, hardware, warn }: MirrorOptions, netlink: NetlinkSocket) {
   let book = openRouteBook()
   const portByIndex = new Map(ports.map((index, port) => [index, port]))
   const portOf = (index: number) => portByIndex.get(index)
@@ -122,6 +134,7 @@ function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOption
   const hosts = openHosts(tables, adjacencies, portOf, hopAbove, (address) =>
     installed.has(prefixKey({ destination: address, lengthBits: address.length * 8 })),
   )
+  const theirs = openKernelShare(kernels, warn)
   /** When each was asked for, the oldest first. */
   const asked = new Map<string, number>()
   let upDevices = ''
@@ -149,6 +162,7 @@ function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOption
   function drop(key: string, before: Installed | undefined): boolean {
     if (before === undefined) return false
     installed.delete(key)
+    theirs.changed(key, before.prefix, false)
     tables.remove(before.prefix)
     return true
   }
@@ -159,6 +173,7 @@ function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOption
     const refusal = typeof hop === 'string' ? hop : hop === before?.hop ? null : tables.insert(prefix, hop)
     if (refusal === null) {
       installed.set(key, { prefix, hop: hop as number })
+      theirs.changed(key, prefix, adjacencies.isKernels(hop as number))
       return true
     }
     if (refused++ === 0) warn(refusal)
@@ -213,6 +228,7 @@ function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOption
     for (const route of listRoutes(netlink)) if (!isLinkLocal(route.destination)) book.add(route, 'last')
     for (const key of keysOf(before, book)) settle(key)
     hosts.replace(listNeighbours(netlink))
+    theirs.tell(installed)
   }
 
   function note(change: RouteChange): void {
@@ -245,10 +261,12 @@ function openCopy({ tables, ports, settings, own, hardware, warn }: MirrorOption
       const hasLostAddress = taken.some(({ what, isGone }) => what === 'address' && isGone)
       const isLate = isOutdated && performance.now() - listedAt >= SECOND_MS
       if ((isOfPorts && readPorts()) || hasLostAddress || isLate) list()
+      else theirs.tell(installed)
     },
     /** Gateways that nobody knows, and neighbours of whom the kernel is no longer sure, are asked for. */
     refresh() {
       if (isOutdated) list()
+      else theirs.tell(installed)
       const all = [...adjacencies.unresolved(), ...hosts.stale()]
       // In turn: those who never answer must not keep the others from being asked.
       const count = Math.min(MOST_REFRESHED, all.length)

@@ -1,4 +1,5 @@
-import { divert, type Policy, pass, policy, type SetContents } from '../../policy/index.js'
+import { buildTable, divert, type Policy, pass, policy, type SetContents } from '../../policy/index.js'
+import type { Prefix } from '../../route/index.js'
 
 /** What the router translates although it is addressed to the machine: ports and identifiers that it has given out or published. */
 export interface TranslatedPorts {
@@ -11,20 +12,24 @@ export interface TranslatedPorts {
 
 /** The set of addresses that are the machine's own. */
 export const OWN_ADDRESSES = 'own'
+/** The set of these, and of what the kernel alone routes: by a device that is no port, or in a tunnel. */
+export const KERNELS = 'kernels'
 
 /**
  * What the driver leaves to the kernel of a port, whose Ethernet address is
  * `mac`, and what it gives to the router: packets that are to be forwarded. To
- * the kernel go all that are for the machine itself, for groups of hosts, and
+ * the kernel go all that are for the machine itself, for groups of hosts, to
+ * where no port leads, from the machine's own addresses, which it drops, and
  * what keeps the link alive: ARP, neighbour discovery (RFC 4861), whatever is
  * not IP. What is translated is the router's, with the ICMP errors about it.
  */
 export function portPolicy(mac: string, translated: readonly TranslatedPorts[] = []): Policy {
   return policy(
-    { sets: { [OWN_ADDRESSES]: [] } },
+    { sets: { [OWN_ADDRESSES]: [], [KERNELS]: [] } },
     pass(`not ether dst ${mac}`, { name: 'not for this port' }),
+    pass(`ip src net @${OWN_ADDRESSES} or ip6 src net @${OWN_ADDRESSES}`, { name: 'from this machine itself' }),
     ...translated.map((ports, number) => divert(filterOf(ports), { name: `to be translated ${number}` })),
-    pass(`ip dst net @${OWN_ADDRESSES} or ip6 dst net @${OWN_ADDRESSES}`, { name: 'for this machine' }),
+    pass(`ip dst net @${KERNELS} or ip6 dst net @${KERNELS}`, { name: 'for this machine, or its kernel to route' }),
     pass('ip6 dst net fe80::/10 or ip6 src net fe80::/10', { name: 'stays on its link' }),
     divert('ip or ip6', { name: 'to be routed' }),
   )
@@ -57,15 +62,16 @@ function filterOf({ host, transport, ports: [lowest, highest] }: TranslatedPorts
   return filters.map((filter) => `(${filter})`).join(' or ')
 }
 
-/** Addresses of either family as the contents of a set: each alone. */
-export function addressSet(addresses: readonly Uint8Array[]): SetContents {
-  const list = (bytes: number) => {
-    const own = addresses.filter(({ length }) => length === bytes)
-    const words = own.flatMap((address) => {
+/** Prefixes of either family as the contents of a set. */
+export function prefixSet(prefixes: readonly Prefix[]): SetContents {
+  const list = (bytes: 4 | 16) => {
+    const own = prefixes.filter(({ address }) => address.length === bytes)
+    const words = own.flatMap(({ address }) => {
       const view = new DataView(address.buffer, address.byteOffset, address.byteLength)
       return Array.from({ length: bytes / 4 }, (_, word) => view.getUint32(word * 4))
     })
-    return { words: Uint32Array.from(words), lengths: new Uint8Array(own.length).fill(bytes * 8) }
+    const lengths = Uint8Array.from(own, ({ length }) => length)
+    return buildTable(Uint32Array.from(words), lengths, bytes === 4 ? 1 : 4)
   }
   return { v4: list(4), v6: list(16) }
 }

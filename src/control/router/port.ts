@@ -2,9 +2,10 @@ import { type NetworkDevice, openXdp, receiveQueues, type XdpDevice } from '../.
 import { type Link, type NetworkNamespace, withNamespace } from '../../kernel/index.js'
 import { divertInto, type LoadedMap, type LoadedPolicy, loadPolicy, type XdpMode } from '../../loader/index.js'
 import type { Code, Space, WorkerPool } from '../../memory/index.js'
+import type { Prefix } from '../../route/index.js'
 import { policySource } from '../policy-source.js'
 import type { PortPlace } from './port-counters.js'
-import { addressSet, OWN_ADDRESSES, portPolicy, type TranslatedPorts } from './port-policy.js'
+import { KERNELS, OWN_ADDRESSES, portPolicy, prefixSet, type TranslatedPorts } from './port-policy.js'
 
 /** What is needed to open AF_XDP sockets on the queues of a port, as plain data. */
 export interface PortSockets {
@@ -28,8 +29,10 @@ export interface RouterPort {
   readonly sockets: PortSockets
   /** Puts the policy in place. Packets of queues without a socket pass to the kernel. */
   attach(): XdpMode
-  /** Packets to these go to the kernel from now on. */
+  /** Packets to these, and from these, go to the kernel from now on. */
   setOwnAddresses(addresses: readonly Uint8Array[]): void
+  /** Beside these, packets to these go to the kernel from now on. */
+  setKernels(prefixes: readonly Prefix[]): void
   /** From now on the port takes what is sent to this Ethernet address. Throws LoadError. */
   setMac(mac: string): void
   close(): void
@@ -51,12 +54,18 @@ export function openPort(
 ): RouterPort {
   const inNamespace = <T>(run: () => T) => (namespace ? withNamespace(namespace, run) : run())
   const device = { name: link.name, index: link.index, ...(namespace ? { namespace } : {}) }
-  const sets = new Map([[OWN_ADDRESSES, addressSet(addresses)]])
+  let own = addresses.map(alone)
+  let kernels: readonly Prefix[] = []
+  const sets = new Map([OWN_ADDRESSES, KERNELS].map((name) => [name, prefixSet(own)]))
   const sourceFor = (mac: string) =>
     policySource(portPolicy(mac, translated), { sets, interfaceIndex: () => 0, metadata: true })
   const loaded: LoadedPolicy = loadPolicy(sourceFor(link.mac))
   let { mac: present } = link
   const opened: { close(): void }[] = [loaded]
+  const change = (name: string, prefixes: readonly Prefix[]) => {
+    sets.set(name, prefixSet(prefixes))
+    loaded.replaceSet(name, sets.get(name)!)
+  }
   return {
     name: link.name,
     index: link.index,
@@ -66,9 +75,14 @@ export function openPort(
       opened.push(attached)
       return attached.mode
     },
-    setOwnAddresses(own) {
-      sets.set(OWN_ADDRESSES, addressSet(own))
-      loaded.replaceSet(OWN_ADDRESSES, addressSet(own))
+    setOwnAddresses(addresses) {
+      own = addresses.map(alone)
+      change(OWN_ADDRESSES, own)
+      change(KERNELS, [...own, ...kernels])
+    },
+    setKernels(prefixes) {
+      kernels = prefixes
+      change(KERNELS, [...own, ...kernels])
     },
     setMac(mac) {
       if (mac === present) return
@@ -80,6 +94,10 @@ export function openPort(
       opened.length = 0
     },
   }
+}
+
+function alone(address: Uint8Array): Prefix {
+  return { address, length: address.length * 8 }
 }
 
 /** Opens sockets on these queues of a port, from any thread. Throws KernelError. */

@@ -150,6 +150,9 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
         own(addresses) {
           for (const port of ports) port.setOwnAddresses(addresses)
         },
+        kernels(prefixes) {
+          for (const port of ports) port.setKernels(prefixes)
+        },
         hardware: (port, mac) => ports[port]!.setMac(mac),
         ...(namespace && { namespace }),
         ...(options.reversePath && { settings: { reversePath: options.reversePath } }),
