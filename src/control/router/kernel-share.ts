@@ -1,5 +1,5 @@
 import type { Prefix } from '../../route/index.js'
-import { coverKernels } from './kernel-cover.js'
+import { coverKernels, type RoutedPrefix } from './kernel-cover.js'
 import { prefixKey } from './route-book.js'
 
 /** Which routes are the kernel's alone, followed while they change, and told as the fewest prefixes. */
@@ -10,8 +10,8 @@ export interface KernelShare {
   tell(routes: ReadonlyMap<string, { readonly prefix: Prefix }>): void
 }
 
-/** Prefixes of a family that are told at most. */
-const MOST_PREFIXES = 1 << 16
+/** Prefixes of a family that are told at most, and routes that they are made of. */
+const MOST_PREFIXES = 1 << 18
 /** The share of its time that a thread may spend on it is one in this. */
 const TIME_SHARE = 20
 
@@ -42,17 +42,24 @@ export function openKernelShare(
     return false
   }
 
-  function cover(routes: ReadonlyMap<string, { readonly prefix: Prefix }>, bytes: 4 | 16): Prefix[] {
-    const met = [...theirs.values()].map((prefix) => ({ prefix, isKernels: true }))
+  /** The prefixes of a family that are the kernel's, and those of the router's that lie inside; null for too many. */
+  function met(routes: ReadonlyMap<string, { readonly prefix: Prefix }>, bytes: 4 | 16): RoutedPrefix[] | null {
+    const all = [...theirs.values()].map((prefix): RoutedPrefix => ({ prefix, isKernels: true }))
     for (const [key, { prefix }] of routes) {
-      if (prefix.address.length === bytes && !theirs.has(key) && isInside(prefix))
-        met.push({ prefix, isKernels: false })
+      if (prefix.address.length !== bytes || theirs.has(key) || !isInside(prefix)) continue
+      if (all.length >= MOST_PREFIXES) return null
+      all.push({ prefix, isKernels: false })
     }
-    const found = coverKernels(met, bytes, MOST_PREFIXES)
+    return all
+  }
+
+  function cover(routes: ReadonlyMap<string, { readonly prefix: Prefix }>, bytes: 4 | 16): Prefix[] {
+    const all = met(routes, bytes)
+    const found = all === null ? null : coverKernels(all, bytes, MOST_PREFIXES)
     if (found === null && !hasWarned) {
       hasWarned = true
       warn(
-        `so many routes lie inside others by devices that are no ports of the router that these cannot be left to the kernel (more than ${MOST_PREFIXES} prefixes): packets by them are dropped; make those devices ports`,
+        `too many routes lie inside others by devices that are no ports of the router to leave these to the kernel (more than ${MOST_PREFIXES} prefixes): packets by them are dropped; make those devices ports`,
       )
     }
     return found ?? []

@@ -173,7 +173,7 @@ function openCopy({ tables, ports, settings, own, kernels, hardware, warn }: Mir
     const refusal = typeof hop === 'string' ? hop : hop === before?.hop ? null : tables.insert(prefix, hop)
     if (refusal === null) {
       installed.set(key, { prefix, hop: hop as number })
-      theirs.changed(key, prefix, adjacencies.isKernels(hop as number))
+      if (hop !== before?.hop) theirs.changed(key, prefix, adjacencies.isKernels(hop as number))
       return true
     }
     if (refused++ === 0) warn(refusal)
