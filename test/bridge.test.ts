@@ -96,6 +96,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, 
       [['lo', 'lo'], /joined with itself/],
       [['lo', 'nothing'], /there is no network device "nothing"/],
       [['lo', 'out.pcap'], /cannot be an end of a wire/],
+      [['lo', 'tap:a-name-that-is-long'], /cannot be a device's name; use 1 to 15 bytes/],
     ] as const) {
       const { status, stderr } = runCli(['bridge', ...names])
       assert.equal(status, 2, stderr)

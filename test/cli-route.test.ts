@@ -83,3 +83,15 @@ describe('sluice route, and what looks at it', { skip: skipUnless('root', 'ip', 
     assert.match((await runIn(network.router, ['ip', 'link', 'show', 'left'])).stdout, /^\d+: left@if(?!.*xdp)/)
   })
 })
+
+test('devices that make no router are one sentence and status 2, in user space and in the driver', () => {
+  for (const way of [[], ['--in-driver']]) {
+    for (const [devices, sentence] of [
+      [['lo'], 'sluice: a router has two devices or more; name another one beside lo\n'],
+      [['lo', 'lo'], 'sluice: lo is named twice; name each device of the router once\n'],
+    ] as const) {
+      const { status, stderr } = runCli(['route', ...devices, ...way])
+      assert.deepEqual([status, stderr], [2, sentence])
+    }
+  }
+})

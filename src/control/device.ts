@@ -34,3 +34,10 @@ export function findDeviceIn(route: NetlinkSocket, name: string): Link {
     throw new DeviceError(`there is no network device "${name}"; choose one of: ${names.join(', ')}`)
   }
 }
+
+/** Throws DeviceError unless these are two devices or more, each named once. */
+export function checkRouterDevices(devices: readonly string[]): void {
+  if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
+  const twice = devices.find((name, index) => devices.indexOf(name) !== index)
+  if (twice !== undefined) throw new DeviceError(`${twice} is named twice; name each device of the router once`)
+}

@@ -29,6 +29,8 @@ export interface DeviceName {
 }
 
 const WAYS: readonly TrafficWay[] = ['packet', 'xdp', 'tap', 'live', 'file', 'link']
+/** IFNAMSIZ of linux/if.h, without the zero byte. */
+const MOST_NAME_BYTES = 15
 const CAPTURE_FILE = /\.(?:pcap|pcapng|cap)(?:\.gz)?$/i
 /** Where `ip netns` keeps its namespaces. */
 const NAMED_NAMESPACES = '/run/netns'
@@ -49,6 +51,8 @@ export function parseDeviceName(text: string): DeviceName {
   const namespace = rest.slice(0, Math.max(0, slash))
   const name = rest.slice(slash + 1)
   if (name === '') throw new TrafficError(`"${text}" names no device; write it as veth0, lab/veth0 or xdp:lab/veth0`)
+  if (Buffer.byteLength(name) > MOST_NAME_BYTES)
+    throw new TrafficError(`"${name}" cannot be a device's name; use 1 to ${MOST_NAME_BYTES} bytes`)
   const path = namespace.startsWith('/') ? namespace : `${NAMED_NAMESPACES}/${namespace}`
   return { way: way ?? 'packet', namespacePath: slash < 0 ? null : path, name }
 }

@@ -12,7 +12,7 @@ import {
   readSysctl,
 } from '../../kernel/index.js'
 import { type CountName, type ForwardDevice, type Forwarder, openForwarder } from '../../offload/index.js'
-import { DeviceError, findDeviceIn } from '../device.js'
+import { checkRouterDevices, DeviceError, findDeviceIn } from '../device.js'
 import { watchNeighbours } from './neighbour-watch.js'
 
 /** A router that is nothing but programs in the drivers of its devices. */
@@ -55,7 +55,7 @@ const MOST_AT_ONCE = 512
  * Throws DeviceError, LoadError, KernelError and RedirectError.
  */
 export function startDriverRouter({ devices, namespace, flows, warn }: DriverRouterOptions): DriverRouter {
-  if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
+  checkRouterDevices(devices)
   const netlink = openRoute(namespace)
   const closers: (() => void)[] = [() => closeNetlink(netlink)]
   const close = () => {

@@ -14,7 +14,7 @@ import type { XdpMode } from '../../loader/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../../memory/index.js'
 import { type ErrorsOptions, openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
 import { fifo, mostPackets, type QueueOptions } from '../../transmit/index.js'
-import { DeviceError, findDeviceIn } from '../device.js'
+import { checkRouterDevices, DeviceError, findDeviceIn } from '../device.js'
 import type { Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
 import { translatedPorts, withPorts } from './nat.js'
@@ -113,7 +113,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
   const nat = withPorts(asked.nat ?? [])
   const options = { ...asked, nat, track: asked.track ?? (nat.length > 0 ? NAT_FLOWS : 0) }
   const { devices, namespace, entries = ENTRIES, workers = 1, hooks, warn } = options
-  if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
+  checkRouterDevices(devices)
   checkOptions(options)
   const closers: (() => unknown)[] = []
   const later = <T extends { close(): unknown }>(thing: T): T => {
