@@ -104,6 +104,7 @@ export function startEngine(
   let entries = entriesOf(current, graph)
   let targets = targetsOf(current)
   let keepers = targets.filter(keeps)
+  let first = current.filter(({ flushesFirst }) => flushesFirst)
 
   function connect(running: readonly OpenStage[], { stages, edges }: Graph): OpenStage[] {
     const started: OpenStage[] = []
@@ -144,13 +145,21 @@ export function startEngine(
     entries = entriesOf(open, whole)
     targets = targetsOf(open)
     keepers = targets.filter(keeps)
+    first = open.filter(({ flushesFirst }) => flushesFirst)
     drawn = next
     taps = nextTaps
+  }
+
+  /** A trace sees to all stages each time: whoever keeps nothing gives nothing. */
+  function flush(stages: readonly OpenStage[]): void {
+    if (tracer !== null) tracer.flush(current, bundle, isWatched)
+    else for (let index = 0; index < stages.length; index++) stages[index]!.flush(bundle, isWatched)
   }
 
   return {
     round() {
       let packets = 0
+      if (first.length > 0) flush(first)
       for (let index = 0; index < entries.length; index++) {
         const { device, stage } = entries[index]!
         const count = device.receive(bundle, most)
@@ -160,8 +169,7 @@ export function startEngine(
         if (tracer === null) stage.take(bundle, isWatched)
         else tracer.run(bundle, device, stage, isWatched)
       }
-      if (tracer !== null) tracer.flush(current, bundle, isWatched)
-      else for (let index = 0; index < current.length; index++) current[index]!.flush(bundle, isWatched)
+      flush(current)
       return packets
     },
     isReady,

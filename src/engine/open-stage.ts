@@ -12,6 +12,8 @@ export interface OpenStage {
   take(bundle: number, isWatched: boolean): void
   /** Lets the stage give what it kept, and takes that on. */
   flush(bundle: number, isWatched: boolean): void
+  /** At the begin of a round, too. */
+  readonly flushesFirst: boolean
   /** Packets that wait in it; null where it does not tell. */
   kept(): readonly KeptPacket[] | null
   readonly place: StagePlace
@@ -140,6 +142,7 @@ export function openStage(
       targets = next
     },
     targets: () => targets,
+    flushesFirst: running.flushesFirst ?? false,
     kept: () => running.kept?.() ?? null,
     take(bundle, isWatched) {
       check?.(pool.address, bundle, Math.min(255, index + FIRST_OWNER))

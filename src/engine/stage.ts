@@ -39,6 +39,8 @@ export interface RunningStage {
   hasMore?(): boolean
   /** Called once a round with an empty bundle, for what the stage has kept: merged, delayed or made. */
   flush?(bundle: number): void
+  /** `flush` is called before anything is received as well, because what comes may not overtake what was kept. */
+  readonly flushesFirst?: boolean
   /**
    * For stages that keep packets or merge them: those that wait in it, a merged
    * one once. Only a trace asks. A stage that keeps some and has not this can

@@ -145,6 +145,8 @@ function startHold(
   }
 
   return {
+    // The first packets of a flow wait here: those that come when the answer is there must leave behind them.
+    flushesFirst: true,
     run: takeIn,
     flush(bundle) {
       if (words[waiting / 4] === 0) return

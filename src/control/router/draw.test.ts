@@ -41,24 +41,25 @@ function build(options: { readonly hooks?: Hooks; readonly tracks?: boolean; rea
   const engine = startEngine(space, code, worker, graph, { name: 'router' })
   const received = space.reserve({ name: 'test received', kind: 'bundle', bytes: BUNDLE_BYTES }).offset
   const packets = (stage: string) => engine.statistics().find(({ name }) => name === stage)?.packets ?? null
-  /** Sends by a port, and gives how many come out of the other. */
-  const exchange = (from: number, ...frames: readonly Uint8Array[]) => {
+  /** Sends by a port, and gives what comes out of the other in the same round. */
+  const exchangeFrames = (from: number, ...frames: readonly Uint8Array[]) => {
     const far = links.map(([, end]) => end!)
     bench.fill(received, frames)
     far[from]!.send(received)
     far[from]!.flush()
     engine.round()
-    const got = far[1 - from]!.receive(received, 256)
-    worker.give(received + 16, got)
-    space.words[received / 4] = 0
+    far[1 - from]!.receive(received, 256)
+    const got = bench.read(received)
+    bench.empty(received)
     return got
   }
+  const exchange = (from: number, ...frames: readonly Uint8Array[]) => exchangeFrames(from, ...frames).length
   const close = () => {
     engine.close()
     for (const [one, other] of links) for (const end of [one, other]) end!.close()
     flows?.close()
   }
-  return { bench, graph, packets, exchange, close }
+  return { bench, graph, tables, packets, exchange, exchangeFrames, close }
 }
 
 /** A datagram from left to right, and its answer, of which no checksum differs. */
@@ -108,6 +109,19 @@ test('each hook sees the packets of its place, those of remembered flows as well
   close()
   assert.equal(bench.inUse(), 0)
   assert.equal(bench.pool.faults().doubleFree, 0)
+})
+
+test('packets that wait for a neighbour leave before those that come when it is known', () => {
+  const { bench, tables, exchangeFrames, close } = build({})
+  const hop = tables.lookup(Uint8Array.of(192, 0, 2, 250)).nextHop
+  tables.changeNextHop(hop, { kind: 'unresolved', port: 1 })
+  assert.equal(exchangeFrames(0, question(1), question(2)).length, 0)
+  assert.equal(exchangeFrames(0, question(3)).length, 0)
+  tables.changeNextHop(hop, { kind: 'forward', port: 1, mac: mac(0x12) })
+  const sources = exchangeFrames(0, question(4), question(5)).map((frame) => frame[29])
+  assert.deepEqual(sources, [1, 2, 3, 4, 5])
+  close()
+  assert.equal(bench.inUse(), 0)
 })
 
 test('what belongs to no connection is dropped where connections are tracked', () => {
