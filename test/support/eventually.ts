@@ -11,3 +11,16 @@ export async function eventually(
     await setTimeout(10)
   }
 }
+
+/** A counter of another thread, once it has stood still for 50 ms: what was sent before has been counted by then. */
+export async function atRest(read: () => number): Promise<number> {
+  let value = read()
+  let sameFor = 0
+  await eventually('a counter at rest', () => {
+    const now = read()
+    sameFor = now === value ? sameFor + 1 : 0
+    value = now
+    return sameFor >= 6
+  })
+  return value
+}
