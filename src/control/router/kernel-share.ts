@@ -12,7 +12,8 @@ export interface KernelShare {
 
 /** Prefixes of a family that are told at most, and routes that they are made of. */
 const MOST_PREFIXES = 1 << 18
-/** The share of its time that a thread may spend on it is one in this. */
+/** With more routes than these it may take milliseconds, and the share of its time that a thread may spend on it is one in `TIME_SHARE`. */
+const FEW_ROUTES = 1024
 const TIME_SHARE = 20
 
 /** `hear` is told; undefined: nobody. `warn` hears once where it would be too many prefixes: those of the family are not told then. */
@@ -80,6 +81,7 @@ export function openKernelShare(
       if (hear === undefined || !isChanged || startedAt < restsUntil) return
       isChanged = false
       hear([...cover(routes, 4), ...cover(routes, 16)])
+      if (routes.size + theirs.size <= FEW_ROUTES) return
       const endedAt = performance.now()
       restsUntil = endedAt + TIME_SHARE * (endedAt - startedAt)
     },
