@@ -28,6 +28,7 @@ interface RouteOptions {
   readonly queue?: keyof typeof DISCIPLINES
   readonly rate?: number
   readonly small?: boolean
+  readonly offload?: boolean
   readonly inDriver?: boolean
   readonly flows: number
   readonly workers: number
@@ -52,6 +53,7 @@ export function routeCommand(): Command {
       'track so many connections: what belongs to none is dropped, the others are routed once',
       parseCount,
     )
+    .option('--offload', 'with --track: busy connections are forwarded in the drivers, as many as --flows says')
     .option('--masquerade <device...>', 'packets that leave by it have its address as their source')
     .option(
       '--publish <from=to...>',
@@ -68,11 +70,11 @@ export function routeCommand(): Command {
     .addOption(
       new Option('--in-driver', 'forward in the drivers alone, by the kernel’s own tables; nothing comes to user space')
         // What only the engine does.
-        .conflicts(['reversePath', 'track', 'masquerade', 'publish', 'queue', 'rate', 'small', 'workers']),
+        .conflicts(['reversePath', 'track', 'offload', 'masquerade', 'publish', 'queue', 'rate', 'small', 'workers']),
     )
     .option(
       '--flows <count>',
-      'with --in-driver: forward so many flows of each family without a look-up; 0 for none',
+      'with --in-driver and --offload: forward so many flows of each family without a look-up; 0 for none',
       parseFlows,
       16_384,
     )
@@ -113,6 +115,7 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
       reversePath: options.reversePath,
       ...(options.track !== undefined && { track: options.track }),
       nat: natOf(devices, options),
+      ...(options.offload && options.flows > 0 && { offload: options.flows }),
       ...queueOf(options),
       ...(options.small && { profile: 'small' }),
       warn: (sentence) => note(`warning: ${sentence}`),

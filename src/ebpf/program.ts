@@ -11,6 +11,7 @@ export type MapKind =
   | 'devmap-hash'
   | 'cpumap'
   | 'xskmap'
+  | 'program-array'
 
 /** A map as it should be; the loader makes the kernel object. Sizes in bytes. */
 export interface MapSpec {

@@ -1,4 +1,5 @@
 /** Connections: the table of flows, what a packet is to it, and decisions that are remembered with a flow. */
+export { type DecidedFlow, type DecidedFlows, type FlowDecision, openDecided } from './decided.js'
 export { type Flows, type FlowsOptions, type FlowsStatistics, openFlows } from './flows.js'
 export * from './formats.js'
 export type { FlowKey, TrackedFlow } from './list.js'

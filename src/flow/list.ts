@@ -59,8 +59,8 @@ export function listFlows({ words, bytes }: Space, head: number): TrackedFlow[] 
       family: bytes[flow + FLOW_KEYS + KEY_FAMILY] as 4 | 6,
       protocol: bytes[flow + FLOW_KEYS + KEY_PROTOCOL]!,
       state: STATE_NAMES.get(bytes[flow + FLOW_STATE]!) ?? 'none',
-      original: keyOf(bytes, flow, 0),
-      reply: keyOf(bytes, flow, 1),
+      original: flowKeyAt(bytes, flow, 0),
+      reply: flowKeyAt(bytes, flow, 1),
       isReplied: (status & STATUS_REPLIED) !== 0,
       isAssured: (status & STATUS_ASSURED) !== 0,
       expiresMs: (deadline - clock! + 1) * TICK_MS,
@@ -69,7 +69,8 @@ export function listFlows({ words, bytes }: Space, head: number): TrackedFlow[] 
   return found
 }
 
-function keyOf(bytes: Uint8Array, flow: number, direction: number): FlowKey {
+/** The key of the packets of one direction of the flow at that address. */
+export function flowKeyAt(bytes: Uint8Array, flow: number, direction: number): FlowKey {
   const key = flow + FLOW_KEYS + direction * KEY_BYTES
   const isIpv4 = bytes[key + KEY_FAMILY] === 4
   const far = flow + FLOW_ADDRESSES + direction * 32

@@ -30,6 +30,7 @@ const PROGRAM_TYPES = { xdp: { type: 6, attach: 37 }, tcx: { type: 3, attach: 46
 export const MAP_TYPES = {
   hash: 1,
   array: 2,
+  'program-array': 3,
   'percpu-hash': 5,
   'percpu-array': 6,
   'lpm-trie': 11,

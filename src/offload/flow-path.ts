@@ -65,7 +65,7 @@ const MMAPABLE = 1 << 10
 const BPF_NOEXIST = 1
 
 /** The maps of the flow table. */
-export function flowMaps({ capacity }: FlowTable): MapSpec[] {
+export function flowMaps({ capacity }: Pick<FlowTable, 'capacity'>): MapSpec[] {
   const table = (family: 4 | 6): MapSpec => ({
     name: FLOWS[family],
     kind: 'hash',

@@ -92,6 +92,7 @@ export function openDriverFlows(maps: ReadonlyMap<string, LoadedMap>): DriverFlo
   }
 }
 
-function nameOf(key: OffloadKey): string {
+/** A flow's key as text. */
+export function nameOf(key: OffloadKey): string {
   return Buffer.from(encodeKey(key).buffer).toString('latin1')
 }

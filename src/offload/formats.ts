@@ -51,6 +51,9 @@ export const FLOW = {
 } as const
 export const FLOW_TRANSLATES = 1
 
+/** Array of the programs that go on with what the flow table does not forward, one for each port. */
+export const BEHIND = 'offload_behind'
+
 /** `struct xdp_md`. */
 export const XDP_MD = { data: 0, dataEnd: 4 } as const
 

@@ -63,8 +63,16 @@ export const MOST_PORTS = 64
 /** `BPF_FIB_LOOKUP_SKIP_NEIGH`: of the way back only the device is wanted. */
 const SKIP_NEIGHBOUR = 1 << 2
 
-const PORTS_MAP: MapSpec = { name: PORTS, kind: 'devmap-hash', keyBytes: 4, valueBytes: 4, maxEntries: MOST_PORTS }
-const COUNTS_MAP: MapSpec = {
+/** To which devices packets go. */
+export const PORTS_MAP: MapSpec = {
+  name: PORTS,
+  kind: 'devmap-hash',
+  keyBytes: 4,
+  valueBytes: 4,
+  maxEntries: MOST_PORTS,
+}
+/** What has become of packets. */
+export const COUNTS_MAP: MapSpec = {
   name: COUNTS,
   kind: 'percpu-array',
   keyBytes: 4,

@@ -1,7 +1,6 @@
-import { type NetworkNamespace, readXdpFeatures, updateElement, withNamespace } from '../kernel/index.js'
+import { type NetworkNamespace, withNamespace } from '../kernel/index.js'
 import {
   attachXdp,
-  type LoadedMap,
   type LoadedProgram,
   loadProgram,
   perCpuReader,
@@ -12,6 +11,7 @@ import type { FlowTable } from './flow-path.js'
 import { type DriverFlows, openDriverFlows } from './flow-table.js'
 import { COUNT_NAMES, COUNTS, type CountName, PORTS } from './formats.js'
 import { type ForwardPort, forwardProgram, MOST_PORTS } from './forward-program.js'
+import { allowTarget, checkTarget } from './targets.js'
 
 /** A device that forwards, and is forwarded to. */
 export interface ForwardDevice extends ForwardPort {
@@ -30,11 +30,6 @@ export interface Forwarder {
   /** The device that has gone, or whose program was taken off; null while all is well. */
   lost(): string | null
   close(): void
-}
-
-/** Devices to which the others could not redirect: each frame would be lost. */
-export class RedirectError extends Error {
-  override name = 'RedirectError'
 }
 
 /** Where the devices are, and whether flows have a table of their own. */
@@ -89,7 +84,7 @@ export function openForwarder(devices: readonly ForwardDevice[], options: Forwar
     // A device of a veth pair can be sent to only now that it has a program itself.
     for (const device of devices) checkTarget(device, namespace)
     const maps = first!.maps
-    for (const { index } of devices) inNamespace(() => allow(maps.get(PORTS)!, index))
+    for (const { index } of devices) inNamespace(() => allowTarget(maps.get(PORTS)!, index))
     const read = perCpuReader(maps.get(COUNTS)!)
     return {
       flows: table === undefined ? null : openDriverFlows(maps),
@@ -113,23 +108,4 @@ export function openForwarder(devices: readonly ForwardDevice[], options: Forwar
     close()
     throw error
   }
-}
-
-/** The driver must be able to send what others redirect to it; before Linux 6.3 nobody can say. */
-function checkTarget({ name, index }: ForwardDevice, namespace?: NetworkNamespace): void {
-  let features: ReturnType<typeof readXdpFeatures>
-  try {
-    features = readXdpFeatures(index, namespace)
-  } catch {
-    return
-  }
-  if (features.redirectTarget) return
-  throw new RedirectError(
-    `the driver of ${name} sends no frames of other devices: for a veth switch GRO on at its other end ("ethtool -K DEVICE gro on")`,
-  )
-}
-
-function allow(ports: LoadedMap, index: number): void {
-  const key = new Uint8Array(Uint32Array.of(index).buffer)
-  updateElement(ports.fd, key, key)
 }

@@ -106,7 +106,9 @@ export function mirrorKernel(options: MirrorOptions): Mirror {
     copy.apply(monitor.take(MOST_AT_ONCE))
     options.changed?.()
   })
-  const timer = setInterval(copy.refresh, SECOND_MS)
+  const timer = setInterval(() => {
+    if (copy.refresh()) options.changed?.()
+  }, SECOND_MS)
   timer.unref()
   return {
     ask: copy.ask,
@@ -263,9 +265,10 @@ function openCopy({ tables, ports, settings, own, kernels, hardware, warn }: Mir
       if ((isOfPorts && readPorts()) || hasLostAddress || isLate) list()
       else theirs.tell(installed)
     },
-    /** Gateways that nobody knows, and neighbours of whom the kernel is no longer sure, are asked for. */
-    refresh() {
-      if (isOutdated) list()
+    /** Gateways that nobody knows, and neighbours of whom the kernel is no longer sure, are asked for. Whether everything was listed anew. */
+    refresh(): boolean {
+      const lists = isOutdated
+      if (lists) list()
       else theirs.tell(installed)
       const all = [...adjacencies.unresolved(), ...hosts.stale()]
       // In turn: those who never answer must not keep the others from being asked.
@@ -274,6 +277,7 @@ function openCopy({ tables, ports, settings, own, kernels, hardware, warn }: Mir
         const { index, address } = all[refreshed++ % all.length]!
         request(index, address)
       }
+      return lists
     },
     ask(hop: number, address: Uint8Array) {
       const awaited = adjacencies.awaited(hop, address)

@@ -1,6 +1,13 @@
 import { type NetworkDevice, openXdp, receiveQueues, type XdpDevice } from '../../device/index.js'
 import { type Link, type NetworkNamespace, withNamespace } from '../../kernel/index.js'
-import { divertInto, type LoadedMap, type LoadedPolicy, loadPolicy, type XdpMode } from '../../loader/index.js'
+import {
+  divertInto,
+  type LoadedMap,
+  type LoadedPolicy,
+  type LoadedProgram,
+  loadPolicy,
+  type XdpMode,
+} from '../../loader/index.js'
 import type { Code, Space, WorkerPool } from '../../memory/index.js'
 import type { Prefix } from '../../route/index.js'
 import { policySource } from '../policy-source.js'
@@ -29,6 +36,8 @@ export interface RouterPort {
   readonly sockets: PortSockets
   /** Puts the policy in place. Packets of queues without a socket pass to the kernel. */
   attach(): XdpMode
+  /** The policy's program as it is now. */
+  program(): LoadedProgram
   /** Packets to these, and from these, go to the kernel from now on. */
   setOwnAddresses(addresses: readonly Uint8Array[]): void
   /** Beside these, packets to these go to the kernel from now on. */
@@ -75,6 +84,7 @@ export function openPort(
       opened.push(attached)
       return attached.mode
     },
+    program: () => loaded.program,
     setOwnAddresses(addresses) {
       own = addresses.map(alone)
       change(OWN_ADDRESSES, own)

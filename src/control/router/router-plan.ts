@@ -18,6 +18,8 @@ export interface RouterSettings {
   readonly track: number
   /** What is translated of them. */
   readonly nat: readonly NatRule[]
+  /** Address of a word for that of their table, where somebody looks at it from outside. */
+  readonly flowsAt?: number
   readonly queue?: Pick<QueueOptions, 'discipline' | 'byteLimit' | 'doorbell'>
   readonly icmp?: ErrorsOptions
 }
@@ -59,7 +61,7 @@ export function sharesOf(ports: readonly CountedSockets[], workers: number, work
 /** The graph that a thread forwards by; `keep` opens what is not there yet. */
 export function drawForwarding(
   { space, code, pool }: Pick<WorkerHost, 'space' | 'code' | 'pool'>,
-  { ports, tables, track, nat, queue, icmp }: Omit<RouterSettings, 'asks' | 'workers'>,
+  { ports, tables, track, nat, flowsAt, queue, icmp }: Omit<RouterSettings, 'asks' | 'workers'>,
   keep: WorkerHost['keep'],
   ask: HoldOptions['ask'],
   hooks?: Hooks,
@@ -75,6 +77,7 @@ export function drawForwarding(
     return { name, from, to: waits ?? from[0]! }
   })
   const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', { flows: track, nat }))
+  if (flows && flowsAt !== undefined) Atomics.store(space.words, flowsAt / 4, flows.address)
   const options = { ...(flows && { flows }), ...(icmp && { icmp }), ...(hooks && { hooks }) }
   return drawRouter({ ports: drawn, tables, ask, ...options })
 }

@@ -18,6 +18,7 @@ import { checkRouterDevices, DeviceError, findDeviceIn } from '../device.js'
 import type { Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
 import { translatedPorts, withPorts } from './nat.js'
+import { type Offload, type OffloadTotals, openOffload } from './offload.js'
 import { type CountedSockets, openPort, type RouterPort } from './port.js'
 import { openPortCounters, PORT, type PortPlace } from './port-counters.js'
 import { type EngineParts, partBytes, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
@@ -47,6 +48,11 @@ export interface RouterOptions {
   readonly workers?: number
   /** Only where this thread forwards: they cannot be sent to another. */
   readonly hooks?: Hooks
+  /**
+   * Busy flows that are tracked are forwarded in the drivers, so many directions
+   * of each family at most; none where it is not said. Not with a queue or hooks, by which their packets would not come.
+   */
+  readonly offload?: number
   /** How ICMP errors are limited, and where they come from. */
   readonly icmp?: ErrorsOptions
   /** What stands before each port; where it is not said, what a port has no room for is dropped. */
@@ -77,6 +83,8 @@ export interface RouterTotals {
   readonly received: number
   /** Taken by the ports' devices, with what the router sends of its own: ICMP errors, and each piece of what is cut. */
   readonly forwarded: number
+  /** Of both, those that the drivers have forwarded by themselves; where flows are offloaded. */
+  readonly driver?: OffloadTotals
   /** By stage and reason, where there are any; what a port's queue or device lost, by `port NAME` and reason. */
   readonly drops: Readonly<Record<string, number>>
 }
@@ -141,27 +149,49 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       ),
     )
     let engine: RouterEngine | null = null
+    let offload: Offload | null = null
     const mirror = later(
       mirrorKernel({
         tables,
         ports: links.map(({ index }) => index),
         warn,
-        changed: () => engine?.wake(),
+        changed() {
+          offload?.changed()
+          engine?.wake()
+        },
         own(addresses) {
-          for (const port of ports) port.setOwnAddresses(addresses)
+          ports.forEach((port, place) => {
+            port.setOwnAddresses(addresses)
+            offload?.follow(place)
+          })
+        },
+        hardware(port, mac) {
+          ports[port]!.setMac(mac)
+          offload?.setMac(port, mac)
         },
         kernels(prefixes) {
-          for (const port of ports) port.setKernels(prefixes)
+          ports.forEach((port, place) => {
+            port.setKernels(prefixes)
+            offload?.follow(place)
+          })
         },
-        hardware: (port, mac) => ports[port]!.setMac(mac),
         ...(namespace && { namespace }),
         ...(options.reversePath && { settings: { reversePath: options.reversePath } }),
       }),
     )
-    const parts: EngineParts = { space, code, pool, tables, mirror, ...forwardingOf(options, ports, places) }
+    if (options.offload !== undefined) {
+      const place = { capacity: options.offload, ...(namespace && { namespace }) }
+      offload = later(openOffload({ space, tables, links, ports, ...place }))
+    }
+    const parts: EngineParts = {
+      ...{ space, code, pool, tables, mirror },
+      ...forwardingOf(options, ports, places),
+      ...(offload && { flowsAt: offload.flowsAt }),
+    }
     engine = later(workers === 0 ? startRouterHere(parts, hooks) : await startRouterWorkers(parts, workers, warn))
     // The sockets are there: no packet is taken from the kernel before somebody takes it.
-    const attached = ports.map((port) => ({ ...port, mode: port.attach() }))
+    const modes = offload?.attach() ?? ports.map((port) => port.attach())
+    const attached = ports.map((port, place) => ({ ...port, mode: modes[place]! }))
     let stop = () => {}
     const stopped = new Promise<void>((resolve) => (stop = resolve))
     const lookout = watchLinks(netlink, links)
@@ -175,7 +205,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       ports: attached,
       notes: ports.flatMap(({ sockets }) => xdpNotes(sockets.device)),
       stages: engine.stages,
-      totals: () => totalsOf(ports, engine, parts.track > 0),
+      totals: () => withDriver(totalsOf(ports, engine, parts.track > 0), offload),
       done: Promise.race([stopped, lookout.lost, engine.failed]).finally(close),
       close: stop,
     }
@@ -210,7 +240,12 @@ function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
   return { space, code, pool, tables: openRoutes(space, code, 'router', sizes) }
 }
 
-function checkOptions({ workers = 1, hooks, track = 0, queue }: RouterOptions): void {
+function checkOptions({ workers = 1, hooks, track = 0, queue, offload }: RouterOptions): void {
+  if (offload !== undefined) {
+    if (hooks) throw new RangeError('packets that the drivers forward meet no hooks; leave out offload')
+    if (queue) throw new DeviceError('packets that the drivers forward wait in no queue; leave one of the two out')
+    if (track === 0) throw new DeviceError('only flows that are tracked can be offloaded; say how many to track')
+  }
   if (hooks && workers > 0) throw new RangeError('hooks are functions of this thread; give the router 0 workers')
   if (workers < 2) return
   // Packets of the two directions of a connection may come to two workers, and a rate is a port's as a whole.
@@ -241,6 +276,17 @@ function watchLinks(netlink: NetlinkSocket, links: readonly Link[]) {
     }, LOOK_MS)
   })
   return { lost, close: () => clearInterval(timer) }
+}
+
+function withDriver(totals: RouterTotals, offload: Offload | null): RouterTotals {
+  if (offload === null) return totals
+  const driver = offload.totals()
+  return {
+    ...totals,
+    received: totals.received + driver.packets,
+    forwarded: totals.forwarded + driver.packets,
+    driver,
+  }
 }
 
 function totalsOf(ports: readonly RouterPort[], engine: RouterEngine | null, isTracked: boolean): RouterTotals {

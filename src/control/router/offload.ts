@@ -1,0 +1,85 @@
+import { type Link, type NetworkNamespace, parseMac } from '../../kernel/index.js'
+import type { XdpMode } from '../../loader/index.js'
+import type { Space } from '../../memory/index.js'
+import { openFront } from '../../offload/index.js'
+import { type Routes, TABLES_GENERATION } from '../../route/index.js'
+import type { RouterPort } from './port.js'
+import { openPromoter, type Promoter } from './promoter.js'
+
+/** Busy flows of a router's engine, forwarded in the drivers of its ports. */
+export interface Offload {
+  /** Where the engine writes the address of its table of flows. */
+  readonly flowsAt: number
+  /** Puts the flow tables in front of the ports' policies, and begins to fill them. Throws LoadError and RedirectError. */
+  attach(): XdpMode[]
+  /** The policy of a port may be another program now. */
+  follow(port: number): void
+  setMac(port: number, mac: string): void
+  /** Routes may have changed. */
+  changed(): void
+  totals(): OffloadTotals
+  close(): void
+}
+
+export interface OffloadTotals {
+  /** Forwarded in the drivers. */
+  readonly packets: number
+  /** That are forwarded there now. */
+  readonly flows: number
+}
+
+const REGION = 'router flows'
+const REGION_BYTES = 64
+
+export interface OffloadOptions {
+  readonly space: Space
+  readonly tables: Pick<Routes, 'address'>
+  readonly links: readonly Link[]
+  readonly ports: readonly RouterPort[]
+  /** Directions of flows, of each family. */
+  readonly capacity: number
+  readonly namespace?: NetworkNamespace
+}
+
+/** Loads what will stand in front of the ports. Throws LoadError. */
+export function openOffload({ space, tables, links, ports, capacity, namespace }: OffloadOptions): Offload {
+  const devices = links.map(({ name, index, mac }) => ({ name, index, mac: parseMac(mac) }))
+  const front = openFront(devices, capacity, namespace)
+  const { offset: flowsAt } = space.reserve({ name: REGION, kind: 'state', bytes: REGION_BYTES })
+  const macs = links.map(({ mac }) => mac)
+  let promoter: Promoter | null = null
+  const follow = (port: number) => front.follow(port, ports[port]!.program())
+  return {
+    flowsAt,
+    follow,
+    attach() {
+      const modes = ports.map((_, port) => {
+        follow(port)
+        return front.attach(port)
+      })
+      front.open()
+      promoter = openPromoter({
+        space,
+        flowsAt,
+        generation: () => Atomics.load(space.words, (tables.address + TABLES_GENERATION) / 4),
+        tier: front.flows,
+        ports: ports.map(({ index }) => index),
+      })
+      return modes
+    },
+    setMac(port, mac) {
+      if (mac === macs[port]) return
+      front.setMac(port, parseMac(mac))
+      macs[port] = mac
+      follow(port)
+    },
+    changed: () => promoter?.changed(),
+    totals: () => ({ packets: front.packets(), flows: promoter?.flows() ?? 0 }),
+    close() {
+      promoter?.close()
+      promoter = null
+      front.close()
+      space.free(REGION)
+    },
+  }
+}
