@@ -4,7 +4,15 @@ import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { DeviceError } from '../src/control/device.js'
 import { type Router, type RouterOptions, startRouter } from '../src/control/router/router.js'
-import { closeNetlink, findLink, openRoute, setFeatures, withNamespace } from '../src/kernel/index.js'
+import {
+  closeNetlink,
+  findLink,
+  type NetworkNamespace,
+  openRoute,
+  parseAddress,
+  setFeatures,
+  withNamespace,
+} from '../src/kernel/index.js'
 import { CLI } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
@@ -42,8 +50,8 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
 
   const driver = () => router.totals().driver!
   const byEngine = () => router.totals().forwarded - driver().packets
-  const serve = async (host: string) => {
-    const [first, ...rest] = [...inside(network.right), 'iperf3', '-s', '-1', '--forceflush', '-B', host]
+  const serve = async (namespace: NetworkNamespace, host: string) => {
+    const [first, ...rest] = [...inside(namespace), 'iperf3', '-s', '-1', '--forceflush', '-B', host]
     const server = spawn(first!, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
     children.push(server)
     await once(server.stdout!, 'data')
@@ -54,7 +62,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
     ['v6', HOSTS6[1]],
   ] as const) {
     test(`most packets of iperf3 go by the driver, and the connections end as they should (${family})`, async () => {
-      await serve(host)
+      await serve(network.right, host)
       // A neighbour that is found is a change, after which flows are promoted anew.
       await runIn(network.left, ['ping', '-c', '2', '-i', '0.1', host])
       const [before, engineBefore] = [driver().packets, byEngine()]
@@ -119,14 +127,32 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
     closeNetlink(route)
   })
 
-  test('flows whose addresses are translated stay in the engine', async () => {
-    router = await startRouter({ ...options(), nat: [{ kind: 'masquerade', outPort: 1 }] })
+  test('flows whose addresses are translated go by the driver as well', async () => {
+    const own = HOSTS[1].replace(/\d+$/, '1')
+    const nat = [
+      { kind: 'masquerade', outPort: 1 },
+      {
+        kind: 'destination',
+        to: { address: parseAddress(own), length: 32, protocol: 6, port: 5202 },
+        address: parseAddress(HOSTS[0]),
+        port: 5201,
+      },
+    ] as const
+    router = await startRouter({ ...options(), nat })
     try {
-      await serve(HOSTS[1])
-      const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-b', '10M', '-t', '2', '-c', HOSTS[1]])
-      assert(JSON.parse(stdout).end?.sum_received.bytes > 1 << 20, stderr + stdout.slice(-500))
-      assert.equal(driver().packets, 0)
-      assert(byEngine() > 100)
+      for (const [from, host, at, args] of [
+        [network.left, network.right, HOSTS[1], []],
+        // What is published, from the side that is masqueraded.
+        [network.right, network.left, own, ['-p', '5202']],
+      ] as const) {
+        await serve(host, at === own ? HOSTS[0] : at)
+        const [before, engineBefore] = [driver().packets, byEngine()]
+        const { stdout, stderr } = await runIn(from, ['iperf3', '-J', '-b', '40M', '-t', '4', '-c', at, ...args])
+        assert(JSON.parse(stdout).end?.sum_received.bytes > 10 << 20, stderr + stdout.slice(-500))
+        const [moved, engine] = [driver().packets - before, byEngine() - engineBefore]
+        assert(moved > engine, `${moved} by the driver, ${engine} by the engine`)
+        await eventually('no flows', () => driver().flows === 0)
+      }
     } finally {
       router.close()
       await router.done
@@ -147,7 +173,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
     await eventually('programs', () => findLink(route, 'right').xdp.mode !== 'none')
     closeNetlink(route)
     await eventually('the router forwards', up)
-    await serve(HOSTS[1])
+    await serve(network.right, HOSTS[1])
     await runIn(network.left, ['iperf3', '-b', '10M', '-t', '2', '-c', HOSTS[1]])
     const { status, stdout, stderr } = await command
     assert.equal(status, 0, stderr)

@@ -23,6 +23,7 @@ import {
   STATUS_ASSURED,
   STATUS_DESTINATION,
   STATUS_IN_USE,
+  STATUS_REPLIED,
   STATUS_ROUTED,
   STATUS_SOURCE,
   STATUS_USES,
@@ -44,6 +45,8 @@ export interface FlowDecision {
   readonly longestBytes: number
   readonly destinationMac: Uint8Array
   readonly sourceMac: Uint8Array
+  /** What packets are to carry instead of the key. */
+  readonly translated?: FlowKey
 }
 
 /** A flow with the decisions of its directions, one or two. */
@@ -59,9 +62,10 @@ export interface DecidedFlows {
   /** Changes with nearly every packet of the flow; of a number that is not in use it means nothing. */
   deadline(number: number): number
   /**
-   * Whether the flow has decisions of that generation for packets that are
-   * neither translated nor change its state: a connection that is established,
-   * or UDP. Gives a number that stays until the flow or a decision is another, or 0.
+   * Whether the flow has decisions of that generation for packets that do not
+   * change its state: a connection that is established, or UDP that nobody
+   * answers or that is a stream, which a full table keeps; not with other
+   * addresses of IPv6. Gives a number that stays until the flow or a decision is another, or 0.
    */
   stamp(number: number, generation: number): number
   /** The flow's decisions as they are now; those of a stamp that is not 0. */
@@ -84,15 +88,17 @@ export function openDecided({ words, bytes }: Space, head: number): DecidedFlows
   const [records, capacity] = [words[(head + FLOWS_RECORDS) / 4]!, words[(head + FLOWS_CAPACITY) / 4]!]
   const at = (number: number) => records + number * FLOW_BYTES
   const isTcp = (state: number) => state === STATE_ESTABLISHED
+  const isTranslated = (status: number) => (status & (STATUS_SOURCE | STATUS_DESTINATION)) !== 0
 
   function stamp(number: number, generation: number): number {
     const flow = at(number)
     const status = halves[(flow + FLOW_STATUS) / 2]!
     const state = bytes[flow + FLOW_STATE]!
     if ((status & STATUS_IN_USE) === 0 || (status & BOTH_ROUTED) === 0) return 0
-    if ((status & (STATUS_SOURCE | STATUS_DESTINATION)) !== 0) return 0
+    if (isTranslated(status) && bytes[flow + FLOW_KEYS + KEY_FAMILY] === 6) return 0
     if (words[(flow + FLOW_ROUTE_GENERATION) / 4] !== generation) return 0
-    if (isTcp(state) ? (status & STATUS_ASSURED) === 0 : state !== STATE_UDP && state !== STATE_UDP_STREAM) return 0
+    const isKept = isTcp(state) || state === STATE_UDP_STREAM
+    if (isKept ? (status & STATUS_ASSURED) === 0 : state !== STATE_UDP || (status & STATUS_REPLIED) !== 0) return 0
     // How often it was taken, the directions and how long packets were: decisions of one generation are the same else.
     let sum = status & (STATUS_USES | BOTH_ROUTED | STATUS_IN_USE)
     for (let word = FLOW_LONGEST; word < FLOW_REWRITES + 2 * REWRITE_BYTES; word += 4)
@@ -105,6 +111,8 @@ export function openDecided({ words, bytes }: Space, head: number): DecidedFlows
   function decision(flow: number, direction: 0 | 1): FlowDecision {
     const rewrite = flow + FLOW_REWRITES + direction * REWRITE_BYTES
     const ports = bytes[flow + FLOW_PORTS + direction]!
+    const status = halves[(flow + FLOW_STATUS) / 2]!
+    const answer = flowKeyAt(bytes, flow, 1 - direction)
     return {
       key: flowKeyAt(bytes, flow, direction),
       inPort: ports >> IN_PORT_SHIFT,
@@ -112,6 +120,7 @@ export function openDecided({ words, bytes }: Space, head: number): DecidedFlows
       longestBytes: halves[(flow + FLOW_LONGEST) / 2 + direction]!,
       destinationMac: bytes.slice(rewrite, rewrite + MAC_BYTES),
       sourceMac: bytes.slice(rewrite + MAC_BYTES, rewrite + REWRITE_BYTES),
+      ...(isTranslated(status) && { translated: turned(answer) }),
     }
   }
 
@@ -144,4 +153,9 @@ export function openDecided({ words, bytes }: Space, head: number): DecidedFlows
       return (Atomics.or(halves, (flow + FLOW_SIDES) / 2, BOTH_LIBERAL) & BOTH_LIBERAL) === BOTH_LIBERAL
     },
   }
+}
+
+/** The key of packets that those of `key` answer. */
+function turned({ source, destination, sourcePort, destinationPort }: FlowKey): FlowKey {
+  return { source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort }
 }

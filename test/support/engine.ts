@@ -42,9 +42,9 @@ export interface EngineBench {
 }
 
 /** The checked build, so that every test finds double frees, uses after free and leaks by the way. */
-export function openBench(size: PoolSize = { 2048: 1024 }, checked = true): EngineBench {
+export function openBench(size: PoolSize = { 2048: 1024 }, checked = true, otherBytes = 16 << 20): EngineBench {
   const frameBytes = Object.entries(size).reduce((sum, [bytes, count]) => sum + Number(bytes) * count!, 0)
-  const space = createSpace(frameBytes + (16 << 20))
+  const space = createSpace(frameBytes + otherBytes)
   const code = loadCode(space, checked)
   const pool = createPool(space, code, size)
   const worker = pool.openWorker('test')

@@ -12,6 +12,8 @@ export const INSIDE = 0
 export const OUTSIDE = 1
 export const MACS = [Uint8Array.of(2, 0, 0, 0, 0, 1), Uint8Array.of(2, 0, 0, 0, 0, 2)] as const
 export const HOST_MACS = [Uint8Array.of(2, 0, 0, 0, 1, 1), Uint8Array.of(2, 0, 0, 0, 1, 2)] as const
+/** Another neighbour on each side, to whom routes may be changed. */
+export const OTHER_MACS = [Uint8Array.of(2, 0, 0, 0, 2, 1), Uint8Array.of(2, 0, 0, 0, 2, 2)] as const
 export const ADDRESSES = {
   4: { client: '10.0.0.', server: '198.51.100.', own: '203.0.113.1', next: '203.0.113.2', pool: '203.0.113.64' },
   6: { client: 'fd00::', server: '2001:db8:2::', own: '2001:db8:1::1', next: '2001:db8:1::2', pool: '2001:db8:1::64' },
@@ -29,9 +31,20 @@ export const outsidePort = (v4: string, v6: string): Port => ({
   v6: [parseAddress(v6)],
 })
 
+const PREFIXES = [
+  [
+    ['10.0.0.0', 8],
+    ['fd00::', 16],
+  ],
+  [
+    ['198.51.100.0', 24],
+    ['2001:db8:2::', 48],
+  ],
+] as const
+
 /** A router between clients and servers that translates; what leaves it, by the output that it left by. */
-export function openTranslator(nat: readonly NatRule[], now = () => 0) {
-  const bench = openBench()
+export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity = 4096) {
+  const bench = openBench(undefined, undefined, capacity * 300 + (16 << 20))
   const { space, code, worker } = bench
   const tables = openRoutes(space, code, 'test', {
     v4: { rootBits: 16, nodes: 64, routes: 64 },
@@ -40,15 +53,15 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0) {
   })
   tables.setPort(INSIDE, { mac: MACS[INSIDE], mtu: 1500 })
   tables.setPort(OUTSIDE, outsidePort(ADDRESSES[4].own, ADDRESSES[6].own))
-  const hops = HOST_MACS.map((mac, port) => tables.addNextHop({ kind: 'forward', port, mac }))
-  for (const [text, length, port] of [
-    ['10.0.0.0', 8, INSIDE],
-    ['198.51.100.0', 24, OUTSIDE],
-    ['fd00::', 16, INSIDE],
-    ['2001:db8:2::', 48, OUTSIDE],
-  ] as const)
-    assert.equal(tables.insert(prefix(text, length), hops[port]!), null)
-  const flows = openFlows(space, code, 'test', { flows: 4096, nat, now })
+  const hops = [HOST_MACS, OTHER_MACS].map((macs) =>
+    macs.map((mac, port) => tables.addNextHop({ kind: 'forward', port, mac })),
+  )
+  const lead = (port: number, way: 0 | 1) => {
+    for (const [text, length] of PREFIXES[port]!)
+      assert.equal(tables.insert(prefix(text, length), hops[way]![port]!), null)
+  }
+  for (const port of [INSIDE, OUTSIDE]) lead(port, 0)
+  const flows = openFlows(space, code, 'test', { flows: capacity, nat, now })
   const arrived: Record<string, Uint8Array[]> = {}
   const end = (name: string) => {
     arrived[name] = []
@@ -76,8 +89,11 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0) {
   })
   const engine = startEngine(space, code, worker, draw(...lines))
   return {
+    space,
     flows,
     tables,
+    /** Routes of a side go to its first neighbour, as at the beginning, or to the other one. */
+    lead,
     drops: () =>
       Object.fromEntries(
         engine

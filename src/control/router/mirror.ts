@@ -41,6 +41,8 @@ export interface MirrorOptions {
   readonly kernels?: (prefixes: readonly Prefix[]) => void
   /** Hears of the Ethernet address of each port's device, whenever a device has changed. */
   readonly hardware?: (port: number, mac: string) => void
+  /** Is called before everything is listed anew, which may take seconds. */
+  readonly listing?: () => void
   /** Is called after each change of the tables. */
   readonly changed?: () => void
   /** Hears of the first route that the tables have no room for, in one sentence; all are counted. */
@@ -127,7 +129,10 @@ interface Installed {
   readonly hop: number
 }
 
-function openCopy({ tables, ports, settings, own, kernels, hardware, warn }: MirrorOptions, netlink: NetlinkSocket) {
+function openCopy(
+  { tables, ports, settings, own, kernels, hardware, listing, warn }: MirrorOptions,
+  netlink: NetlinkSocket,
+) {
   let book = openRouteBook()
   const portByIndex = new Map(ports.map((index, port) => [index, port]))
   const portOf = (index: number) => portByIndex.get(index)
@@ -224,6 +229,7 @@ function openCopy({ tables, ports, settings, own, kernels, hardware, warn }: Mir
     listed++
     listedAt = performance.now()
     isOutdated = false
+    listing?.()
     readPorts()
     const before = book
     book = openRouteBook()

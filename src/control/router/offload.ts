@@ -17,6 +17,8 @@ export interface Offload {
   setMac(port: number, mac: string): void
   /** Routes may have changed. */
   changed(): void
+  /** Many routes may change in a moment: nothing is forwarded in the drivers once this returns, until flows are busy again. */
+  suspend(): void
   totals(): OffloadTotals
   close(): void
 }
@@ -74,6 +76,7 @@ export function openOffload({ space, tables, links, ports, capacity, namespace }
       follow(port)
     },
     changed: () => promoter?.changed(),
+    suspend: () => promoter?.suspend(),
     totals: () => ({ packets: front.packets(), flows: promoter?.flows() ?? 0 }),
     close() {
       promoter?.close()

@@ -18,6 +18,8 @@ export interface PromoterOptions {
 export interface Promoter {
   /** A route, neighbour or port may have changed: what was installed by an older answer is used no more once this returns. */
   changed(): void
+  /** Much may change in a moment, which takes long: the tier has nothing once this returns, until flows are busy again. */
+  suspend(): void
   /** Looks at the flows once; otherwise a timer does. */
   look(now: number): void
   /** Flows with a direction or two in the tier. */
@@ -53,13 +55,18 @@ interface Promoted {
 export function openPromoter({ space, flowsAt, generation, tier, ports }: PromoterOptions): Promoter {
   let [head, table]: [number, DecidedFlows | null] = [0, null]
   let deadlines = new Uint32Array(0)
-  let candidates = new Map<number, Candidate>()
+  /** Of those that had packets when they were looked at last. */
+  const candidates = new Map<number, Candidate>()
   const promoted = new Map<number, Promoted>()
   let [known, next, looks] = [generation(), 0, 0]
 
   function changed(): void {
     if (generation() === known) return
     known = generation()
+    suspend()
+  }
+
+  function suspend(): void {
     tier.invalidate()
     for (const flow of promoted.values()) withdraw(flow)
   }
@@ -92,14 +99,15 @@ export function openPromoter({ space, flowsAt, generation, tier, ports }: Promot
   }
 
   /** A flow that has had packets since it was looked at last. */
-  function consider(flows: DecidedFlows, number: number, now: number, still: Map<number, Candidate>): void {
+  function consider(flows: DecidedFlows, number: number, now: number): void {
     const stamp = flows.stamp(number, known)
-    if (stamp === 0 || promoted.size >= tier.capacity / 2 || still.size >= tier.capacity) return
     const before = candidates.get(number)
-    const count = before?.stamp === stamp ? before.looks + 1 : 1
+    candidates.delete(number)
+    if (stamp === 0 || promoted.size >= tier.capacity / 2 || candidates.size >= tier.capacity) return
+    const looks = before?.stamp === stamp ? before.looks + 1 : 1
     // Windows are not followed from here on: that must have been so for one look, for the worker may have been at the flow.
-    if (count >= BUSY_LOOKS && flows.trackLiberally(number) && count > BUSY_LOOKS) install(flows, number, stamp, now)
-    else still.set(number, { stamp, looks: count })
+    if (looks >= BUSY_LOOKS && flows.trackLiberally(number) && looks > BUSY_LOOKS) install(flows, number, stamp, now)
+    else candidates.set(number, { stamp, looks })
   }
 
   function look(now: number): void {
@@ -108,15 +116,13 @@ export function openPromoter({ space, flowsAt, generation, tier, ports }: Promot
     if (flows === null) return
     for (const flow of promoted.values()) if (flows.stamp(flow.number, known) !== flow.stamp) withdraw(flow)
     if (++looks % LOOKS_A_READING === 0) readCounters(flows, now)
-    const still = new Map<number, Candidate>()
     const count = Math.min(flows.capacity, MOST_LOOKED_AT)
     for (let looked = 0; looked < count; looked++, next = next + 1 === flows.capacity ? 0 : next + 1) {
       const deadline = flows.deadline(next)
-      if (deadline === deadlines[next]) continue
+      if (deadline === deadlines[next]) candidates.delete(next)
+      else if (!promoted.has(next)) consider(flows, next, now)
       deadlines[next] = deadline
-      if (!promoted.has(next)) consider(flows, next, now, still)
     }
-    candidates = still
   }
 
   /** Flows that the tier has had packets of live on in the engine; others are the engine's again. */
@@ -136,6 +142,7 @@ export function openPromoter({ space, flowsAt, generation, tier, ports }: Promot
   const timer = setInterval(() => look(performance.now()), LOOK_MS)
   return {
     changed,
+    suspend,
     look,
     flows: () => promoted.size,
     close() {
@@ -149,11 +156,9 @@ export function openPromoter({ space, flowsAt, generation, tier, ports }: Promot
 function offloadOf({ family, protocol, decisions }: DecidedFlow, ports: readonly number[]): OffloadFlow[] {
   return decisions
     .filter(({ inPort, outPort }) => inPort !== outPort)
-    .map(({ key, inPort, outPort, longestBytes, destinationMac, sourceMac }) => ({
+    .map(({ key, inPort, outPort, ...decided }) => ({
+      ...decided,
       key: { ...key, family, protocol, from: ports[inPort]! },
       out: ports[outPort]!,
-      longestBytes,
-      destinationMac,
-      sourceMac,
     }))
 }

@@ -155,6 +155,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
         tables,
         ports: links.map(({ index }) => index),
         warn,
+        listing: () => offload?.suspend(),
         changed() {
           offload?.changed()
           engine?.wake()
