@@ -9,7 +9,7 @@ import {
   runDemoAnywhere,
 } from '../lab/index.js'
 import { drawScreen, drawSummary } from './demo-view.js'
-import { note, print, printJson } from './output.js'
+import { note, print, printJson, standardOutput } from './output.js'
 
 interface DemoFlags {
   readonly seconds: number
@@ -44,7 +44,7 @@ Example:
 }
 
 async function runDemoCommand(flags: DemoFlags): Promise<void> {
-  const watcher = flags.json ? null : process.stdout.isTTY ? watchLive() : watchByLine()
+  const watcher = flags.json ? null : standardOutput().isTTY ? watchLive() : watchByLine()
   const result = await runDemoAnywhere({
     seconds: flags.seconds,
     packetsPerSecond: flags.rate,
@@ -61,7 +61,7 @@ interface Watcher {
 
 /** A table that is drawn anew several times a second. */
 function watchLive(): Watcher {
-  const update = createLogUpdate(process.stdout)
+  const update = createLogUpdate(standardOutput())
   const phases: Phase[] = []
   let cores: DemoResult['cores'] = null
   let running: DemoProgress | null = null

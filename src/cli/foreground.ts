@@ -1,6 +1,6 @@
 import { Option } from 'commander'
 import { formatDuration } from './duration.js'
-import { note } from './output.js'
+import { note, standardError } from './output.js'
 
 /** How often a command that stays says how it goes. */
 export const TICK_MS = 1000
@@ -64,7 +64,7 @@ export interface Display {
 }
 
 /** Lines that are written over on a terminal, and line after line elsewhere. */
-export async function openDisplay(stream: NodeJS.WriteStream = process.stderr): Promise<Display> {
+export async function openDisplay(stream = standardError()): Promise<Display> {
   // Loaded when rules are in force already, for which nobody is to wait; they stay where the package has gone since.
   const terminal = stream.isTTY ? await import('log-update').catch(() => null) : null
   if (terminal === null) return { update: (text) => void stream.write(`${text}\n`), close() {} }

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
-import { DONE, isClosedOutput, note, WRONG_INPUT, watchOutput } from './output.js'
+import { DONE, isClosedOutput, note, standardError, standardOutput, WRONG_INPUT } from './output.js'
 
 /** One module a command, loaded only when it is asked for: a rule is to drop packets 100 ms after Enter. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -25,16 +25,22 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
 }
 
-async function createProgram(name: string | undefined): Promise<Command> {
+const VERSION = '--version'
+
+/** With the command that `args` begins with; with all of them where it is none, for the help. */
+async function createProgram(args: readonly string[]): Promise<Command> {
+  const [name] = args
   const program = new Command('sluice')
     .description('A packet fast path for Linux: drops floods in the network driver by rules in tcpdump’s language.')
-    .version(packageVersion(), '--version', 'print the version')
     .helpCommand(false)
     .addHelpText(
       'after',
       '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 the input was wrong.',
     )
-  const wanted = name !== undefined && Object.hasOwn(COMMANDS, name) ? [name] : Object.keys(COMMANDS)
+  const isCommand = name !== undefined && Object.hasOwn(COMMANDS, name)
+  // Finding the version takes 3 ms.
+  if (!isCommand || args.includes(VERSION)) program.version(packageVersion(), VERSION, 'print the version')
+  const wanted = isCommand ? [name] : name === VERSION ? [] : Object.keys(COMMANDS)
   for (const command of wanted) program.addCommand(await COMMANDS[command]!())
   for (const command of [program, ...program.commands]) reportUsageOurWay(command)
   return program
@@ -49,6 +55,8 @@ function packageVersion(): string {
 /** Commander's own message would be a line without a remedy and status 1. */
 function reportUsageOurWay(command: Command): void {
   command.exitOverride().configureOutput({
+    writeOut: (text) => standardOutput().write(text),
+    writeErr: (text) => standardError().write(text),
     outputError: (message) => {
       const what = message
         .trim()
@@ -63,7 +71,7 @@ function reportUsageOurWay(command: Command): void {
 
 async function run(args: string[]): Promise<number> {
   try {
-    const program = await createProgram(args[0])
+    const program = await createProgram(args)
     if (args.length === 0) {
       program.outputHelp({ error: true })
       return WRONG_INPUT
@@ -78,5 +86,4 @@ async function run(args: string[]): Promise<number> {
   }
 }
 
-watchOutput()
 process.exitCode = await run(process.argv.slice(2))

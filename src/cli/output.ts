@@ -19,17 +19,18 @@ export class InputError extends Error {
 
 /** The command's result, on standard output, with a line end. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`)
+  standardOutput().write(`${text}\n`)
 }
 
 /** The one JSON document that `--json` promises. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0)}\n`)
+  const output = standardOutput()
+  output.write(`${JSON.stringify(value, null, output.isTTY ? 2 : 0)}\n`)
 }
 
 /** What is said beside the result, on standard error. */
 export function note(text: string): void {
-  process.stderr.write(`${text}\n`)
+  standardError().write(`${text}\n`)
 }
 
 /** Beyond these the operator's screen would show nothing else. */
@@ -42,18 +43,30 @@ export function noteWarnings(warnings: readonly { readonly message: string }[]):
   if (more > 0) note(`sluice: ${more} more warnings; compile --policy FILE --json has them all`)
 }
 
+/** Node makes its streams when they are first asked for, in 4 ms: a command that has nothing to say yet does not. */
+const watched = new Set<NodeJS.WriteStream>()
+
 /**
- * What becomes of output that nobody takes. `sluice … | head` closes our standard
- * output early: that is no error, and nobody is left to tell. A full disk is one.
- * Standard error carries what is said beside the result, which must go on without it.
+ * Standard output, of every command: where nobody takes it, that is seen to. `sluice … | head` closes it early: that
+ * is no error, and nobody is left to tell. A full disk is one.
  */
-export function watchOutput(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+export function standardOutput(): NodeJS.WriteStream {
+  return watch(process.stdout, (error) => {
     if (isClosedOutput(error)) process.exit(DONE)
     note(`sluice: cannot write to standard output (${error.code}); make room there, or send it elsewhere`)
     process.exit(FAILED)
   })
-  process.stderr.on('error', () => {})
+}
+
+/** Standard error carries what is said beside the result, which must go on without it. */
+export function standardError(): NodeJS.WriteStream {
+  return watch(process.stderr, () => {})
+}
+
+function watch(stream: NodeJS.WriteStream, onError: (error: NodeJS.ErrnoException) => void): NodeJS.WriteStream {
+  if (!watched.has(stream)) stream.on('error', onError)
+  watched.add(stream)
+  return stream
 }
 
 /** Whether a write failed because its reader is gone. */

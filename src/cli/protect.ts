@@ -89,14 +89,16 @@ interface Reloads {
   cancel(): void
 }
 
+const STANDARD_ERROR = 2
+
 /** SIGHUP asks for a reload; but where the terminal of this command has gone, it is told to end by the same signal. */
 function listenForReload(end: End): Reloads {
   const counts = { done: 0, refused: 0 }
-  const hadTerminal = process.stderr.isTTY
+  const hadTerminal = isatty(STANDARD_ERROR)
   let reload: (() => Promise<boolean>) | null = null
   let isAsked = false
   const run = async () => {
-    if (hadTerminal && !isatty(process.stderr.fd)) {
+    if (hadTerminal && !isatty(STANDARD_ERROR)) {
       end.now('SIGHUP')
       return
     }

@@ -5,7 +5,7 @@ import type { EngineStages, ListedRule } from '../control/service/protocol.js'
 import { type RuleRate, ruleRates, type StageRate, stageRates } from '../control/service/rates.js'
 import { parseDuration } from './duration.js'
 import { listenForEnd, openDisplay, TICK_MS } from './foreground.js'
-import { print, printJson } from './output.js'
+import { print, printJson, standardOutput } from './output.js'
 import { formatQuantity } from './quantity.js'
 import { addServiceChoice, type ServiceChoice } from './service-choice.js'
 import { drawTable } from './table.js'
@@ -52,7 +52,7 @@ async function top(options: TopOptions): Promise<void> {
       else print(draw(service, seen))
       return
     }
-    const show = await openDisplay(process.stdout)
+    const show = await openDisplay(standardOutput())
     while (!(await Promise.race([isEnded, sleep(options.interval, false)]))) show.update(draw(service, await look()))
     show.close()
   } finally {
@@ -104,7 +104,7 @@ function draw({ place, status }: FoundService, seen: Seen): string {
 
 /** As many rows as a terminal has room for beside the head. */
 function rowsOnScreen(): number {
-  return Math.max(5, (process.stdout.rows ?? 1000) - 6)
+  return Math.max(5, (standardOutput().rows ?? 1000) - 6)
 }
 
 function drawRules(rules: readonly RuleRate[]): string {

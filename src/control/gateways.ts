@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
+import { parseIpv4 } from '../filter/index.js'
 
 const RTF_GATEWAY = 2
 
@@ -28,9 +28,10 @@ function parsePrefix(prefix: string): { network: number; mask: number } | null {
   const parts = address.split('.')
   const whole = [...parts, '0', '0', '0'].slice(0, 4)
   const bits = length === undefined ? parts.length * 8 : Number(length)
-  if (isIP(whole.join('.')) !== 4 || !(bits >= 0 && bits <= 32)) return null
+  const quad = parseIpv4(whole.join('.'))
+  if (quad === null || !(bits >= 0 && bits <= 32)) return null
   // A shift by 32 bits would shift by none.
-  return { network: Buffer.from(whole.map(Number)).readUInt32BE(), mask: bits === 0 ? 0 : -1 << (32 - bits) }
+  return { network: quad.word, mask: bits === 0 ? 0 : -1 << (32 - bits) }
 }
 
 /** A network namespace without routes, or a kernel without IPv4, has no gateway. */

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net'
 import { compileRules } from '../compile.js'
+import { isAddress } from '../filter/index.js'
 import { asFilterError } from './filter-error.js'
 import { gatewaysTowards } from './gateways.js'
 import { findSshSession, type SshSession } from './ssh-session.js'
@@ -93,7 +93,7 @@ function checkForm(prefix: string): void {
 }
 
 function fromSource(source: string): string {
-  return `src ${isIP(source) === 0 ? 'net' : 'host'} ${source}`
+  return `src ${isAddress(source) ? 'host' : 'net'} ${source}`
 }
 
 /** Without the link-layer address of its neighbours the machine cannot answer the operator at all. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
-import { canonicalAddress, establishedConnections, type TcpConnection } from './tcp-table.js'
+import { isAddress } from '../filter/index.js'
+import { canonicalAddress, establishedConnections, type TcpConnection, withoutZone } from './tcp-table.js'
 
 /** Where the operator sits, as far as this machine can tell. */
 export interface SshSession {
@@ -57,8 +57,9 @@ function withParents(processId: string): string[] {
 /** `SSH_CONNECTION=client-address client-port server-address server-port` (ssh(1)). */
 function connectionIn(environment: string): TcpConnection | null {
   const value = environment.split('\0').find((variable) => variable.startsWith('SSH_CONNECTION='))
-  const [client = '', clientPort, server = '', serverPort] = value?.slice('SSH_CONNECTION='.length).split(' ') ?? []
-  if (isIP(client) === 0 || isIP(server) === 0) return null
+  if (value === undefined) return null
+  const [client = '', clientPort, server = '', serverPort] = value.slice('SSH_CONNECTION='.length).split(' ')
+  if (!isAddress(withoutZone(client)) || !isAddress(withoutZone(server))) return null
   return {
     local: { address: canonicalAddress(server), port: Number(serverPort) },
     remote: { address: canonicalAddress(client), port: Number(clientPort) },

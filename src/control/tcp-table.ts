@@ -41,13 +41,18 @@ function formatIpv6(bytes: Buffer): string {
 
 /** An address in the one form in which equal addresses are equal texts (RFC 5952), without its zone. */
 export function canonicalAddress(address: string): string {
-  const plain = address.replace(/%.*$/, '')
+  const plain = withoutZone(address)
   if (!plain.includes(':')) return plain
   const canonical = new URL(`http://[${plain}]`).hostname.slice(1, -1)
   const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(canonical)
   if (mapped === null) return canonical
   const [high, low] = [mapped[1]!, mapped[2]!].map((group) => Number.parseInt(group, 16))
   return [high! >> 8, high! & 255, low! >> 8, low! & 255].join('.')
+}
+
+/** `fe80::1` of `fe80::1%eth0` (RFC 4007, section 11). */
+export function withoutZone(address: string): string {
+  return address.replace(/%.*$/, '')
 }
 
 function read(path: string): string {

@@ -40,6 +40,11 @@ export function parseIpv6(text: string): number[] | null {
   return [0, 2, 4, 6].map((index) => values[index]! * 65536 + values[index + 1]!)
 }
 
+/** Whether `text` is a whole IPv4 or IPv6 address, without a zone. Node's own isIP compiles an expression for 6 ms first. */
+export function isAddress(text: string): boolean {
+  return parseIpv4(text)?.bits === 32 || (text.includes(':') && parseIpv6(text) !== null)
+}
+
 /** `aa:bb:cc:dd:ee:ff`, `a-b-c-d-e-f`, `aa.bb.cc.dd.ee.ff`, `aabb.ccdd.eeff` or `aabbccddeeff` as six bytes. */
 export function parseMac(text: string): number[] | null {
   const groups = text.split(/[:.-]/)

@@ -38,7 +38,7 @@ const EMPTY: Span = { start: 0, end: 0 }
  */
 export function lower(expression: Expression | null, options: LowerOptions = {}): Condition {
   const { linkType = 'EN10MB', netmask = null } = options
-  const type = LINK_TYPES.get(linkType)
+  const type = LINK_TYPES.get(linkType)?.()
   if (type === undefined) {
     const known = 'EN10MB, RAW, LINUX_SLL, PPP, NULL, IEEE802_11 or another that network devices have'
     const message = `link type ${linkType} cannot be compiled for, because XDP never sees it; use ${known}`

@@ -29,10 +29,12 @@ export interface LinkType {
   readonly requires: Condition
 }
 
+type NamedType = [name: string, type: () => LinkType]
+
 const PLAIN = { computedFirst: [], requires: all() }
 
 /** The type field and the payload at fixed offsets from the start of the packet. */
-function fixed(link: LinkLayer, typeAt: number, payloadAt: number, startAt = 0): [string, LinkType] {
+function fixed(link: LinkLayer, typeAt: number, payloadAt: number, startAt = 0): NamedType {
   const headers: Headers = {
     link,
     start: at(startAt),
@@ -41,21 +43,32 @@ function fixed(link: LinkLayer, typeAt: number, payloadAt: number, startAt = 0):
     labels: 0,
     isFrame: null,
   }
-  return [link.name, { headers, ...PLAIN }]
+  const type = { headers, ...PLAIN }
+  return [link.name, () => type]
 }
 
-/** IEEE 802.11; `frame` and `payload` are computed from the packet. */
-function wireless(name: string, { frame, payload }: FramePlaces, requires = all()): [string, LinkType] {
-  const headers: Headers = { link: wlan(name), start: at(0, frame), type: payload, payload, labels: 0, isFrame: null }
-  const computedFirst = [...(frame === null ? [] : [frame]), payload.base!]
-  return [name, { headers, computedFirst, requires }]
+/**
+ * IEEE 802.11; `frame` and `payload` are computed from the packet. They are drawn where a rule is for this type only:
+ * their keys are long enough to be hashed, and loading node:crypto for that would take every command 5 ms.
+ */
+function wireless(name: string, places: () => FramePlaces, requires = all()): NamedType {
+  return [
+    name,
+    () => {
+      const { frame, payload } = places()
+      const place = { start: at(0, frame), type: payload, payload }
+      const headers: Headers = { link: wlan(name), ...place, labels: 0, isFrame: null }
+      return { headers, computedFirst: [...(frame === null ? [] : [frame]), payload.base!], requires }
+    },
+  ]
 }
 
 /** The length of the log's header, in its first byte, is padded to a multiple of 4. */
-function packetFilter(): [string, LinkType] {
+function packetFilter(): NamedType {
   const length = binary('&', binary('+', load(at(0), 0, 1), constant(3)), constant(0xfffffffc))
-  const [name, { headers }] = fixed(packetFilterLog, 0, 0)
-  return [name, { headers: { ...headers, payload: at(0, length) }, computedFirst: [length], requires: all() }]
+  const [name, fixedType] = fixed(packetFilterLog, 0, 0)
+  const type = { ...PLAIN, headers: { ...fixedType().headers, payload: at(0, length) }, computedFirst: [length] }
+  return [name, () => type]
 }
 
 /** DLT 105, IEEE 802.11, as PPI writes what it carries: little-endian. */
@@ -68,7 +81,7 @@ const NOWHERE = 0
  * The link types that a rule can be compiled for, by tcpdump's name. Offsets
  * are those of pcap-linktype(7).
  */
-export const LINK_TYPES: ReadonlyMap<string, LinkType> = new Map([
+export const LINK_TYPES: ReadonlyMap<string, () => LinkType> = new Map([
   fixed(ethernet, 12, 14),
   fixed({ ...ethernet, name: 'NETANALYZER', hasLlc: null }, 16, 18, 4),
   fixed({ ...ethernet, name: 'NETANALYZER_TRANSPARENT', hasLlc: null }, 24, 26, 12),
@@ -91,11 +104,11 @@ export const LINK_TYPES: ReadonlyMap<string, LinkType> = new Map([
   fixed(loop, 0, 4),
   fixed(slip, NOWHERE, 16),
   fixed(ipByVersion('SLIP_BSDOS'), NOWHERE, 24),
-  wireless('IEEE802_11', framePlaces(null)),
-  wireless('IEEE802_11_RADIO', radiotapPlaces()),
-  wireless('IEEE802_11_RADIO_AVS', framePlaces(avsLength())),
-  wireless('PRISM_HEADER', framePlaces(prismLength())),
-  wireless('PPI', framePlaces(littleEndianLength()), carriesWireless),
+  wireless('IEEE802_11', () => framePlaces(null)),
+  wireless('IEEE802_11_RADIO', radiotapPlaces),
+  wireless('IEEE802_11_RADIO_AVS', () => framePlaces(avsLength())),
+  wireless('PRISM_HEADER', () => framePlaces(prismLength())),
+  wireless('PPI', () => framePlaces(littleEndianLength()), carriesWireless),
   fixed(llcFrames('FDDI', stationsAt(7, 1)), 13, 13),
   fixed(llcFrames('IEEE802', stationsAt(8, 2)), 14, 14),
   fixed(llcFrames('IP_OVER_FC', stationsAt(10, 2)), 16, 16),
