@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline'
 import { openXdp } from '../src/device/index.js'
-import { draw, receive, startEngine } from '../src/engine/index.js'
+import { createTurn, draw, receive, startEngine } from '../src/engine/index.js'
 import { closeDescriptor, openMap, pinProcess, updateElement } from '../src/kernel/index.js'
 import { createPool, createSpace, loadCode } from '../src/memory/index.js'
 import { discard } from '../src/stages/index.js'
@@ -8,13 +8,10 @@ import { discard } from '../src/stages/index.js'
 /**
  * The engine's side of `npm run bench -- af-xdp`: receives on one queue and
  * drops, in a process of its own, with the arguments and answers of
- * bench/c/af-xdp-drop.c, but for the interface's index before its name, and
- * how frames are to lie at the end.
+ * bench/c/af-xdp-drop.c, but for the interface's index before its name.
  */
 
-const [index, name, queue, map, entries, mode, cpu, stagger] = process.argv.slice(2)
-/** Rounds after which the event loop has its turn. */
-const ROUNDS_A_TURN = 64
+const [index, name, queue, map, entries, mode, cpu] = process.argv.slice(2)
 
 pinProcess(Number(cpu))
 const space = createSpace(64 << 20)
@@ -24,7 +21,6 @@ const device = { name: name!, index: Number(index) }
 const { queues } = openXdp(space, code, pool, device, {
   queues: [Number(queue)],
   entries: Number(entries),
-  stagger: stagger === 'staggered',
   divert(at, socketFd) {
     const bytes = (value: number) => new Uint8Array(Uint32Array.of(value).buffer)
     const fd = openMap(Number(map))
@@ -44,9 +40,8 @@ function answer(): void {
 createInterface({ input: process.stdin })
   .on('line', answer)
   .on('close', () => process.exit())
+const turn = createTurn(engine, { spinUs: mode === 'spin' ? Number.POSITIVE_INFINITY : 0 })
 for (;;) {
-  let idle = 0
-  for (let turn = 0; turn < ROUNDS_A_TURN && (mode === 'spin' || idle === 0); turn++) if (engine.round() === 0) idle++
-  if (mode === 'spin' || idle === 0) await new Promise((resolve) => setImmediate(resolve))
+  if (turn()) await new Promise((resolve) => setImmediate(resolve))
   else await engine.wait(1000)
 }

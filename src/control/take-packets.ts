@@ -1,5 +1,14 @@
 import { type NetworkDevice, openXdp, receiveQueues, type XdpDeviceOptions } from '../device/index.js'
-import { type Device, type DeviceStatistics, draw, type Engine, receive, send, startEngine } from '../engine/index.js'
+import {
+  createTurn,
+  type Device,
+  type DeviceStatistics,
+  draw,
+  type Engine,
+  receive,
+  send,
+  startEngine,
+} from '../engine/index.js'
 import { parseFilter } from '../filter/index.js'
 import { withNamespace } from '../kernel/index.js'
 import { type LoadedPolicy, loadPolicy, type XdpMode } from '../loader/index.js'
@@ -148,8 +157,6 @@ interface Run {
   isOpen(): boolean
 }
 
-/** Rounds after which the event loop has its turn though there are packets, and others can do something. */
-const ROUNDS_A_TURN = 64
 const WAIT_MS = 1000
 /** How often the kernel is asked whether the device is still there. */
 const LOOK_MS = 250
@@ -157,13 +164,13 @@ const LOOK_MS = 250
 /** Lets an engine go round until `isOpen` says no; rejects with a DeviceError where a device of it has been removed. */
 export async function runEngine({ engine, spin, round, isOpen }: Run): Promise<void> {
   let looked = performance.now()
+  const turn = createTurn(engine, { round, spinUs: spin ? Number.POSITIVE_INFINITY : 0, isAsked: () => !isOpen() })
   // What is wrong at the first packet is to be told by `done`, not thrown at whoever begins.
   await nextTurn()
   while (isOpen()) {
-    let idle = 0
-    for (let turn = 0; turn < ROUNDS_A_TURN && isOpen() && (spin || idle === 0); turn++) if (round() === 0) idle++
+    const goesOn = turn()
     if (!isOpen()) return
-    if (spin || idle === 0) await nextTurn()
+    if (goesOn) await nextTurn()
     else await engine.wait(WAIT_MS)
     const now = performance.now()
     if (now - looked < LOOK_MS || !isOpen()) continue

@@ -89,6 +89,7 @@ export function openPacketDevice(space: Space, code: Code, pool: WorkerPool, opt
   })
   return {
     name,
+    descriptor: fd,
     receive(bundle, most) {
       if (!isOpen) return 0
       const before = words[bundle >>> 2]!

@@ -93,6 +93,7 @@ export function openTapDevice(space: Space, code: Code, pool: WorkerPool, option
     name,
     interfaceIndex,
     interfaceName: opened.socket.name,
+    descriptor: fd,
     receive(bundle, most) {
       if (!isOpen) return 0
       const before = words[bundle >>> 2]!

@@ -183,6 +183,7 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
     name,
     queue: options.queue,
     socket,
+    descriptor: fd,
     receive(bundle, most) {
       if (!isOpen) return 0
       const count = receive(state, bundle, most) as number

@@ -60,6 +60,8 @@ export interface Device {
   isReady(): boolean
   /** Resolves when `receive` may give something, after `timeoutMs`, or with `close`; costs nothing meanwhile. */
   wait(timeoutMs: number): Promise<void>
+  /** What a thread that sleeps in poll(2) is woken by, when `receive` may give something; missing where the kernel has no part in it. */
+  readonly descriptor?: number
   statistics(): DeviceStatistics
   /** How it stands with what is behind the device, asked of the kernel at each call; missing where it cannot change. */
   state?(): DeviceState

@@ -1,3 +1,4 @@
+import { createWaiter, type Waiter } from '../kernel/index.js'
 import { BUNDLE_BYTES, type Code, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
 import type { Device } from './device.js'
 import { openEngineTrace, type TraceOptions } from './engine-trace.js'
@@ -39,6 +40,13 @@ export interface Engine {
   round(): number
   /** Whether a device has something; cheap enough to spin on. */
   isReady(): boolean
+  /**
+   * Sleeps in the kernel until a device has something, at most so long, and
+   * gives whether one has. A tenth of the cost of `wait`, but the event loop
+   * stands still meanwhile. False at once where the kernel cannot wake it for
+   * all that it waits for: for another worker's ring, or for a due time.
+   */
+  doze(mostMs: number): boolean
   /** Resolves when a device may have something, when one that could not send all should try again, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<void>
   /**
@@ -105,6 +113,7 @@ export function startEngine(
   let targets = targetsOf(current)
   let keepers = targets.filter(keeps)
   let first = current.filter(({ flushesFirst }) => flushesFirst)
+  let waiter = waiterFor(entries, keepers)
 
   function connect(running: readonly OpenStage[], { stages, edges }: Graph): OpenStage[] {
     const started: OpenStage[] = []
@@ -146,6 +155,7 @@ export function startEngine(
     targets = targetsOf(open)
     keepers = targets.filter(keeps)
     first = open.filter(({ flushesFirst }) => flushesFirst)
+    waiter = waiterFor(entries, keepers)
     drawn = next
     taps = nextTaps
   }
@@ -154,6 +164,11 @@ export function startEngine(
   function flush(stages: readonly OpenStage[]): void {
     if (tracer !== null) tracer.flush(current, bundle, isWatched)
     else for (let index = 0; index < stages.length; index++) stages[index]!.flush(bundle, isWatched)
+  }
+
+  function isHeldUp(): boolean {
+    for (let index = 0; index < targets.length; index++) if (targets[index]!.isHeldUp?.() === true) return true
+    return false
   }
 
   return {
@@ -173,10 +188,13 @@ export function startEngine(
       return packets
     },
     isReady,
+    doze(mostMs) {
+      if (waiter === null || isHeldUp()) return false
+      return waiter.wait(mostMs) > 0 && isReady()
+    },
     async wait(timeoutMs) {
       if (isReady()) return
-      const isHeldUp = targets.some((device) => device.isHeldUp?.() === true)
-      const mostMs = isHeldUp ? Math.min(timeoutMs, HELD_UP_MS) : timeoutMs
+      const mostMs = isHeldUp() ? Math.min(timeoutMs, HELD_UP_MS) : timeoutMs
       const waits = entries.map(({ device }) => device.wait(mostMs))
       await Promise.race([...waits, ...keepers.map((device) => device.waitDue(mostMs))])
     },
@@ -239,6 +257,13 @@ function entriesOf(open: readonly OpenStage[], { sources }: Graph) {
 /** Devices that stages send to. */
 function targetsOf(open: readonly OpenStage[]): Device[] {
   return open.flatMap(({ stage }) => deviceOf(stage) ?? [])
+}
+
+/** Sleeps for all devices at once; null where the kernel does not know of something that is waited for. */
+function waiterFor(entries: ReturnType<typeof entriesOf>, keepers: readonly Keeper[]): Waiter | null {
+  const descriptors = entries.flatMap(({ device }) => device.descriptor ?? [])
+  if (keepers.length > 0 || descriptors.length === 0 || descriptors.length < entries.length) return null
+  return createWaiter(descriptors)
 }
 
 /** A device that keeps packets until later. */

@@ -23,4 +23,5 @@ export {
 } from './start-workers.js'
 export type { WorkerStatistics } from './supervised-worker.js'
 export type { Trace, TracedPacket } from './trace.js'
+export { createTurn, type TurnOptions } from './turn.js'
 export type { WorkersTraceOptions } from './workers-trace.js'

@@ -20,7 +20,7 @@ import {
 } from '../memory/index.js'
 import { openBell } from './bell.js'
 import { captureTo } from './capture-to.js'
-import { type Engine, type EngineOptions, startEngine } from './engine.js'
+import { type EngineOptions, startEngine } from './engine.js'
 import { edgesOf } from './on-edges.js'
 import type { StagePlace } from './open-stage.js'
 import type { PacketLog } from './packet-log.js'
@@ -28,6 +28,7 @@ import type { WorkerDraft } from './plan.js'
 import type { RingPlace } from './ring.js'
 import type { Publish } from './ring-device.js'
 import { openTracer, type TracePart, type TracePlace, type Tracer } from './trace.js'
+import { createTurn } from './turn.js'
 import { openHost } from './worker-host.js'
 
 /** A ring between two workers, and the address of what the receiving one sleeps at. */
@@ -104,7 +105,6 @@ export const START_ID = 0
 /** Rounds without a look at the event loop, at most; messages are looked for in each. */
 const ROUNDS_AT_ONCE = 1024
 const WAIT_MS = 1000
-const LOOKS_A_CLOCK = 64
 
 /** A worker's life in its thread. What it throws ends the thread; whoever started it clears up. */
 export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: WorkerStart<Settings>): Promise<void> {
@@ -185,12 +185,14 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
     else if (order.kind === 'stop') isStopped = true
     bell.ring()
   })
+  const isAsked = () => Atomics.load(words, asked) > 0
+  const turn = createTurn(engine, { round, rounds: ROUNDS_AT_ONCE, spinUs: start.spinUs, isAsked })
   running(START_ID)
   try {
     while (!isStopped) {
       Atomics.store(words, busy, 1)
       endIfTold()
-      const goesOn = work()
+      const goesOn = turn()
       Atomics.store(words, busy, 0)
       endIfTold()
       if (goesOn) await new Promise(setImmediate)
@@ -215,33 +217,18 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
     if (Atomics.load(words, WORKER_ENDS / 4) === 1) throw new Error(`worker ${start.name} was ended while it waited`)
   }
 
-  /** Rounds, until nothing comes or somebody asks; whether there may be more at once. */
-  function work(): boolean {
-    for (let count = 0; count < ROUNDS_AT_ONCE; count++) {
-      const packets = engine.round()
-      words[rounds]!++
-      if (followed !== null) tellFollowed()
-      if (Atomics.load(words, asked) > 0) return true
-      if (packets === 0 && !spin(engine, start.spinUs, () => Atomics.load(words, asked) > 0)) return false
-    }
-    return true
+  function round(): number {
+    const packets = engine.round()
+    words[rounds]!++
+    if (followed !== null) tellFollowed()
+    return packets
   }
 
   async function rest(): Promise<void> {
-    const isNeeded = () => engine.isReady() || Atomics.load(words, asked) > 0
+    const isNeeded = () => engine.isReady() || isAsked()
     await Promise.race([bell.wait(isNeeded, WAIT_MS), engine.wait(WAIT_MS)])
     // Those that have not won the race would pile up at a bell that nobody rings.
     bell.ring()
     pauseWatches()
   }
-}
-
-/** Looks for packets as long as it was asked to; whether some came. */
-function spin(engine: Engine, spinUs: number, isAsked: () => boolean): boolean {
-  if (spinUs === 0) return false
-  const end = performance.now() + spinUs / 1000
-  do {
-    for (let look = 0; look < LOOKS_A_CLOCK; look++) if (engine.isReady()) return true
-  } while (performance.now() < end && !isAsked())
-  return false
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Device } from '../../src/engine/index.js'
+import { type Device, draw, receive, startEngine } from '../../src/engine/index.js'
+import { discard } from '../../src/stages/index.js'
 import { type EngineBench, openBench } from './engine.js'
 import { type Random, seededRandom } from './random.js'
 
@@ -151,6 +152,16 @@ export function testDevice(
       await device.wait(60_000)
       assert.ok(performance.now() - begin < 60_000)
       assert.equal(device.receive(bundle, 64), 0)
+    })
+
+    test('wakes a thread that sleeps in the kernel, where it has a descriptor', async (rig) => {
+      const { bench, device, peer } = rig
+      const engine = startEngine(bench.space, bench.code, bench.worker, draw([receive(device), discard('dropped')]))
+      assert.equal(engine.doze(1), false)
+      await sendAll(rig, peer, packets(rig.random, 1))
+      assert.equal(engine.doze(device.descriptor === undefined ? 0 : 5000), device.descriptor !== undefined)
+      while (engine.round() === 0) await engine.wait(underWayMs)
+      engine.close()
     })
 
     test('waits no longer than it is told', async ({ device }) => {

@@ -1,4 +1,5 @@
 import {
+  createTurn,
   type Engine,
   type StageStatistics,
   startEngine,
@@ -127,17 +128,15 @@ export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): R
   }
 }
 
-const ROUNDS_A_TURN = 64
 const WAIT_MS = 1000
 
 function run(engine: Engine, woken: () => Promise<void>) {
   let isOpen = true
+  const turn = createTurn(engine)
   const loop = async () => {
     await nextTurn()
     while (isOpen) {
-      let count = 1
-      for (let turn = 0; turn < ROUNDS_A_TURN && count > 0; turn++) count = engine.round()
-      if (count > 0) await nextTurn()
+      if (turn()) await nextTurn()
       else await Promise.race([engine.wait(WAIT_MS), woken()])
     }
   }
