@@ -24,6 +24,9 @@ const CHECKS = [
 /** Tests with real traffic: each takes a core for its flood and another for what receives it, so they run one by one. */
 const FLOODS = /(bgp|demo|flood|network|swap|limits|cli-drop)\.test\.js$/
 
+/** How many of the test files are named that took longest. */
+const SLOWEST = 8
+const durations = new Map()
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const skips = []
 const patterns = process.argv.slice(2)
@@ -95,6 +98,8 @@ async function runTests(files) {
     files.filter((file) => FLOODS.test(file)),
     1,
   )
+  const slowest = [...durations].sort(([, one], [, other]) => other - one).slice(0, SLOWEST)
+  console.log(`  slowest: ${slowest.map(([file, ms]) => `${file} ${(ms / 1000).toFixed(1)} s`).join(', ')}`)
   const verdict = totals.failed > before.failed ? '✖' : '✔'
   console.log(`${verdict} ${files.length} test files (${seconds(start)})`)
 }
@@ -120,10 +125,12 @@ async function runFiles(files, concurrency) {
 }
 
 function count(event, verdict) {
+  const file = relative(BUILD, event.file ?? '').replace(/\.js$/, '.ts')
+  if (event.nesting === 0) durations.set(file, (durations.get(file) ?? 0) + (event.details?.duration_ms ?? 0))
   if (event.details?.type === 'suite') return
   // A file whose tests were all reported is reported once more as a whole.
   if (event.name === event.file && verdict === 'passed') return
-  const where = `${relative(BUILD, event.file ?? '').replace(/\.js$/, '.ts')}: ${event.name}`
+  const where = `${file}: ${event.name}`
   if (event.skip !== undefined) {
     totals.skipped++
     skips.push(`${where} (${event.skip})`)
