@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
-import { openXdp } from '../src/device/index.js'
+import { setTimeout } from 'node:timers/promises'
+import { openXdp, XDP_REASONS, type XdpDeviceOptions } from '../src/device/index.js'
 import { withNamespace } from '../src/kernel/index.js'
 import { attachXdp, type LoadedProgram, loadProgram, type XdpLink } from '../src/loader/index.js'
+import { TRAFFIC_BYTES, TRAFFIC_DROPS } from '../src/memory/index.js'
 import { testDevice } from './support/device-suite.js'
 import { openBench } from './support/engine.js'
 import { REDIRECT_PROGRAM, redirectTo } from './support/redirect-program.js'
@@ -62,6 +64,38 @@ it('receives again as soon as the pool has frames, where there were none left', 
   assert.equal(device.statistics().drops['no frame to receive into'], 0)
   bench.empty(taken)
   for (const each of [device, peer]) each.close()
+  assert.deepEqual([bench.inUse(), other.inUse()], [0, 0])
+})
+
+it('counts what the kernel lost where other threads see it, and goes on when the queue is opened again', {
+  skip: skipUnless('root'),
+}, async () => {
+  const [bench, other] = [openBench(), openBench()]
+  const { offset: counters } = bench.space.reserve({ name: 'counters', kind: 'counters', bytes: TRAFFIC_BYTES })
+  const open = ({ space, code, worker }: typeof bench, index: number, options: Partial<XdpDeviceOptions>) => {
+    const divert = (queue: number, fd: number | null) => redirectTo(ends[index]!.program, queue, fd)
+    return openXdp(space, code, worker, [pair.near, pair.far][index]!, { divert, ...options }).queues[0]!
+  }
+  const peer = open(other, 1, { entries: ENTRIES })
+  const [taken, sent] = [bench.bundle('taken'), other.bundle('sent')]
+  const full = XDP_REASONS.indexOf('no frame to receive into')
+  const lost = () => bench.space.counters[(counters + TRAFFIC_DROPS) / 8 + full]
+  for (const times of [1, 2]) {
+    const device = open(bench, 0, { entries: 64, counters: () => counters })
+    for (let left = 128; left > 0; left -= 64) {
+      other.fill(sent, Array<Uint8Array>(64).fill(new Uint8Array(60)))
+      peer.send(sent)
+      peer.flush()
+    }
+    await device.wait(1000)
+    assert.equal(lost(), times * 64)
+    while (device.receive(taken, 64) > 0) bench.empty(taken)
+    assert.deepEqual(device.statistics().drops['no frame to receive into'], times * 64)
+    device.close()
+    await setTimeout(100)
+  }
+  peer.close()
+  bench.space.free('counters')
   assert.deepEqual([bench.inUse(), other.inUse()], [0, 0])
 })
 

@@ -20,7 +20,7 @@ export interface Traffic {
 }
 
 /**
- * Reserves counters for a device that loses packets for up to three reasons; `at` is where they lie that somebody
+ * Reserves counters for a device that loses packets for up to eleven reasons; `at` is where they lie that somebody
  * else has reserved, and count on. Throws LayoutError.
  */
 export function openTraffic(

@@ -36,7 +36,7 @@ export const XDP_BACK = 156
 /** A packet to send may have as many bytes, less its address under this mask. */
 export const XDP_SEND_BYTES = 160
 export const XDP_SEND_MASK = 164
-/** Counters, as TRAFFIC_…; behind TRAFFIC_DROPS three reasons. */
+/** Counters, as TRAFFIC_…; behind TRAFFIC_DROPS three reasons of its own (XDP_REASONS). */
 export const XDP_TRAFFIC = 168
 /** 1 where the kernel copies each packet, 0 where the driver uses the frames. */
 export const XDP_COPIES = 172

@@ -4,7 +4,6 @@ import {
   type Opened,
   openXsk,
   openXskClaim,
-  readXskStatistics,
   waitForGrants,
   wakeXskReceive,
   wakeXskTransmit,
@@ -48,6 +47,7 @@ import {
   XDP_UNDER_WAY,
   XDP_UNIT_SHIFT,
 } from './xdp-formats.js'
+import { KERNEL_REASONS, openKernelLosses } from './xdp-losses.js'
 
 /** One queue of a network device as the engine sees it. */
 export interface XdpQueue extends Device {
@@ -85,7 +85,9 @@ const HEADROOM = { staggered: 82, aligned: 18 } as const
 
 const RINGS = { fill: XDP_FILL, completion: XDP_COMPLETION, receive: XDP_RECEIVE, transmit: XDP_TRANSMIT } as const
 /** Why a queue loses packets itself, in the order in which its counters stand behind TRAFFIC_DROPS (xdp.as.ts). */
-export const XDP_REASONS = ['too long', 'too short', 'unfinished'] as const
+const OWN_REASONS = ['too long', 'too short', 'unfinished'] as const
+/** All that are counted there. */
+export const XDP_REASONS = [...OWN_REASONS, ...KERNEL_REASONS] as const
 /** Packets that the kernel sends a call in copy mode (TX_BATCH_SIZE of net/xdp/xsk.c). */
 const PACKETS_A_WAKE = 32
 const NEED_WAKEUP = 1
@@ -165,9 +167,10 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
   /** Whether the device was down, or gone, at the last `flush`: then to try again soon is vain. */
   let isDown = false
   let last: ReturnType<typeof statistics> | null = null
+  const losses = openKernelLosses(space, fd, traffic.drops(OWN_REASONS.length))
   const statistics = () => {
-    const counted = traffic.statistics()
-    return { ...counted, drops: { ...counted.drops, ...kernelDrops(fd) } }
+    losses.look()
+    return traffic.statistics()
   }
   /** Whoever found the fill ring empty does not look again by himself. */
   const wakeForFrames = () => {
@@ -188,6 +191,7 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
       if (!isOpen) return 0
       const count = receive(state, bundle, most) as number
       wakeForFrames()
+      losses.round()
       return count
     },
     send: (bundle) => (isOpen ? (send(state, bundle) as number) : 0),
@@ -216,6 +220,7 @@ function runQueue(space: Space, code: Code, pool: WorkerPool, parts: QueueParts)
     },
     wait(timeoutMs) {
       if (!isOpen || canProvide()) return Promise.resolve()
+      losses.look()
       // Nobody says when frames come back to the pool.
       return sleep.wait(words[owed]! > 0 ? Math.min(timeoutMs, RETRY_MS) : timeoutMs, isGone)
     },
@@ -331,17 +336,4 @@ function writeRing(words: Uint32Array, at: number, ring: XskRingOffsets): void {
   words[(at + XDP_RING_MASK) / 4] = ring.entries - 1
   words[(at + XDP_RING_INDEX) / 4] = isOurs
   words[(at + XDP_RING_SEEN) / 4] = isOurs
-}
-
-/** What the kernel lost, by names that say where to look. */
-function kernelDrops(fd: number): Readonly<Record<string, number>> {
-  const counted = readXskStatistics(fd)
-  return {
-    'receive ring full': counted.receiveRingFull,
-    'no frame to receive into': counted.fillRingEmpty,
-    // In copy mode the kernel counts what found no frame here as well.
-    'too long for a frame': Math.max(0, counted.receiveDropped - counted.fillRingEmpty),
-    'bad address received into': counted.receiveInvalid,
-    'bad address sent from': counted.transmitInvalid,
-  }
 }

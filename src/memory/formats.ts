@@ -237,4 +237,4 @@ export const TRAFFIC_SENT_BYTES = 24
 export const TRAFFIC_COPIED_PACKETS = 32
 /** Of those that only some devices have; what each means is the device's. */
 export const TRAFFIC_DROPS = 40
-export const TRAFFIC_BYTES = 64
+export const TRAFFIC_BYTES = 128

@@ -39,7 +39,7 @@ export function openPortCounters(
   return { places, close: () => space.free(REGION) }
 }
 
-/** What has become of the packets that were handed to ports, as of a stage `port NAME` each; read from any thread. */
+/** What has become of the packets that were handed to ports, and what was lost before the router had it, as of a stage `port NAME` each; read from any thread. */
 export function portStatistics({ counters }: Space, ports: readonly CountedSockets[]): StageStatistics[] {
   const count = (reasons: readonly string[], at: number, drops: Record<string, number>) => {
     for (const [order, reason] of reasons.entries()) drops[reason] = (drops[reason] ?? 0) + counters[at / 8 + order]!
