@@ -11,19 +11,28 @@ import { spreadOf } from './statistics.js'
 /**
  * From the command to the first dropped packet: `sluice drop` is started on a
  * device that is being flooded, and the driver's own counter of XDP drops is
- * watched. Node's start is measured beside it and taken off.
+ * watched. In turn: as it is installed, without the code that V8 has compiled
+ * before, and from the modules that the compiler has made. Node's start is
+ * measured beside it and taken off.
  */
 
 const ROUNDS = 9
 const PACKETS_PER_SECOND = 100_000
 const RULE = 'tcp[tcpflags] == tcp-syn and ip[2:2] == 40'
-const CLI = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
+const INSTALLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
+const MODULES = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+const WAYS = {
+  command: { cli: INSTALLED, env: {} },
+  withoutCode: { cli: INSTALLED, env: { SLUICE_CODE_CACHE: 'off' } },
+  modules: { cli: MODULES, env: {} },
+}
 const FLOOD = new URL('../src/lab/flood-process.js', import.meta.url)
 
 const network = createNetwork()
 const { victim, router } = network
 const generator = await openFloodGenerator(network.spawn(router, FLOOD))
-const samples = { command: [] as number[], node: [] as number[], difference: [] as number[] }
+const samples: Record<string, number[]> = { node: [] }
+const beyondNode: Record<string, number[]> = {}
 generator.start({
   spec: {
     kind: 'syn',
@@ -41,19 +50,25 @@ generator.start({
 await sleep(200)
 for (let round = 0; round < ROUNDS; round++) {
   const node = timeNode()
-  const command = await timeDrop()
-  samples.node.push(node)
-  samples.command.push(command)
-  samples.difference.push(command - node)
+  samples['node']!.push(node)
+  for (const [name, way] of Object.entries(WAYS)) {
+    const command = await timeDrop(way)
+    push(samples, name, command)
+    push(beyondNode, `${name} - node`, command - node)
+  }
 }
 await generator.stop()
 network.close()
 
-const rows = Object.entries(samples).map(([what, milliseconds]) => {
+const rows = Object.entries({ ...samples, ...beyondNode }).map(([what, milliseconds]) => {
   const { median, least, most } = spreadOf(milliseconds)
   return { what, 'median ms': median, 'least ms': least, 'most ms': most }
 })
-printReport({ name: 'first-drop', rows, ratios: { firstDropMs: spreadOf(samples.difference).median } })
+printReport({ name: 'first-drop', rows, ratios: { firstDropMs: spreadOf(beyondNode['command - node']!).median } })
+
+function push(lists: Record<string, number[]>, name: string, value: number): void {
+  lists[name] = [...(lists[name] ?? []), value]
+}
 
 function timeNode(): number {
   const start = performance.now()
@@ -61,12 +76,15 @@ function timeNode(): number {
   return performance.now() - start
 }
 
-async function timeDrop(): Promise<number> {
+async function timeDrop({ cli, env }: (typeof WAYS)[keyof typeof WAYS]): Promise<number> {
   const dropped = () => readStatistics(victim.device.name, victim.namespace).get('rx_queue_0_xdp_drops') ?? 0
   const before = dropped()
   const start = performance.now()
   const child = withNamespace(victim.namespace, () =>
-    spawn(process.execPath, [CLI, 'drop', RULE, '--on', victim.device.name], { stdio: 'ignore' }),
+    spawn(process.execPath, [cli, 'drop', RULE, '--on', victim.device.name], {
+      stdio: 'ignore',
+      env: { ...process.env, ...env },
+    }),
   )
   const ended = once(child, 'exit')
   while (dropped() === before) await sleep(0.5)

@@ -2,6 +2,6 @@
 import { exitOnFailure, prepare } from './prepare.mjs'
 
 exitOnFailure(() => prepare())
-const main = new URL('../dist/bin/main.js', import.meta.url)
+const main = new URL('../dist/bin/sluice.cjs', import.meta.url)
 process.argv = [process.execPath, main.pathname, 'demo', ...process.argv.slice(2)]
 await import(main.href)

@@ -175,7 +175,7 @@ test('a package that goes while it runs takes neither the policy nor an answer w
   mkdirSync(installed)
   for (const part of ['package.json', 'dist/bin']) cpSync(join(root, part), join(installed, part), { recursive: true })
   symlinkSync(join(root, 'node_modules'), join(installed, 'node_modules'))
-  const protect = await startProtecting(network.receiver, 'far', policy, [], {}, join(installed, 'dist/bin/main.js'))
+  const protect = await startProtecting(network.receiver, 'far', policy, [], {}, join(installed, 'dist/bin/sluice.cjs'))
   rmSync(installed, { recursive: true })
   write('policy.yaml', POLICY.replace('burst: 50', 'brust: 50'))
   await protect.reload(/did you mean "burst"\?\nsluice: the policy of before stays in force/)

@@ -17,7 +17,7 @@ import { RUN_DIRECTORY } from './support/run-directory.js'
 import { runIn } from './support/run-in.js'
 
 /** As it is installed: the workers' module has to be found beside the command. */
-const BUNDLED = fileURLToPath(new URL('../../dist/bin/main.js', import.meta.url))
+const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
 
 describe('sluice route, and what looks at it', { skip: skipUnless('root', 'ip', 'ping', 'tcpdump') }, () => {
   let network: RoutedNetwork

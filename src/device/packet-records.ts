@@ -79,10 +79,10 @@ export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint
 
 /** So many records a thread have numbers that no other thread of the process gives; all of them are exact. */
 const NUMBERS_OF_A_THREAD = 2 ** 40
-let lastNumber = threadId * NUMBERS_OF_A_THREAD
+let lastNumber: number | undefined
 
 /** A number that no other record has; it is higher than those before. */
 export function nextRecordNumber(): number {
-  lastNumber++
+  lastNumber = (lastNumber ?? threadId * NUMBERS_OF_A_THREAD) + 1
   return lastNumber
 }

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { PolicyFault, PolicyPath } from './error.js'
 import { nearest } from './nearest.js'
-import { POLICY_SCHEMA } from './schema.js'
+import { policySchema } from './schema.js'
 
 type Issue = z.core.$ZodIssue
 
@@ -81,9 +81,9 @@ function unknownKey(path: PolicyPath, key: string, known: readonly string[], own
 
 /** The keys that can stand at `path`, from the schema itself. */
 function knownKeys(path: PolicyPath, input: unknown): string[] {
-  const { rules, tables } = POLICY_SCHEMA.shape
+  const { rules, tables } = policySchema().shape
   const [top, name] = path
-  if (top === undefined) return Object.keys(POLICY_SCHEMA.shape)
+  if (top === undefined) return Object.keys(policySchema().shape)
   if (top === 'sets') return ['file']
   if (top === 'tables') {
     const { shape } = tables.unwrap()

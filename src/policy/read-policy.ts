@@ -5,7 +5,7 @@ import { type PlaceOf, PolicyError, type PolicyFault } from './error.js'
 import { explainIssues } from './explain-issue.js'
 import { makeRule, OptionError } from './make-rule.js'
 import type { Policy, Rule } from './policy.js'
-import { POLICY_SCHEMA } from './schema.js'
+import { policySchema } from './schema.js'
 import type { WrittenRule } from './written.js'
 
 type Document = ReturnType<typeof parseDocument>
@@ -30,7 +30,7 @@ export function readPolicy(text: string, file: string, options: PolicyOptions = 
     [...faults].sort((one, other) => offsetOf(document, text, one) - offsetOf(document, text, other))
 
   const value = plainValue(document, file)
-  const written = POLICY_SCHEMA.safeParse(value)
+  const written = policySchema().safeParse(value)
   if (!written.success) throw new PolicyError(inOrder(explainIssues(written.error.issues, value)), placeOf)
 
   const { rules, faults } = makeRules(written.data.rules)
@@ -86,7 +86,7 @@ function countKeys(value: unknown): number {
 
 /** Null where anything is wrong. */
 function policyOf(value: unknown, options: PolicyOptions): Policy | null {
-  const written = POLICY_SCHEMA.safeParse(value)
+  const written = policySchema().safeParse(value)
   if (!written.success) return null
   const { rules: wanted, sets = {}, tables } = written.data
   const { rules, faults } = makeRules(wanted)

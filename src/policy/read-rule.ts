@@ -2,7 +2,7 @@ import { PolicyError } from './error.js'
 import { explainIssues } from './explain-issue.js'
 import { makeRule, OptionError } from './make-rule.js'
 import type { Rule } from './policy.js'
-import { POLICY_SCHEMA } from './schema.js'
+import { policySchema } from './schema.js'
 
 /**
  * One rule, written as in the list of a policy. Its match is judged only in a
@@ -12,7 +12,7 @@ export function readRule(written: unknown): Rule {
   // As the only one of a policy, so that every fault is explained as there.
   const whole = { rules: [written] }
   const placeOf = ({ path }: { path: readonly unknown[] }) => ['rule', ...path.slice(2)].join('.')
-  const parsed = POLICY_SCHEMA.safeParse(whole)
+  const parsed = policySchema().safeParse(whole)
   if (!parsed.success) throw new PolicyError(explainIssues(parsed.error.issues, whole), placeOf)
   try {
     return makeRule(parsed.data.rules[0]!)

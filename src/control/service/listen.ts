@@ -10,6 +10,7 @@ import {
   type Request,
   type Results,
   readRequest,
+  requestSchema,
 } from './protocol.js'
 import { liveSockets, makeRunDirectory, newSocket, removeQuietly, runDirectory } from './run-directory.js'
 import type { Service, ServiceEngine, ServiceRules } from './service.js'
@@ -37,6 +38,8 @@ const LINGER_MS = 1000
  * RunDirectoryError where there is no place for the socket.
  */
 export async function listen(service: Service): Promise<ControlSocket> {
+  // Before anybody asks: the package may have gone by then.
+  requestSchema()
   const directory = runDirectory()
   makeRunDirectory(directory)
   await liveSockets(directory)

@@ -19,39 +19,38 @@ export const MOST_REQUEST_BYTES = 4 << 20
 export const MOST_ANSWER_BYTES = 64 << 20
 
 /** Where a rule goes among those that are in force. */
-const PLACE = z.union([
-  z.enum(['first', 'last']),
-  z.strictObject({ before: z.string() }),
-  z.strictObject({ after: z.string() }),
-])
-export type RulePlace = z.infer<typeof PLACE>
+const place = () =>
+  z.union([z.enum(['first', 'last']), z.strictObject({ before: z.string() }), z.strictObject({ after: z.string() })])
+export type RulePlace = z.infer<ReturnType<typeof place>>
 
-const ADDRESSES = z.array(z.string()).max(100_000)
+const addresses = () => z.array(z.string()).max(100_000)
 
-const REQUEST = z.discriminatedUnion('do', [
-  z.strictObject({ do: z.literal('status') }),
-  z.strictObject({ do: z.literal('list') }),
-  z.strictObject({ do: z.literal('memory') }),
-  z.strictObject({ do: z.literal('stages') }),
-  // Time a packet is measured until the connection ends.
-  z.strictObject({ do: z.literal('watch') }),
-  // Packets are followed until the connection ends, and handed over by `traced`.
-  z.strictObject({ do: z.literal('trace'), expression: z.string(), limit: z.int().min(1).max(10_000) }),
-  z.strictObject({ do: z.literal('traced') }),
-  // Packets that pass an edge are copied until the connection ends, and handed over by `captured`.
-  z.strictObject({
-    do: z.literal('capture'),
-    edge: z.string(),
-    expression: z.string().nullable(),
-    limit: z.int().min(1).nullable(),
-  }),
-  z.strictObject({ do: z.literal('captured') }),
-  // The rule is as a policy has it; the policy's own schema judges it.
-  z.strictObject({ do: z.literal('add'), rule: z.unknown(), place: PLACE }),
-  z.strictObject({ do: z.literal('remove'), name: z.string() }),
-  z.strictObject({ do: z.literal('change set'), set: z.string(), add: ADDRESSES, remove: ADDRESSES }),
-])
-export type Request = z.infer<typeof REQUEST>
+const makeRequestSchema = () =>
+  z.discriminatedUnion('do', [
+    z.strictObject({ do: z.literal('status') }),
+    z.strictObject({ do: z.literal('list') }),
+    z.strictObject({ do: z.literal('memory') }),
+    z.strictObject({ do: z.literal('stages') }),
+    // Time a packet is measured until the connection ends.
+    z.strictObject({ do: z.literal('watch') }),
+    // Packets are followed until the connection ends, and handed over by `traced`.
+    z.strictObject({ do: z.literal('trace'), expression: z.string(), limit: z.int().min(1).max(10_000) }),
+    z.strictObject({ do: z.literal('traced') }),
+    // Packets that pass an edge are copied until the connection ends, and handed over by `captured`.
+    z.strictObject({
+      do: z.literal('capture'),
+      edge: z.string(),
+      expression: z.string().nullable(),
+      limit: z.int().min(1).nullable(),
+    }),
+    z.strictObject({ do: z.literal('captured') }),
+    // The rule is as a policy has it; the policy's own schema judges it.
+    z.strictObject({ do: z.literal('add'), rule: z.unknown(), place: place() }),
+    z.strictObject({ do: z.literal('remove'), name: z.string() }),
+    z.strictObject({ do: z.literal('change set'), set: z.string(), add: addresses(), remove: addresses() }),
+  ])
+type RequestSchema = ReturnType<typeof makeRequestSchema>
+export type Request = z.infer<RequestSchema>
 
 /** What each request is answered with where it succeeds. */
 export interface Results {
@@ -154,11 +153,27 @@ export interface SetReport extends ListedSet {
   readonly before: Omit<ListedSet, 'name'>
 }
 
-const ANSWER = z.union([
-  z.strictObject({ v: z.literal(PROTOCOL), result: z.unknown() }),
-  z.strictObject({ v: z.literal(PROTOCOL), error: z.string(), isInput: z.boolean() }),
-])
-export type Answer = z.infer<typeof ANSWER>
+const makeAnswerSchema = () =>
+  z.union([
+    z.strictObject({ v: z.literal(PROTOCOL), result: z.unknown() }),
+    z.strictObject({ v: z.literal(PROTOCOL), error: z.string(), isInput: z.boolean() }),
+  ])
+type AnswerSchema = ReturnType<typeof makeAnswerSchema>
+export type Answer = z.infer<AnswerSchema>
+
+let requests: RequestSchema | undefined
+let answers: AnswerSchema | undefined
+
+/** Made when somebody asks: zod takes longer to load than a rule to be in force. */
+export function requestSchema(): RequestSchema {
+  requests ??= makeRequestSchema()
+  return requests
+}
+
+function answerSchema(): AnswerSchema {
+  answers ??= makeAnswerSchema()
+  return answers
+}
 
 /** A line that is no request, or no answer: one sentence. */
 export class ProtocolError extends Error {
@@ -176,7 +191,7 @@ export function readRequest(line: string): Request {
     throw new ProtocolError(
       `this service speaks version ${PROTOCOL} of the protocol and not ${shown(v)}; use the sluice that it was started with`,
     )
-  const request = REQUEST.safeParse(rest)
+  const request = requestSchema().safeParse(rest)
   if (request.success) return request.data
   const [issue] = request.error.issues
   if (issue!.path[0] === 'do')
@@ -188,7 +203,7 @@ export function readRequest(line: string): Request {
 
 /** Throws ProtocolError. */
 export function readAnswer(line: string): Answer {
-  const answer = ANSWER.safeParse(readObject(line))
+  const answer = answerSchema().safeParse(readObject(line))
   if (answer.success) return answer.data
   throw new ProtocolError(
     `the service answers in another version of the protocol than ${PROTOCOL}; use the sluice that it was started with`,
@@ -206,7 +221,10 @@ function readObject(line: string): Record<string, unknown> {
   throw new ProtocolError(`a line is no JSON object: ${shown(line)}; send one a line`)
 }
 
-const requestNames = () => REQUEST.options.map(({ shape }) => `"${shape.do.value}"`).join(', ')
+const requestNames = () =>
+  requestSchema()
+    .options.map(({ shape }) => `"${shape.do.value}"`)
+    .join(', ')
 
 const MOST_SHOWN = 60
 
