@@ -1,4 +1,4 @@
-import { type Code, type Space, WORKER_BELL } from '../memory/index.js'
+import { type Code, type Space, WORKER_BELL, WORKER_WAKES } from '../memory/index.js'
 
 /** What a worker sleeps at: a word that whoever has something for it sets to 0. */
 export interface Bell {
@@ -10,6 +10,20 @@ export interface Bell {
    * event loop sleeps.
    */
   wait(isReady: () => boolean, timeoutMs: number): Promise<void>
+}
+
+/**
+ * What lets the worker of that control area have one more round that begins
+ * after the call, from any thread: also one that has looked already and is about to sleep.
+ */
+export function openWake(space: Space, code: Code, control: number): () => void {
+  const words = new Int32Array(space.memory.buffer)
+  const { ring } = openBell(space, code, control)
+  return () => {
+    // A bell that rings before the worker sleeps is not heard; the count is, when it looks before it does.
+    Atomics.add(words, (control + WORKER_WAKES) / 4, 1)
+    ring()
+  }
 }
 
 /** ES2024's wait in the event loop, which the libraries of ES2023 do not declare. */

@@ -14,7 +14,7 @@ import {
   type WorkerPool,
 } from '../memory/index.js'
 import { beforeExit } from './before-exit.js'
-import { openBell } from './bell.js'
+import { openBell, openWake } from './bell.js'
 import type { Device } from './device.js'
 import type { EngineOptions } from './engine.js'
 import { GraphError } from './graph.js'
@@ -97,7 +97,7 @@ export interface Workers<Settings> {
    * Throws GraphError where there is no such edge.
    */
   capture(edge: string, options: WorkersCaptureOptions): () => void
-  /** Lets those that wait have a round: what a stage looks at beside its packets has changed. */
+  /** Each has a round that begins after this, at once: what a stage looks at beside its packets has changed. */
   wake(): void
   /** Measures time a packet while it is on. */
   watch(isOn: boolean): void
@@ -150,7 +150,7 @@ export async function startWorkers<Settings>(
   })
   const mainPool = pool.openWorker(MAIN)
   const host = openHost({ name: MAIN, rings }, space, code, mainPool, openBell(space, code, controls.get(MAIN)!))
-  const bells = Object.keys(plan.workers).map((name) => openBell(space, code, controls.get(name)!))
+  const wakes = Object.keys(plan.workers).map((name) => openWake(space, code, controls.get(name)!))
   const pools: WorkerPool[] = []
   let trace: WorkersTrace | null = null
 
@@ -257,7 +257,7 @@ export async function startWorkers<Settings>(
       return () => void found.worker.capture(name, null).then(ended)
     },
     wake() {
-      for (const bell of bells) bell.ring()
+      for (const wake of wakes) wake()
     },
     watch(isOn) {
       for (const worker of workers) worker.watch(isOn)

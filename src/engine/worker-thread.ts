@@ -16,6 +16,7 @@ import {
   WORKER_GENERATION,
   WORKER_QUEUES,
   WORKER_ROUNDS,
+  WORKER_WAKES,
   type WorkerPoolPlace,
 } from '../memory/index.js'
 import { openBell } from './bell.js'
@@ -114,9 +115,13 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
   )
   const space = openPart(start.memory, start.part)
   const words = new Int32Array(start.memory.buffer, start.control)
-  const [rounds, busy, asked, generation] = [WORKER_ROUNDS, WORKER_BUSY, WORKER_ASKED, WORKER_GENERATION].map(
-    (offset) => offset / 4,
-  ) as [number, number, number, number]
+  const [rounds, busy, asked, generation, wakes] = [
+    WORKER_ROUNDS,
+    WORKER_BUSY,
+    WORKER_ASKED,
+    WORKER_GENERATION,
+    WORKER_WAKES,
+  ].map((offset) => offset / 4) as [number, number, number, number, number]
   const code = loadCode(space, start.isChecked)
   const pool = attachWorkerPool(space, code, start.pool)
   const bell = openBell(space, code, start.control)
@@ -137,6 +142,8 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
   const captures = new Map<string, () => void>()
   let followed: { readonly id: number; readonly tracer: Tracer } | null = null
   let isStopped = false
+  /** How often it had been woken when its last round began. */
+  let woken = 0
 
   /** Changes what is at work, and tells what that is now. */
   function change(id: number, run: () => void): void {
@@ -218,6 +225,7 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
   }
 
   function round(): number {
+    woken = Atomics.load(words, wakes)
     const packets = engine.round()
     words[rounds]!++
     if (followed !== null) tellFollowed()
@@ -225,7 +233,7 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
   }
 
   async function rest(): Promise<void> {
-    const isNeeded = () => engine.isReady() || isAsked()
+    const isNeeded = () => engine.isReady() || isAsked() || Atomics.load(words, wakes) !== woken
     await Promise.race([bell.wait(isNeeded, WAIT_MS), engine.wait(WAIT_MS)])
     // Those that have not won the race would pile up at a bell that nobody rings.
     bell.ring()

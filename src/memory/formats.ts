@@ -215,6 +215,7 @@ export const RING_SLOTS = 128
  *     72  u32  a message waits, for which it must leave its rounds
  *     76  u32  odd while its stages change: their counters have no place then
  *     80  u32  it is to end: by itself, where it waits
+ *     84  u32  how often something has changed that is none of its packets, and that it must have a round for
  *     128 u32  each: a descriptor that its thread has open; 0 or less, none
  *     384 u32  for each of these, where it waits for a queue: the device's index and the queue's number; else 0 and 0
  */
@@ -224,6 +225,7 @@ export const WORKER_BUSY = 68
 export const WORKER_ASKED = 72
 export const WORKER_GENERATION = 76
 export const WORKER_ENDS = 80
+export const WORKER_WAKES = 84
 export const WORKER_DESCRIPTORS = 128
 export const MOST_DESCRIPTORS = 64
 export const WORKER_QUEUES = 384
