@@ -117,9 +117,7 @@ export function openNextHops(space: Space, code: Code, place: HopPlace, ports: P
   }
 
   function writeBuckets(id: number, members: readonly { readonly hop: number; readonly weight?: number }[]): void {
-    const row = rowOf.get(id) ?? rows.take()
-    if (row === null) throw new RangeError(`there are ${place.groups} groups already; open the tables with more`)
-    rowOf.set(id, row)
+    const row = rowOf.get(id)!
     const first = place.buckets / 4 + row * GROUP_BUCKETS
     shareOut(members).forEach((hop, bucket) => {
       Atomics.store(words, first + bucket, hop)
@@ -142,8 +140,14 @@ export function openNextHops(space: Space, code: Code, place: HopPlace, ports: P
   return {
     add(hop) {
       check(hop)
+      const row = hop.kind === 'group' ? rows.take() : undefined
+      if (row === null) throw new RangeError(`there are ${place.groups} groups already; open the tables with more`)
       const id = ids.take()
-      if (id === null) throw new RangeError(`there are ${place.count} next hops already; open the tables with more`)
+      if (id === null) {
+        if (row !== undefined) rows.give(row, generation())
+        throw new RangeError(`there are ${place.count} next hops already; open the tables with more`)
+      }
+      if (row !== undefined) rowOf.set(id, row)
       write(id, hop)
       return id
     },
