@@ -30,12 +30,9 @@ export const TABLES_BYTES = 384
 /**
  * The line of one reader, which is the worker of that number. While it is at
  * work on a bundle, `ACTIVE` is the generation that it began with, so that the
- * writer knows when nobody can see any more what it has taken away. `BEGAN` has
- * it until the next bundle: who keeps what the tables have said keeps this with
- * it, and asks again once the generation is another one.
+ * writer knows when nobody can see any more what it has taken away; else 0.
  */
 export const READER_ACTIVE = 0
-export const READER_BEGAN = 4
 export const READER_BYTES = 64
 
 /**

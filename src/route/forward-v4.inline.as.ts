@@ -106,6 +106,11 @@ export function way4(stage: u32, tables: u32, descriptor: u32, packet: u32, isOw
   return rewriteEthernet(stage, tables, packet, hop, way)
 }
 
+/** The leaf of the destination of an IPv4 packet. */
+export function destinationLeaf4(tables: u32, packet: u32): u32 {
+  return leaf4(tables + TABLES_V4, load<u32>(packet, DESTINATION))
+}
+
 function leaf4(fib: u32, loaded: u32): u32 {
   const address = bswap<u32>(loaded)
   return leafOf4(load<u32>(rootEntry(fib, address)), load<u32>(fib, FIB_ROOT_SHIFT), address)

@@ -6,24 +6,16 @@ import {
   DESCRIPTOR_BYTES,
   MOST_IN_BUNDLE,
 } from '../memory/index.js'
-import {
-  HOP_BYTES,
-  HOP_WAY,
-  KIND_UNRESOLVED,
-  NOTE_HOP_BEFORE,
-  NOTE_NO_NEIGHBOUR,
-  NOTE_REASON_BEFORE,
-  TABLES_HOPS,
-  WAY_KIND_MASK,
-} from './formats.js'
-import { attachRoutes, type RoutesPlace } from './routes.js'
+import { NOTE_HOP_BEFORE, NOTE_NO_NEIGHBOUR, NOTE_REASON_BEFORE, TABLES_GENERATION } from './formats.js'
+import { openReader } from './readers.js'
+import type { RoutesPlace } from './routes.js'
 
 export interface HoldOptions {
   /** Packets that wait at most, 1 to 256; what comes beyond them takes the place of the oldest. By default 64. */
   readonly most?: number
   /** How long each waits, in milliseconds; by default 3,000, in which the kernel asks three times. */
   readonly patienceMs?: number
-  /** A packet to `address`, 4 or 16 bytes, waits because the next hop of that number is unresolved. */
+  /** A packet to `address`, 4 or 16 bytes, waits because the next hop of that number is unresolved. 64 times a millisecond at most. */
   ask(hop: number, address: Uint8Array): void
 }
 
@@ -32,6 +24,8 @@ const ETHERTYPE_AT = 12
 const ETHERTYPE_IPV6 = 0x86dd
 const DESTINATION_4 = 30
 const DESTINATION_6 = 38
+/** Who sends to all addresses of a network takes no more of the time of those that are known. */
+const MOST_ASKS_A_MS = 64
 
 /**
  * Keeps what `forward` found no neighbour's address for until there is one
@@ -59,14 +53,17 @@ function startHold(
   const { space, code, pool, outputs, reserve, drops } = host
   const { words, bytes, memory, counters } = space
   const view = new DataView(memory.buffer)
-  const reader = attachRoutes(space, code, tables)
+  const look = code.find('holdLook')
+  const reader = openReader(space, tables, pool.number)
   const waiting = reserve('waiting', 'bundle', BUNDLE_BYTES)
   const first = (waiting + BUNDLE_DESCRIPTORS) / 4
   const ends = new Float64Array(MOST_IN_BUNDLE)
-  const hops = words[(tables.address + TABLES_HOPS) / 4]!
+  /** A byte for each that waits: whether the tables have another answer by now than to wait. */
+  const answers = reserve('answers', 'state', MOST_IN_BUNDLE)
+  const generation = () => Atomics.load(words, (tables.address + TABLES_GENERATION) / 4)
   let seen = 0
+  let [asks, asksSince] = [0, 0]
 
-  const wayOf = (hop: number) => Atomics.load(words, (hops + hop * HOP_BYTES + HOP_WAY) / 4)
   const packetAt = (at: number) => words[first + at * WORDS + DESCRIPTOR_ADDRESS / 4]!
 
   function destinationOf(packet: number): Uint8Array {
@@ -98,12 +95,6 @@ function startHold(
     words[waiting / 4] = left
   }
 
-  /** Whether the tables have another answer by now than to wait. */
-  function isResolved(packet: number): boolean {
-    const { nextHop } = reader.lookup(destinationOf(packet))
-    return (wayOf(nextHop) & WAY_KIND_MASK) !== KIND_UNRESOLVED
-  }
-
   function takeIn(bundle: number): void {
     const count = words[bundle / 4]!
     dropOldest(words[waiting / 4]! + Math.min(count, most) - most, 0)
@@ -117,8 +108,10 @@ function startHold(
     words.copyWithin(first + held * WORDS, from + surplus * WORDS, from + count * WORDS)
     words[waiting / 4] = held + count - surplus
     words[bundle / 4] = 0
-    ends.fill(performance.now() + patienceMs, held, held + count - surplus)
-    for (let at = held; at < held + count - surplus; at++) {
+    const now = performance.now()
+    ends.fill(now + patienceMs, held, held + count - surplus)
+    if (now - asksSince >= 1) [asks, asksSince] = [0, now]
+    for (let at = held; at < held + count - surplus && asks < MOST_ASKS_A_MS; at++, asks++) {
       const packet = packetAt(at)
       ask(view.getUint32(packet - NOTE_HOP_BEFORE, true), destinationOf(packet))
     }
@@ -130,9 +123,10 @@ function startHold(
   function sortOut(bundle: number, now: number, isChanged: boolean): void {
     const count = words[waiting / 4]!
     let left = 0
+    if (isChanged) look(tables.address, reader, first * 4, count, answers)
     for (let at = 0; at < count; at++) {
       const packet = packetAt(at)
-      if (isChanged && isResolved(packet)) append(bundle, at)
+      if (isChanged && bytes[answers + at] !== 0) append(bundle, at)
       else if (now >= ends[at]!) {
         bytes[packet - NOTE_REASON_BEFORE] = NOTE_NO_NEIGHBOUR
         append(outputs[1]!, at)
@@ -150,9 +144,9 @@ function startHold(
     run: takeIn,
     flush(bundle) {
       if (words[waiting / 4] === 0) return
-      const generation = reader.generation()
-      sortOut(bundle, performance.now(), generation !== seen)
-      seen = generation
+      const present = generation()
+      sortOut(bundle, performance.now(), present !== seen)
+      seen = present
     },
     close: () => dropOldest(words[waiting / 4]!, 1),
   }

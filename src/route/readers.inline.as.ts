@@ -1,20 +1,11 @@
-import {
-  READER_ACTIVE,
-  READER_BEGAN,
-  READER_BYTES,
-  TABLES_GENERATION,
-  TABLES_READER_LINES,
-  TABLES_READERS,
-} from './formats'
+import { READER_ACTIVE, READER_BYTES, TABLES_GENERATION, TABLES_READER_LINES, TABLES_READERS } from './formats'
 
 /**
  * A reader begins to look things up. The store comes before all its look-ups:
  * what a writer took away before it saw the reader idle, the reader does not find.
  */
 export function enter(tables: u32, reader: u32): void {
-  const generation = atomic.load<u32>(tables, TABLES_GENERATION)
-  store<u32>(reader, generation, READER_BEGAN)
-  atomic.store<u32>(reader, generation, READER_ACTIVE)
+  atomic.store<u32>(reader, atomic.load<u32>(tables, TABLES_GENERATION), READER_ACTIVE)
 }
 
 /** It has done with everything that it found. */

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { openBell } from '../../engine/index.js'
 import type { Code, Space } from '../../memory/index.js'
 import type { HoldOptions } from '../../route/index.js'
@@ -43,7 +44,11 @@ export interface Asks {
   close(): void
 }
 
-/** The hearing side: calls `ask` for each until it is closed. */
+/**
+ * The hearing side: calls `ask` for each until it is closed. After as many as a
+ * ring holds it lets others of its thread have their turn: workers can tell
+ * faster than it hears, when somebody sends to all addresses of a network.
+ */
 export function hearAsks(space: Space, code: Code, address: number, workers: number, ask: HoldOptions['ask']): Asks {
   const { words, bytes } = space
   const bell = openBell(space, code, address)
@@ -52,7 +57,7 @@ export function hearAsks(space: Space, code: Code, address: number, workers: num
   let isOpen = true
 
   function hear(lane: number): void {
-    while (waits(lane)) {
+    for (let count = 0; count < SLOTS && waits(lane); count++) {
       const heard = words[(lane + HEARD) / 4]!
       const slot = slotAt(lane, heard)
       ask(words[slot / 4]!, bytes.slice(slot + 8, slot + 8 + words[slot / 4 + 1]!))
@@ -63,7 +68,8 @@ export function hearAsks(space: Space, code: Code, address: number, workers: num
   async function listen(): Promise<void> {
     while (isOpen) {
       for (const lane of lanes) hear(lane)
-      await bell.wait(() => !isOpen || lanes.some(waits), WAIT_MS)
+      if (lanes.some(waits)) await pause(PAUSE_MS)
+      else await bell.wait(() => !isOpen || lanes.some(waits), WAIT_MS)
     }
   }
 
@@ -77,6 +83,8 @@ export function hearAsks(space: Space, code: Code, address: number, workers: num
 }
 
 const WAIT_MS = 1000
+/** Then a lane has SLOTS times a hundred asks a second, of which the kernel is to have fewer anyway. */
+const PAUSE_MS = 10
 
 function laneAt(address: number, worker: number): number {
   return address + BELL_BYTES + worker * LANE_BYTES

@@ -78,7 +78,7 @@ const MOST_AT_ONCE = 512
 /** Neighbours that are no longer sure are asked again, so many at most each second. */
 const MOST_REFRESHED = 16
 const SECOND_MS = 1000
-/** Addresses that are asked for in a second, at most: whoever sends to all of a network has the kernel ask for no more. */
+/** Addresses that are asked for in a second because of packets, at most: whoever sends to all of a network has the kernel ask for no more. */
 const MOST_ASKED = 1024
 /** RT_TABLE_DEFAULT, MAIN and LOCAL of linux/rtnetlink.h. */
 const USUAL_TABLES: ReadonlySet<number> = new Set([253, 254, 255])
@@ -281,25 +281,26 @@ function openCopy(
       const count = Math.min(MOST_REFRESHED, all.length)
       for (let turn = 0; turn < count; turn++) {
         const { index, address } = all[refreshed++ % all.length]!
-        request(index, address)
+        request(index, address, Number.POSITIVE_INFINITY)
       }
       return lists
     },
     ask(hop: number, address: Uint8Array) {
       const awaited = adjacencies.awaited(hop, address)
-      if (awaited !== null) request(awaited.index, awaited.address)
+      if (awaited !== null) request(awaited.index, awaited.address, MOST_ASKED)
     },
     statistics: (): MirrorStatistics => ({ routes: installed.size, hosts: hosts.count(), changes, listed, refused }),
   }
 
-  function request(index: number, address: Uint8Array): void {
+  /** Nothing where as many as `most` have been asked for within the last second. */
+  function request(index: number, address: Uint8Array, most: number): void {
     const [key, now] = [neighbourKey({ index, address }), performance.now()]
     if (now - (asked.get(key) ?? Number.NEGATIVE_INFINITY) < SECOND_MS) return
     for (const [other, time] of asked) {
       if (now - time < SECOND_MS) break
       asked.delete(other)
     }
-    if (asked.size >= MOST_ASKED) return
+    if (asked.size >= most) return
     asked.set(key, now)
     try {
       useNeighbour(netlink, index, address)
