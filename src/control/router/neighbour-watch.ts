@@ -22,6 +22,7 @@ const MOST_REFRESHED = 16
 /** Begins with what the kernel knows at those devices. */
 export function watchNeighbours(netlink: NetlinkSocket, links: readonly Link[]): NeighbourWatch {
   const known = new Map<string, KernelNeighbour>()
+  let refreshed = 0
   const isOurs = ({ index }: KernelNeighbour) => links.some((link) => link.index === index)
   const list = () => {
     known.clear()
@@ -49,8 +50,10 @@ export function watchNeighbours(netlink: NetlinkSocket, links: readonly Link[]):
       return hasChanged
     },
     refresh() {
-      const stale = [...known.values()].filter(({ state }) => state === 'stale').slice(0, MOST_REFRESHED)
-      for (const { index, address } of stale) {
+      const stale = [...known.values()].filter(({ state }) => state === 'stale')
+      // In turn: the kernel says nothing for seconds of one that it has begun to ask.
+      for (let left = Math.min(MOST_REFRESHED, stale.length); left > 0; left--) {
+        const { index, address } = stale[refreshed++ % stale.length]!
         try {
           useNeighbour(netlink, index, address)
         } catch (error) {
