@@ -26,7 +26,8 @@ function build(): { readonly between: NetworkNamespace; readonly hosts: NetworkN
   const middle = openRoute(between)
   hosts.forEach((host, index) => {
     const route = openRoute(host)
-    createVeth(middle, { name: ['one', 'other'][index]! }, { name: 'eth0' }, host)
+    // Rings of several queues beside frames of two sizes.
+    createVeth(middle, { name: ['one', 'other'][index]!, queues: 2 }, { name: 'eth0', queues: 2 }, host)
     setLink(middle, findLink(middle, ['one', 'other'][index]!).index, { up: true })
     const far = findLink(route, 'eth0').index
     setLink(route, far, { up: true })
@@ -49,6 +50,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, 
   for (const [one, other] of [
     ['one', 'xdp:other'],
     ['packet:one', 'other'],
+    ['one', 'packet:other'],
     ['packet:one', 'packet:other'],
   ] as const) {
     test(`carries a network over between ${one} and ${other}, and leaves nothing behind`, async () => {
@@ -91,12 +93,33 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, 
     close()
   })
 
+  test('a device whose packets somebody takes already is no end of a wire, nor is a tunnel', async () => {
+    const { between, close } = build()
+    const taken = runIn(between, [process.execPath, CLI, 'drop', 'icmp', '--on', 'one', '--for', '3s'])
+    const bridge = (...ends: string[]) => runIn(between, [process.execPath, CLI, 'bridge', ...ends, '--for', '1s'])
+    await eventually('the program is there', async () => {
+      return /xdp/.test((await runIn(between, ['ip', 'link', 'show', 'one'])).stdout)
+    })
+    const busy = await bridge('one', 'other')
+    assert.deepEqual([busy.status, busy.stderr.split('\n').length], [1, 2], busy.stderr)
+    assert.match(busy.stderr, /one already has an XDP program: end what owns it/)
+    await runIn(between, ['ip', 'tuntap', 'add', 'mode', 'tun', 'name', 'tunnel'])
+    await runIn(between, ['ip', 'link', 'set', 'tunnel', 'up'])
+    const tunnel = await bridge('other', 'tunnel')
+    assert.equal(tunnel.status, 2)
+    assert.match(tunnel.stderr, /tunnel carries no Ethernet frames/)
+    await taken
+    close()
+  })
+
   test('what cannot be joined is one sentence', () => {
     for (const [names, sentence] of [
       [['lo', 'lo'], /joined with itself/],
       [['lo', 'nothing'], /there is no network device "nothing"/],
       [['lo', 'out.pcap'], /cannot be an end of a wire/],
       [['lo', 'tap:a-name-that-is-long'], /cannot be a device's name; use 1 to 15 bytes/],
+      [['tap:t', 'tap:t'], /joined with itself/],
+      [['tap:lo', 'tap:t'], /lo is there and is no TAP device/],
     ] as const) {
       const { status, stderr } = runCli(['bridge', ...names])
       assert.equal(status, 2, stderr)

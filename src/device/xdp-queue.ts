@@ -103,8 +103,8 @@ export function openXdpQueue(space: Space, code: Code, pool: WorkerPool, options
   const { device, queue, divert } = options
   const name = `${device} queue ${queue}`
   const regions: string[] = []
-  const reserve = (what: string, kind: Region['kind'], bytes: number, alignment = 64) => {
-    const region = space.reserve({ name: `xdp ${name} ${what}`, kind, bytes, alignment })
+  const reserve = (what: string, kind: Region['kind'], bytes: number, { alignment = 64, from = 0 } = {}) => {
+    const region = space.reserve({ name: `xdp ${name} ${what}`, kind, bytes, alignment, from })
     regions.push(region.name)
     return region.offset
   }
@@ -276,17 +276,20 @@ function socketOptions(
   space: Space,
   options: XdpQueueOptions,
   lengthBytes: number,
-  reserve: (what: string, kind: Region['kind'], bytes: number, alignment: number) => number,
+  reserve: (what: string, kind: Region['kind'], bytes: number, where: { alignment: number; from: number }) => number,
 ): XskOptions {
-  const { interfaceIndex, queue, namespace, zeroCopy, needWakeup, sharesWith, entries, isStaggered } = options
+  const { device, interfaceIndex, queue, namespace, zeroCopy, needWakeup, sharesWith, entries, isStaggered } = options
+  // Not in a gap between frames of two sizes, which the UMEM covers as well.
+  const where = { alignment: PAGE_BYTES, from: lengthBytes }
   const place = (ring: XskRing): XskRingPlace => ({
-    at: reserve(ring, 'ring', xskRingBytes(ring, entries), PAGE_BYTES),
+    at: reserve(ring, 'ring', xskRingBytes(ring, entries), where),
     entries,
   })
   return {
     memory: space.memory,
     ...(namespace === undefined ? {} : { namespace }),
     interfaceIndex,
+    device,
     queue,
     umem: sharesWith ?? {
       at: 0,

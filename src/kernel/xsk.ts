@@ -92,6 +92,8 @@ export interface XskOptions {
   /** The device's; by default the thread's own. */
   readonly namespace?: NetworkNamespace
   readonly interfaceIndex: number
+  /** What errors call the device; its number where it is not said. */
+  readonly device?: string
   readonly queue: number
   /** New frames, or an open socket whose frames (and copy mode, and wake-ups) this one shares. */
   readonly umem: XskUmem | XskSocket
@@ -268,13 +270,13 @@ export function tryBindXsk(
 }
 
 function bind(fd: number, options: XskOptions): void {
-  const { interfaceIndex, queue, umem } = options
+  const { interfaceIndex, queue, umem, device = `device ${interfaceIndex}` } = options
   const deadline = performance.now() + BUSY_MS
   for (;;) {
     const result = tryBindXsk(fd, options, 'fd' in umem ? umem.fd : null)
     if (result === 0) return
     if (result !== -ERRNO.EBUSY || performance.now() > deadline)
-      throw new KernelError(`binding an AF_XDP socket to queue ${queue} of device ${interfaceIndex}`, -result)
+      throw new KernelError(`binding an AF_XDP socket to queue ${queue} of ${device}`, -result)
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_STEP_MS)
   }
 }

@@ -16,7 +16,11 @@ describe('a layout', () => {
       }
       try {
         const alignment = 1 << random.below(13)
-        layout = place(layout, { name: `r${turn}`, kind: 'state', bytes: random.below(30_000), alignment }).layout
+        const from = random.below(2) === 0 ? 0 : random.below(1 << 19)
+        const bytes = random.below(30_000)
+        const placed = place(layout, { name: `r${turn}`, kind: 'state', bytes, alignment, from })
+        assert.ok(placed.region.offset >= from)
+        layout = placed.layout
       } catch (error) {
         assert.ok(error instanceof LayoutError)
         refused++

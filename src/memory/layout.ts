@@ -27,6 +27,8 @@ export interface RegionRequest {
   readonly bytes: number
   /** 64, a cache line, where it is not said. */
   readonly alignment?: number
+  /** It is to lie behind this offset; anywhere where it is not said. */
+  readonly from?: number
 }
 
 /** The memory has no gap that is large enough, or the name is taken: a sentence with the name and the sizes. */
@@ -46,12 +48,12 @@ export function emptyLayout(bytes: number, first = FIRST_OFFSET): Layout {
 
 /** The layout with one region more, in the first gap that takes it. Throws LayoutError. */
 export function place(layout: Layout, request: RegionRequest): { readonly layout: Layout; readonly region: Region } {
-  const { name, kind, bytes, alignment = LINE_BYTES } = request
+  const { name, kind, bytes, alignment = LINE_BYTES, from = 0 } = request
   if (layout.regions.some((region) => region.name === name)) {
     throw new LayoutError(`the memory has a region ${name} already; give the new one another name`)
   }
   let index = 0
-  let offset = alignUp(layout.first, alignment)
+  let offset = alignUp(Math.max(layout.first, from), alignment)
   for (const { offset: taken, bytes: length } of layout.regions) {
     if (offset + bytes <= taken) break
     offset = Math.max(offset, alignUp(taken + length, alignment))
