@@ -151,14 +151,17 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'curl') }, () 
     const { status, stdout, stderr } = await command
     assert.equal(status, 0, stderr)
     assert(JSON.parse(stdout).forwarded > 8)
-    for (const [option, value, said] of [
-      ['--masquerade', 'middle', /the router's devices are left, right/],
-      ['--publish', '192.0.2.1=192.0.1.2', /publishes no port/],
-      ['--publish', '192.0.2.1:80=[2001:db8::1]:80', /publishes no port/],
-      ['--publish', '192.0.2.1:0=192.0.1.2:80', /publishes no port/],
+    for (const [words, said] of [
+      ['--masquerade middle', /the router's devices are left, right/],
+      ['--publish 192.0.2.1=192.0.1.2', /publishes no port/],
+      ['--publish 192.0.2.1:80=[2001:db8::1]:80', /publishes no port/],
+      ['--publish 192.0.2.1:0=192.0.1.2:80', /publishes no port/],
+      ['--publish 192.0.2.1:80=192.0.1.2:80 --publish 192.0.2.1:80=192.0.1.3:80', /192\.0\.2\.1:80 is there twice/],
+      ['--track 100M', /2\d\.\d GiB of memory, and one can have 4/],
+      ['--flows 100', /give --offload or --in-driver as well/],
     ] as const) {
-      const refused = await route(option, value)
-      assert.notEqual(refused.status, 0)
+      const refused = await route(...words.split(' '))
+      assert.equal(refused.status, 2)
       assert.match(refused.stderr, said)
     }
     network.close()

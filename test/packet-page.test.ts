@@ -128,7 +128,10 @@ describe('packets taken from a device', { skip: skipUnless('root', 'ping', 'ip')
     })
     deleteLink(route, pair.near.name)
     closeNetlink(route)
-    await assert.rejects(taken.done, { name: 'DeviceError', message: /near queue \d has been removed/ })
+    await assert.rejects(taken.done, {
+      name: 'DeviceError',
+      message: /near queue \d is gone: the device has been removed/,
+    })
   })
 
   function sendUdp(port: number, count: number): void {

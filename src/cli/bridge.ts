@@ -54,7 +54,7 @@ async function watch(running: Bridge, options: BridgeOptions, end: End): Promise
   )
   const [one, other] = running.statistics()
   const until = options.for === undefined ? 'until Ctrl-C' : `for ${formatDuration(options.for)}`
-  note(`joining ${one!.name} and ${other!.name}, ${until}`)
+  note(`joining ${one!.name} (${one!.mode}) and ${other!.name} (${other!.mode}), ${until}`)
   for (const text of running.notes) note(text)
   const control = await serveEngine(running).catch((error) => {
     note(`warning: sluice status and top will not see this: ${(error as Error).message}`)

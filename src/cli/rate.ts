@@ -6,8 +6,10 @@ const LARGEST = 2 ** 32 - 1
 /** `1000`, `50k`, `1.5M` as a whole number from 1 on. Throws InputError. */
 export function parseCount(text: string): number {
   const match = /^(\d+(?:\.\d+)?)([kM]?)$/.exec(text)
-  const value = match === null ? 0 : Math.round(Number(match[1]) * FACTORS[match[2]!]!)
-  if (value >= 1 && value <= LARGEST) return value
+  const exact = match === null ? 0 : Number(match[1]) * FACTORS[match[2]!]!
+  const value = Math.round(exact)
+  // 1.1k is a little more than 1100 to a computer, and 1.5 is no number of anything.
+  if (value >= 1 && value <= LARGEST && Math.abs(exact - value) < 1e-6 * value) return value
   throw new InputError(`"${text}" is no count from 1 to ${LARGEST}; write it as 1000, 50k or 1.5M`)
 }
 
@@ -25,5 +27,5 @@ export function parseBitRate(text: string): number {
   const match = /^(\d+(?:\.\d+)?)([kMG]?)$/.exec(text)
   const value = match === null ? 0 : Number(match[1]) * (match[2] === 'G' ? 1e9 : FACTORS[match[2]!]!)
   if (value >= 1000 && value <= 1e12) return value
-  throw new InputError(`"${text}" is no rate in bits a second; write it as 500k, 10M or 1.5G`)
+  throw new InputError(`"${text}" is no rate from 1000 bits a second on; write it as 500k, 10M or 1.5G`)
 }

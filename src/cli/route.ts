@@ -24,13 +24,13 @@ interface RouteOptions {
   readonly reversePath: 'off' | 'loose' | 'strict'
   readonly track?: number
   readonly masquerade?: readonly string[]
-  readonly publish?: readonly NatRule[]
+  readonly publish?: readonly string[]
   readonly queue?: keyof typeof DISCIPLINES
   readonly rate?: number
   readonly small?: boolean
   readonly offload?: boolean
   readonly inDriver?: boolean
-  readonly flows: number
+  readonly flows?: number
   readonly workers: number
   readonly json?: boolean
 }
@@ -54,11 +54,15 @@ export function routeCommand(): Command {
       parseCount,
     )
     .option('--offload', 'with --track: busy connections are forwarded in the drivers, as many as --flows says')
-    .option('--masquerade <device...>', 'packets that leave by it have its address as their source')
     .option(
-      '--publish <from=to...>',
-      'send what is for one address and port to another: 203.0.113.1:80=192.0.2.2:8080, …:53/udp=…:53',
-      (text, before: readonly NatRule[] = []) => [...before, publishedBy(text)],
+      '--masquerade <device>',
+      'packets that leave by it have its address as their source; can be repeated',
+      (device: string, before: readonly string[] = []) => [...before, device],
+    )
+    .option(
+      '--publish <from=to>',
+      'send what is for one address and port to another: 203.0.113.1:80=192.0.2.2:8080, …:53/udp=…:53; can be repeated',
+      (text: string, before: readonly string[] = []) => [...before, text],
     )
     .addOption(
       new Option('--queue <discipline>', 'what waits before each device, and which packet goes next').choices(
@@ -74,9 +78,8 @@ export function routeCommand(): Command {
     )
     .option(
       '--flows <count>',
-      'with --in-driver and --offload: forward so many flows of each family without a look-up; 0 for none',
+      'with --in-driver and --offload: forward so many flows of each family without a look-up, 0 for none; 16384 where nothing is said',
       parseFlows,
-      16_384,
     )
     .option('--workers <count>', 'threads that share the queues of the devices', parseCount, 1)
     .option('--json', 'one JSON document with the totals on standard output, at the end')
@@ -96,6 +99,7 @@ sluice top, sluice trace and sluice capture.`,
     .action(route)
 }
 
+const DRIVER_FLOWS = 16_384
 /** All entries are read each second, in half a microsecond each. */
 const MOST_DRIVER_FLOWS = 65_536
 
@@ -106,16 +110,19 @@ function parseFlows(text: string): number {
 }
 
 async function route(devices: readonly string[], options: RouteOptions): Promise<void> {
+  const { inDriver = false, offload = false, flows = DRIVER_FLOWS } = options
+  if (options.flows !== undefined && !inDriver && !offload)
+    throw new InputError('--flows is about flows in the drivers; give --offload or --in-driver as well')
   const end = listenForEnd(['SIGINT', 'SIGTERM'])
   try {
-    if (options.inDriver) return await routeInDriver(devices, options, end)
+    if (inDriver) return await routeInDriver(devices, { ...options, flows }, end)
     const router = await startRouter({
       devices,
       workers: options.workers,
       reversePath: options.reversePath,
       ...(options.track !== undefined && { track: options.track }),
       nat: natOf(devices, options),
-      ...(options.offload && options.flows > 0 && { offload: options.flows }),
+      ...(offload && flows > 0 && { offload: flows }),
       ...queueOf(options),
       ...(options.small && { profile: 'small' }),
       warn: (sentence) => note(`warning: ${sentence}`),
@@ -127,12 +134,16 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
   }
 }
 
-function publishedBy(text: string): NatRule {
+function publishedBy(text: string, index: number, all: readonly string[]): NatRule {
   const rule = parsePublished(text)
-  if (rule !== null) return rule
-  throw new InputError(
-    `"${text}" publishes no port; write it as 203.0.113.1:80=192.0.2.2:8080, with /udp behind the first port for UDP`,
-  )
+  if (rule === null)
+    throw new InputError(
+      `"${text}" publishes no port; write it as 203.0.113.1:80=192.0.2.2:8080, with /udp behind the first port for UDP`,
+    )
+  const [from] = text.split('=')
+  if (all.slice(0, index).some((other) => other.split('=')[0] === from))
+    throw new InputError(`--publish ${from} is there twice; what comes to it can go to one place`)
+  return rule
 }
 
 function natOf(devices: readonly string[], { masquerade = [], publish = [] }: RouteOptions): NatRule[] {
@@ -141,7 +152,7 @@ function natOf(devices: readonly string[], { masquerade = [], publish = [] }: Ro
     if (outPort >= 0) return { kind: 'masquerade', outPort }
     throw new InputError(`--masquerade ${device}: the router's devices are ${devices.join(', ')}`)
   })
-  return [...publish, ...sources]
+  return [...publish.map(publishedBy), ...sources]
 }
 
 function queueOf({ queue, rate }: RouteOptions): { readonly queue?: { readonly discipline: Discipline } } {

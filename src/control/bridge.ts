@@ -1,12 +1,13 @@
 import { openPacketDevice, openTapDevice, openXdp, receiveQueues } from '../device/index.js'
 import { type Device, type DeviceStatistics, draw, type Engine, receive, send, startEngine } from '../engine/index.js'
 import { openPacketSocket, setLink, withNamespace } from '../kernel/index.js'
-import { loadPolicy } from '../loader/index.js'
+import { GENERIC_WARNING, loadPolicy, type XdpMode } from '../loader/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../memory/index.js'
 import { divert, policy } from '../policy/index.js'
 import { segment } from '../stages/index.js'
 import { policySource } from './policy-source.js'
 import { runEngine } from './take-packets.js'
+import { checkEthernet, checkTakeable } from './takeable.js'
 import { type DeviceName, parseDeviceName } from './traffic-device.js'
 import { findEnd, type TrafficBench, type TrafficEnd } from './traffic-end.js'
 import { TrafficError } from './traffic-error.js'
@@ -19,7 +20,7 @@ export interface Bridge {
   /** What the operator should know of the devices, a sentence each. */
   readonly notes: readonly string[]
   /** Of each end, in the order they were named. */
-  statistics(): readonly (DeviceStatistics & { readonly name: string })[]
+  statistics(): readonly (DeviceStatistics & Pick<WireEnd, 'name' | 'mode'>)[]
   /** Resolves when it is closed, rejects with a DeviceError where a device has been removed. */
   readonly done: Promise<void>
   close(): void
@@ -28,6 +29,8 @@ export interface Bridge {
 /** One end of the wire. */
 interface WireEnd {
   readonly name: string
+  /** How its packets are taken. */
+  readonly mode: XdpMode | 'TAP' | 'packet socket'
   readonly queues: readonly Device[]
   /** Whether packets come merged, or with checksums left out, as the kernel hands them on inside the machine. */
   readonly givesUnfinished: boolean
@@ -62,7 +65,7 @@ export function startBridge(one: string, other: string): Bridge {
   }
   try {
     const found = [one, other].map((text) => later(findEnd(endName(text))))
-    checkDifferent(found)
+    checkEnds(found)
     const queues = found.reduce((sum, end) => sum + (end.name.way === 'xdp' ? queuesOf(end).length : 1), 0)
     const frames = Math.ceil((queues * ENTRIES * FRAMES_AN_ENTRY) / 256) * 256
     const large = found.some((end) => end.name.way === 'packet') ? LARGE_FRAMES : 0
@@ -75,7 +78,7 @@ export function startBridge(one: string, other: string): Bridge {
     const engine = later(startEngine(space, code, pool, drawWire(ends[0]!, ends[1]!), { name: 'bridge' }))
     let isOpen = true
     let last: ReturnType<Bridge['statistics']> | null = null
-    const statistics = () => last ?? ends.map(({ name, queues: each }) => ({ name, ...sum(each) }))
+    const statistics = () => last ?? ends.map(({ name, mode, queues: each }) => ({ name, mode, ...sum(each) }))
     const end = () => {
       if (!isOpen) return
       isOpen = false
@@ -105,10 +108,15 @@ function endName(text: string): DeviceName {
   throw new TrafficError(`"${text}" cannot be an end of a wire; name a device, as eth0, tap:tap0 or packet:eth0`)
 }
 
-function checkDifferent([one, other]: readonly TrafficEnd[]): void {
-  if (one!.link === null || other!.link === null || one!.link.index !== other!.link.index) return
-  if (one!.name.namespacePath !== other!.name.namespacePath) return
-  throw new TrafficError(`${one!.name.name} would be joined with itself; name two devices`)
+function checkEnds(ends: readonly TrafficEnd[]): void {
+  const [one, other] = ends.map(({ name }) => name)
+  if (one!.name === other!.name && one!.namespacePath === other!.namespacePath)
+    throw new TrafficError(`${one!.name} would be joined with itself; name two devices`)
+  for (const { name, link } of ends) {
+    if (link === null) continue
+    if (name.way === 'xdp') checkTakeable(link)
+    else checkEthernet(link)
+  }
 }
 
 /** The same both ways. What one end gives unfinished is finished before an end that could not do it. */
@@ -133,7 +141,8 @@ function openWireEnd(bench: TrafficBench, end: TrafficEnd): WireEnd {
   if (way === 'tap') {
     const device = openTapDevice(space, code, pool, { name, ...place })
     setLink(end.place!.route, device.interfaceIndex, { up: true })
-    return { name, queues: [device], givesUnfinished: false, takesUnfinished: true, notes: [], close: device.close }
+    const { close } = device
+    return { name, mode: 'TAP', queues: [device], givesUnfinished: false, takesUnfinished: true, notes: [], close }
   }
   const device = openPacketDevice(space, code, pool, {
     name,
@@ -145,7 +154,10 @@ function openWireEnd(bench: TrafficBench, end: TrafficEnd): WireEnd {
     frameBytes: 65536,
   })
   const note = `the kernel sees what comes in at ${name} as well; give it no address there`
-  return { name, queues: [device], givesUnfinished: true, takesUnfinished: true, notes: [note], close: device.close }
+  return {
+    ...{ name, mode: 'packet socket', queues: [device], notes: [note] },
+    ...{ givesUnfinished: true, takesUnfinished: true, close: device.close },
+  }
 }
 
 function openQueues({ space, code, pool }: TrafficBench, end: TrafficEnd): WireEnd {
@@ -172,9 +184,13 @@ function openQueues({ space, code, pool }: TrafficBench, end: TrafficEnd): WireE
         ...(namespace && { namespace }),
       }),
     )
-    later(namespace === undefined ? loaded.attach(device) : withNamespace(namespace, () => loaded.attach(device)))
-    const { queues, notes } = xdp
-    return { name: device.name, queues, givesUnfinished: false, takesUnfinished: false, notes, close }
+    const attach = () => later(loaded.attach(device))
+    const { mode } = namespace === undefined ? attach() : withNamespace(namespace, attach)
+    const notes = [...(mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []), ...xdp.notes]
+    return {
+      ...{ name: device.name, mode, queues: xdp.queues, notes },
+      ...{ givesUnfinished: false, takesUnfinished: false, close },
+    }
   } catch (error) {
     close()
     throw error

@@ -35,6 +35,11 @@ export function findDeviceIn(route: NetlinkSocket, name: string): Link {
   }
 }
 
+/** What the operator should know of a device that is down: a sentence, or none. */
+export function downNotes({ name, isUp }: Link): readonly string[] {
+  return isUp ? [] : [`${name} is down, and no packets pass there until it is up: ip link set ${name} up`]
+}
+
 /** Throws DeviceError unless these are two devices or more, each named once. */
 export function checkRouterDevices(devices: readonly string[]): void {
   if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)

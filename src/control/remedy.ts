@@ -3,6 +3,7 @@ import type { KernelError } from '../kernel/index.js'
 const REMEDIES: Readonly<Record<string, string>> = {
   EPERM: 'run it as root (sudo), or give the process the capability',
   EACCES: 'run it as root (sudo), or give the process the capability',
+  EBUSY: 'somebody else has it: end that process, or name another one',
   EMFILE: 'this process has too many files open: raise the limit with ulimit -n',
   ENFILE: 'this machine has too many files open: raise fs.file-max',
   ENOMEM: 'the kernel has no memory left for it: free some, or raise memory.max of the cgroup',

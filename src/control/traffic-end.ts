@@ -1,6 +1,6 @@
 import { createLink, openPacketDevice, openTapDevice, openXdp } from '../device/index.js'
 import type { Device } from '../engine/index.js'
-import { KernelError, type Link, setLink, withNamespace } from '../kernel/index.js'
+import { KernelError, type Link, listLinks, setLink, withNamespace } from '../kernel/index.js'
 import { loadPolicy } from '../loader/index.js'
 import type { Code, Space, WorkerPool } from '../memory/index.js'
 import { divert, policy } from '../policy/index.js'
@@ -42,6 +42,7 @@ export function findEnd(name: DeviceName): TrafficEnd {
   try {
     const isTap = name.way === 'tap'
     const link = isTap ? null : findDeviceIn(place.route, name.name)
+    if (isTap) checkTapName(place, name.name)
     if (link?.isUp === false)
       throw new TrafficError(`the device ${name.name} is down; set it up: ip link set ${name.name} up`)
     const reach = link === null ? (place.isInitial ? 'outside' : 'inside') : reachOf(place, link)
@@ -50,6 +51,13 @@ export function findEnd(name: DeviceName): TrafficEnd {
     place.close()
     throw error
   }
+}
+
+/** Opening makes a TAP device, or takes one that is there; the kernel's refusal of another device would say less. */
+function checkTapName({ route }: TrafficPlace, name: string): void {
+  const there = listLinks(route).find((link) => link.name === name)
+  if (there === undefined || (there.kind === 'tun' && there.mac !== '')) return
+  throw new TrafficError(`${name} is there and is no TAP device; give "tap:" the name of one, or one that is free`)
 }
 
 /** AF_XDP rings: at a million packets a second their reader may be 4 ms late. */

@@ -276,7 +276,7 @@ async function settle(
 
 function checkDevice(device: Device | undefined): void {
   if (device?.state?.() === 'gone')
-    throw new DeviceError(`the device ${device.name} has been removed: nothing is sent or received there any more`)
+    throw new DeviceError(`${device.name}: the device has been removed, and nothing is sent or received there any more`)
 }
 
 /** Until the next packet is due, or something arrives. */

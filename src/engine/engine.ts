@@ -234,7 +234,9 @@ export function startEngine(
     lost: () =>
       entries
         .filter(({ device }) => device.state?.() === 'gone')
-        .map(({ device }) => `the device ${device.name} has been removed: no packets come from it any more`),
+        .map(
+          ({ device }) => `${device.name} is gone: the device has been removed, and no packets come from it any more`,
+        ),
     places: () => current.map(({ place }) => place),
     close() {
       stopTrace()

@@ -74,6 +74,11 @@ export function detachAdvice(device: string): string {
   return `take it off with "ip link set ${device} xdp off", and where that is refused find it in "bpftool link show" and run "bpftool link detach id N"`
 }
 
+/** One program a device, and it has one: what to do. */
+export function alreadyAttached(device: string, errno: number = ERRNO.EBUSY): LoadError {
+  return new LoadError(`${device} already has an XDP program: end what owns it, or ${detachAdvice(device)}`, errno)
+}
+
 function describe(device: string, errno: number): LoadError {
   if (isNotSupported(errno)) {
     return new LoadError(`the driver of ${device} has no native XDP: use generic mode (--generic)`, errno)
@@ -87,7 +92,7 @@ function describe(device: string, errno: number): LoadError {
     case ERRNO.EBUSY:
     // One is attached in the other mode.
     case ERRNO.EEXIST:
-      return new LoadError(`${device} already has an XDP program: end what owns it, or ${detachAdvice(device)}`, errno)
+      return alreadyAttached(device, errno)
     case ERRNO.ENODEV:
       return new LoadError(`there is no device ${device} any more: see "ip link"`, errno)
     case ERRNO.ERANGE:

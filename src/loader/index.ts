@@ -1,4 +1,12 @@
-export { attachTcx, attachXdp, detachAdvice, GENERIC_WARNING, type XdpLink, type XdpMode } from './attach.js'
+export {
+  alreadyAttached,
+  attachTcx,
+  attachXdp,
+  detachAdvice,
+  GENERIC_WARNING,
+  type XdpLink,
+  type XdpMode,
+} from './attach.js'
 export { replaceContents } from './contents.js'
 export { perCpuReader, type RuleCount, ruleCountReader } from './counters.js'
 export { LoadError } from './errors.js'

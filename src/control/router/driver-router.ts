@@ -12,7 +12,8 @@ import {
   readSysctl,
 } from '../../kernel/index.js'
 import { type CountName, type ForwardDevice, type Forwarder, openForwarder } from '../../offload/index.js'
-import { checkRouterDevices, DeviceError, findDeviceIn } from '../device.js'
+import { checkRouterDevices, DeviceError, downNotes, findDeviceIn } from '../device.js'
+import { checkTakeable } from '../takeable.js'
 import { watchNeighbours } from './neighbour-watch.js'
 
 /** A router that is nothing but programs in the drivers of its devices. */
@@ -64,6 +65,8 @@ export function startDriverRouter({ devices, namespace, flows, warn }: DriverRou
   }
   try {
     const links = devices.map((name) => findDeviceIn(netlink, name))
+    links.forEach(checkTakeable)
+    for (const note of links.flatMap(downNotes)) warn(note)
     // First the changes, then what they change.
     const monitor = openRouteMonitor(namespace)
     closers.push(() => monitor.close())

@@ -10,11 +10,12 @@ import {
   type NetworkNamespace,
   openRoute,
 } from '../../kernel/index.js'
-import type { XdpMode } from '../../loader/index.js'
+import { GENERIC_WARNING, type XdpMode } from '../../loader/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../../memory/index.js'
 import { type ErrorsOptions, openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
 import { fifo, mostPackets, type QueueOptions } from '../../transmit/index.js'
-import { checkRouterDevices, DeviceError, findDeviceIn } from '../device.js'
+import { checkRouterDevices, DeviceError, downNotes, findDeviceIn } from '../device.js'
+import { checkEthernet, checkTakeable } from '../takeable.js'
 import type { Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
 import { translatedPorts, withPorts } from './nat.js'
@@ -93,6 +94,8 @@ const ENTRIES = 2048
 const FRAMES_AN_ENTRY = 2.5
 const FRAME_BYTES = 2048
 const OTHER_BYTES = 16 << 20
+/** What addresses of 32 bits reach. */
+const MOST_BYTES = 2 ** 32
 /** Flows that a router knows which translates and is told of no number. */
 const NAT_FLOWS = 65_536
 /** For a full table of the Internet and as much again; for some thousand routes. */
@@ -135,12 +138,14 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     const netlink = openRoute(namespace)
     closers.push(() => closeNetlink(netlink))
     const links = devices.map((name) => findDeviceIn(netlink, name))
+    links.forEach(checkEthernet)
     const own = listAddresses(netlink).map(({ address }) => address)
     const translated = translatedPorts(nat)
     const ports = links.map((link) =>
       later(openPort(link, own, { entries, translated, ...(namespace && { namespace }) })),
     )
     checkWorkers(workers, ports)
+    links.forEach(checkTakeable)
     const { space, code, pool, tables } = openMemory(options, ports)
     const { places } = later(
       openPortCounters(
@@ -204,7 +209,11 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       mirror,
       tables,
       ports: attached,
-      notes: ports.flatMap(({ sockets }) => xdpNotes(sockets.device)),
+      notes: attached.flatMap(({ sockets, mode, name }, place) => [
+        ...downNotes(links[place]!),
+        ...(mode === 'generic' ? [`${name} ${GENERIC_WARNING}`] : []),
+        ...xdpNotes(sockets.device),
+      ]),
       stages: engine.stages,
       totals: () => withDriver(totalsOf(ports, engine, parts.track > 0), offload),
       done: Promise.race([stopped, lookout.lost, engine.failed]).finally(close),
@@ -235,7 +244,12 @@ function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
   const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting) / 256) * 256
   const sizes = { ...TABLES[profile], ...tables, ports: devices.length }
   const parts = threads * partBytes({ ports: sockets, track, ...(queue && { queue }) }, threads)
-  const space = createSpace(frames * FRAME_BYTES + routesBytes(sizes) + parts + OTHER_BYTES)
+  const bytes = frames * FRAME_BYTES + routesBytes(sizes) + parts + OTHER_BYTES
+  if (bytes > MOST_BYTES)
+    throw new DeviceError(
+      `this router would take ${(bytes / 2 ** 30).toFixed(1)} GiB of memory, and one can have 4; track fewer connections`,
+    )
+  const space = createSpace(bytes)
   const code = loadCode(space)
   const pool = createPool(space, code, { 2048: frames })
   return { space, code, pool, tables: openRoutes(space, code, 'router', sizes) }
