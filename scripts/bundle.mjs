@@ -23,8 +23,8 @@ const PROCESSES = [
   'lab/service-process',
 ]
 
-/** Packages in bundles of their own, for commands that read policies or talk to services. */
-const PACKAGES = ['yaml', 'zod']
+/** Packages in bundles of their own, for commands that read policies or talk to services, with what is used of them. */
+const PACKAGES = { yaml: importedFrom('yaml'), zod: importedFrom('zod') }
 
 /** Modules of Node that are not there already when it has started, 1 to 5 ms each. */
 const LATE_MODULES = ['child_process', 'crypto', 'dns/promises', 'http', 'net', 'os', 'tty', 'worker_threads', 'zlib']
@@ -45,12 +45,24 @@ await build({
 })
 await bundle(WHOLE, "import './main.js'")
 for (const [name, commands] of Object.entries(BUNDLES)) await bundle(name, commandLineOf(commands))
-for (const name of PACKAGES) await bundle(name, `export * from '${name}'`, [englishOnly()])
+for (const [name, used] of Object.entries(PACKAGES))
+  await bundle(name, `export { ${used} } from '${name}'`, [englishOnly()])
 await launcher()
 writeFileSync(join(BIN, 'LICENSES'), licenses())
 // Each leaves its code at its end; the last is refused when yaml and zod have been loaded.
 for (const args of ['--version', 'drop --help', 'protect --help', 'compile --policy /dev/null']) {
   spawnSync(process.execPath, [join(BIN, 'sluice.cjs'), ...args.split(' ')], { stdio: 'ignore' })
+}
+
+/** Names that the modules import from a package. */
+function importedFrom(name) {
+  const list = new RegExp(`^import \\{([^}]+)\\} from '${name}'`, 'gm')
+  const modules = readdirSync(DIST, { recursive: true }).filter(
+    (file) => file.endsWith('.js') && !file.startsWith('bin/'),
+  )
+  const texts = modules.map((file) => readFileSync(join(DIST, file), 'utf8'))
+  const imported = texts.flatMap((text) => [...text.matchAll(list)].flatMap(([, names]) => names.split(',')))
+  return [...new Set(imported.map((each) => each.trim().split(' as ')[0]))].sort()
 }
 
 /** A program like src/cli/main.ts, in which other commands do not stand. */
@@ -103,8 +115,8 @@ async function launcher() {
     entryPoints: [join(DIST, 'cli/launch.js')],
     outfile,
     format: 'cjs',
-    define: { 'import.meta.url': '__url' },
-    banner: { js: "#!/usr/bin/env node\nconst __url = require('node:url').pathToFileURL(__filename).href;" },
+    define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' },
+    banner: { js: '#!/usr/bin/env node' },
   })
   chmodSync(outfile, 0o755)
 }
@@ -114,7 +126,7 @@ async function launcher() {
  * Only for modules that are used by name: of a CommonJS package the default would be this stand-in.
  */
 function lateModules() {
-  const late = [...LATE_MODULES.map((name) => `node:${name}`), ...PACKAGES, 'log-update']
+  const late = [...LATE_MODULES.map((name) => `node:${name}`), ...Object.keys(PACKAGES), 'log-update']
   const fromDist = createRequire(join(DIST, 'cli/main.js'))
   return {
     name: 'late modules',
@@ -125,8 +137,9 @@ function lateModules() {
         return { path: name, namespace: 'late' }
       })
       onLoad({ filter: /./, namespace: 'late' }, async ({ path }) => {
-        const names = Object.keys(await import(path.startsWith('node:') ? path : fromDist.resolve(path)))
-        const real = PACKAGES.includes(path) ? `__load('${path}')` : `require('${path}')`
+        const names =
+          PACKAGES[path] ?? Object.keys(await import(path.startsWith('node:') ? path : fromDist.resolve(path)))
+        const real = path in PACKAGES ? `__load('${path}')` : `require('${path}')`
         const getters = names.map((name) => `get ${name}() { return ${real}.${name} }`)
         return { contents: `module.exports = { ${getters.join(', ')} }`, resolveDir: join(DIST, 'cli') }
       })

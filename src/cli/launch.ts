@@ -11,8 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { Script } from 'node:vm'
 import { bundleOf } from './bundles.js'
 
@@ -31,9 +30,9 @@ type Bundle = (
   load: (name: string) => object,
 ) => void
 
-const FOLDER = dirname(fileURLToPath(import.meta.url))
+const FOLDER = import.meta.dirname
 const CODE = join(FOLDER, 'code')
-const require = createRequire(import.meta.url)
+const require = createRequire(import.meta.filename)
 /** The off side of measurements. */
 const isOff = process.env['SLUICE_CODE_CACHE'] === 'off'
 

@@ -1,8 +1,12 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
+
+const BYTE = '(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
+/** As Node's isIPv4, for which node:net would be loaded. */
+const IPV4 = new RegExp(`^${BYTE}(\\.${BYTE}){3}$`)
 
 /** The bytes of an address, in network order: 4 for IPv4, 16 for IPv6 (RFC 4291 section 2.2). Throws a RangeError. */
 export function parseAddress(text: string): Uint8Array {
-  if (isIPv4(text)) return Uint8Array.from(text.split('.'), Number)
+  if (IPV4.test(text)) return Uint8Array.from(text.split('.'), Number)
   if (!isIPv6(text) || text.includes('%')) {
     throw new RangeError(`"${text}" is not an IP address; write it like 192.0.2.1 or 2001:db8::1`)
   }
