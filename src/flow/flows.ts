@@ -23,6 +23,9 @@ import {
   FLOWS_KEY,
   FLOWS_MOST_RETRANSMITTED,
   FLOWS_NEXT_STATE,
+  FLOWS_OWNER,
+  FLOWS_OWNERS,
+  FLOWS_PUBLISHES,
   FLOWS_RECORDS,
   FLOWS_RULE_COUNT,
   FLOWS_RULES,
@@ -62,8 +65,20 @@ export interface FlowsOptions {
   readonly checksums?: 'verify' | 'trust'
   /** What is translated: `track` does destinations, `translate` sources, and both need `routes`. Nothing where it is not said. */
   readonly nat?: readonly NatRule[]
+  /**
+   * Which of so many workers, each with a table of its own, has this one: `owner`
+   * shares packets out to them, and sources are translated so that what answers
+   * them finds the same. The first of one where it is not said; all need the same rules.
+   */
+  readonly owner?: FlowsOwner
   /** Milliseconds that only grow; `performance.now` where it is not said. */
   readonly now?: () => number
+}
+
+/** A worker among those that share flows out, from 0 on. */
+export interface FlowsOwner {
+  readonly number: number
+  readonly count: number
 }
 
 /** What has happened to a table since it was opened. */
@@ -90,6 +105,7 @@ export interface Flows {
   readonly address: number
   /** Whether there are rules of translation. */
   readonly translates: boolean
+  readonly owner: FlowsOwner
   statistics(): FlowsStatistics
   /** The flows as they are: slow, for people and tests. */
   list(): readonly TrackedFlow[]
@@ -104,7 +120,8 @@ const MOST_SWEPT = 4096
 
 /** Opens a table; throws LayoutError, and RangeError where `flows` is out of its range. */
 export function openFlows(space: Space, code: Code, name: string, options: FlowsOptions = {}): Flows {
-  const { flows: capacity = 65_536, nat = [], now = () => performance.now() } = options
+  const { flows: capacity = 65_536, nat = [], owner = { number: 0, count: 1 } } = options
+  const { now = () => performance.now() } = options
   if (!(capacity >= 1 && capacity <= MOST_FLOWS))
     throw new RangeError(`a table of ${capacity} flows is not possible; ask for 1 to ${MOST_FLOWS}`)
   // Two entries a flow, and half of the slots stay free.
@@ -115,6 +132,9 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
   const { words, counters } = space
   words[(head + FLOWS_RULES) / 4] = regions.rules
   words[(head + FLOWS_RULE_COUNT) / 4] = writeNat(space, regions.rules, nat)
+  words[(head + FLOWS_PUBLISHES) / 4] = Number(nat.some(({ kind }) => kind === 'destination'))
+  words[(head + FLOWS_OWNERS) / 4] = owner.count
+  words[(head + FLOWS_OWNER) / 4] = owner.number
   const sweep = code.find('flowsSweep')
   const begin = now()
   let isOpen = true
@@ -122,6 +142,7 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
     name,
     address: head,
     translates: nat.length > 0,
+    owner,
     statistics: () => {
       const counted = (at: number) => counters[(head + FLOWS_COUNTERS + at) / 8]!
       return {

@@ -13,10 +13,12 @@
  *     48   u32  settings, bits of FLOWS_…; retransmissions that shorten a timeout; the sweep's and the eviction's next flow
  *     64   u32  timeouts, in ticks, by state
  *     160  f64  counters
- *     224  u32  address of the rules of translation; how many there are
+ *     224  u32  address of the rules of translation; how many there are, and whether some translate destinations
+ *     236  u32  workers that share flows out, and which of them this table is of
  *     256       the packet that is looked at
  *     448  u8   next state by direction, kind of segment and state
  *     576       a key
+ *     640       two keys
  */
 export const FLOWS_RECORDS = 0
 export const FLOWS_BUCKETS = 4
@@ -36,11 +38,16 @@ export const FLOWS_TIMEOUTS = 64
 export const FLOWS_COUNTERS = 160
 export const FLOWS_RULES = 224
 export const FLOWS_RULE_COUNT = 228
+export const FLOWS_PUBLISHES = 232
+export const FLOWS_OWNERS = 236
+export const FLOWS_OWNER = 240
 export const FLOWS_PACKET = 256
 export const FLOWS_NEXT_STATE = 448
 /** Room for a key. */
 export const FLOWS_SCRATCH = 576
-export const FLOWS_BYTES = 640
+/** Room for the two keys by which the owner of a flow is found. */
+export const FLOWS_OWNER_KEYS = 640
+export const FLOWS_BYTES = 768
 export const TICK_MS = 100
 
 /** Connections whose begin was not seen are picked up. */
@@ -210,6 +217,8 @@ export const MARK_USES_SHIFT = 23
 export const MARK_USES = 0x3f800000
 export const MARK_NUMBER = 0x7fffff
 export const MOST_FLOWS = 0x400000
+/** In a word so many bytes before its first: the port by which a packet has come that is handed to another worker. */
+export const IN_PORT_BEFORE = 56
 
 /**
  * The packet that is looked at, from FLOWS_PACKET on.
@@ -292,3 +301,9 @@ export const TRANSLATE_NO_PORT = 1
 export const TRANSLATE_NO_ADDRESS = 2
 export const TRANSLATE_CHANGED = 3
 export const TRANSLATE_ENDED = 4
+
+/** What a stage `owner` is handed: u32 the table; address of the outputs by the number of their worker, of which its own is 0; the port. */
+export const OWNER_FLOWS = 0
+export const OWNER_OUTPUTS = 4
+export const OWNER_PORT = 8
+export const OWNER_BYTES = 16

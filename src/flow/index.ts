@@ -1,9 +1,10 @@
 /** Connections: the table of flows, what a packet is to it, and decisions that are remembered with a flow. */
 export { type DecidedFlow, type DecidedFlows, type FlowDecision, openDecided } from './decided.js'
-export { type Flows, type FlowsOptions, type FlowsStatistics, openFlows } from './flows.js'
+export { type Flows, type FlowsOptions, type FlowsOwner, type FlowsStatistics, openFlows } from './flows.js'
 export * from './formats.js'
 export type { FlowKey, TrackedFlow } from './list.js'
 export type { NatRule, PortRange } from './nat.js'
+export { arrived, owner } from './owner.js'
 export { type RememberOptions, remember } from './remember.js'
 export type { FlowState, Timeouts } from './settings.js'
 export { type TrackOptions, track } from './track.js'

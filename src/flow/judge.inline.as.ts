@@ -54,7 +54,8 @@ import {
   readPorts,
   writeIpv6Key,
 } from './packet.inline.as'
-import { hasRules, isFree, publish } from './rules.inline.as'
+import { hasRules, publish } from './publish.inline.as'
+import { isFree } from './rules.inline.as'
 import {
   countOne,
   endFlow,
@@ -214,7 +215,7 @@ function enterFlow(flows: u32, flow: u32, tuple: u32, answer: u32): bool {
 }
 
 /** Destination unreachable, source quench, redirect, time exceeded, parameter problem; of ICMPv6 all below 128. */
-function isError(type: u32, family: u32): bool {
+export function isError(type: u32, family: u32): bool {
   if (family === 6) return type < 128
   return type === 3 || type === 4 || type === 5 || type === 11 || type === 12
 }
@@ -240,7 +241,7 @@ function judgeError(flows: u32, context: u32, family: u32): u32 {
 }
 
 /** Reads the key of a quoted packet, of which only the first bytes need be there. */
-function readQuoted(tuple: u32, at: u32, end: u32, family: u32): bool {
+export function readQuoted(tuple: u32, at: u32, end: u32, family: u32): bool {
   if (family === 4) {
     if (at + IPV4_BYTES > end) return false
     const headerBytes = (<u32>load<u8>(at) & 15) << 2

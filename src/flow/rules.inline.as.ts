@@ -2,6 +2,8 @@ import { PORT_V4, PORT_V4_COUNT, PORT_V6, PORT_V6_COUNT } from '../route/formats
 import {
   COUNT_EXPIRED,
   FLOW_STATUS,
+  FLOWS_OWNER,
+  FLOWS_OWNERS,
   FLOWS_PACKET,
   FLOWS_RULE_COUNT,
   FLOWS_RULES,
@@ -16,73 +18,25 @@ import {
   RULE_BYTES,
   RULE_COUNT,
   RULE_DESTINATION,
-  RULE_FAMILY,
   RULE_KIND,
-  RULE_MASK,
   RULE_MASQUERADE,
   RULE_OUT_PORT,
   RULE_PORTS,
-  RULE_PREFIX,
-  RULE_PROTOCOL,
   RULE_TARGET,
   STATUS_MASQUERADED,
   STATUS_SOURCE,
   TRANSLATE_NO_ADDRESS,
   TRANSLATE_NO_PORT,
   TRANSLATED,
-  TUPLE_ADDRESSES,
 } from './formats'
 import { hashOf } from './hash.inline.as'
+import { ownerOf } from './owner.inline.as'
 import { hasPorts, isIcmp, PROTOCOL_SCTP, sumAddresses } from './packet.inline.as'
+import { addressOf, isWithin, setAddress } from './publish.inline.as'
 import { copyKey, countOne, endFlow, enter, find, flowAt, hasExpired, leave, numberOf, setKey } from './table.inline.as'
 
 /** Ports that are tried for a new flow, after its own. */
 const MOST_TRIES: u32 = 128
-
-export function hasRules(flows: u32): bool {
-  return load<u32>(flows, FLOWS_RULE_COUNT) !== 0
-}
-
-/** The address of a key's source, or of its destination. */
-function addressOf(tuple: u32, field: u32): u32 {
-  return load<u8>(tuple, KEY_FAMILY) === 4 ? tuple + field : tuple + <u32>TUPLE_ADDRESSES + (field << 2)
-}
-
-function setAddress(tuple: u32, field: u32, from: u32): void {
-  const isIpv4 = load<u8>(tuple, KEY_FAMILY) === 4
-  memory.copy(addressOf(tuple, field), from, isIpv4 ? 4 : 16)
-  if (!isIpv4) sumAddresses(tuple)
-}
-
-function isWithin(rule: u32, tuple: u32, field: u32): bool {
-  const family = <u32>load<u8>(rule, RULE_FAMILY)
-  if (family !== load<u8>(tuple, KEY_FAMILY)) return false
-  const address = addressOf(tuple, field)
-  if (family === 4) return (load<u32>(address) & load<u32>(rule, RULE_MASK)) === load<u32>(rule, RULE_PREFIX)
-  const masked = v128.and(v128.load(address), v128.load(rule, RULE_MASK))
-  return !v128.any_true(v128.xor(masked, v128.load(rule, RULE_PREFIX)))
-}
-
-/**
- * Looks for a rule that translates the destination of `tuple`, a new flow's key,
- * and writes its address and port to the key of what answers. False where there is none.
- */
-export function publish(flows: u32, tuple: u32, answer: u32): bool {
-  const protocol = <u32>load<u8>(tuple, KEY_PROTOCOL)
-  let rule = load<u32>(flows, FLOWS_RULES)
-  for (const end = rule + load<u32>(flows, FLOWS_RULE_COUNT) * RULE_BYTES; rule < end; rule += RULE_BYTES) {
-    if (load<u8>(rule, RULE_KIND) !== RULE_DESTINATION || !isWithin(rule, tuple, KEY_DESTINATION)) continue
-    const wanted = <u32>load<u8>(rule, RULE_PROTOCOL)
-    if (wanted !== 0 && wanted !== protocol) continue
-    const port = <u32>load<u16>(rule, RULE_PORTS)
-    if (port !== 0 && port !== <u32>load<u16>(tuple, KEY_PORTS + 2)) continue
-    setAddress(answer, KEY_SOURCE, rule + <u32>RULE_TARGET)
-    const target = load<u16>(rule, RULE_PORTS + 2)
-    if (target !== 0) store<u16>(answer, target, KEY_PORTS)
-    return true
-  }
-  return false
-}
 
 /** Whether no flow has this key; one that has expired is forgotten. */
 export function isFree(flows: u32, tuple: u32): bool {
@@ -165,10 +119,17 @@ function addTo(answer: u32, steps: u32): void {
   if (!isIpv4) sumAddresses(answer)
 }
 
+/** Whether what has this key comes to this table's worker, and no flow has it. */
+function isOurs(flows: u32, answer: u32): bool {
+  if (load<u32>(flows, FLOWS_OWNERS) > 1 && ownerOf(flows, answer) !== load<u32>(flows, FLOWS_OWNER)) return false
+  return isFree(flows, answer)
+}
+
 /**
- * Writes the first port, or identifier of ICMP, that no other flow has: the
- * flow's own where that may be given out, else one of a bounded number from
- * where nobody can foresee. Protocols without ports, and SCTP, keep what they have.
+ * Writes the first port, or identifier of ICMP, that no other flow has and by
+ * which answers come to this worker: the flow's own where that may be given out,
+ * else one of a bounded number from where nobody can foresee. Protocols without
+ * ports, and SCTP, keep what they have.
  */
 function choosePort(flows: u32, answer: u32, rule: u32, start: u32): bool {
   const protocol = <u32>load<u8>(answer, KEY_PROTOCOL)
@@ -178,12 +139,14 @@ function choosePort(flows: u32, answer: u32, rule: u32, start: u32): bool {
   const lowest = <u32>load<u16>(rule, RULE_PORTS)
   const highest = <u32>load<u16>(rule, RULE_PORTS + 2)
   const own = <u32>bswap<u16>(load<u16>(at))
-  if (own >= lowest && own <= highest && isFree(flows, answer)) return true
+  if (own >= lowest && own <= highest && isOurs(flows, answer)) return true
   const count = highest - lowest + 1
   let port = lowest + (start % count)
-  for (let tries: u32 = 0, most = min<u32>(MOST_TRIES, count); tries < most; tries++) {
+  // Of so many ports one is this worker's.
+  const most = min<u32>(MOST_TRIES * max<u32>(1, load<u32>(flows, FLOWS_OWNERS)), count)
+  for (let tries: u32 = 0; tries < most; tries++) {
     store<u16>(at, bswap<u16>(<u16>port))
-    if (isFree(flows, answer)) return true
+    if (isOurs(flows, answer)) return true
     port = port === highest ? lowest : port + 1
   }
   return false

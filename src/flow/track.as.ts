@@ -36,9 +36,9 @@ import {
 } from './formats'
 import { judgePacket } from './judge.inline.as'
 import { READ_FRAGMENT } from './packet.inline.as'
+import { hasRules } from './publish.inline.as'
 import { NOT_REMEMBERED, useDecision } from './remembered.inline.as'
 import { SIDE_DESTINATION, STATUS_TRANSLATED, translateError, translateSide } from './rewrite.inline.as'
-import { hasRules } from './rules.inline.as'
 import { countOne, numberOf, sweep } from './table.inline.as'
 import { judgeUsual, NOT_USUAL } from './usual.inline.as'
 

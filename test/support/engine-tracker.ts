@@ -1,5 +1,5 @@
-import { draw, receive, startEngine } from '../../src/engine/index.js'
-import { type Flows, type FlowsOptions, openFlows, track } from '../../src/flow/index.js'
+import { draw, type Line, receive, startEngine } from '../../src/engine/index.js'
+import { arrived, type Flows, type FlowsOptions, openFlows, owner, track } from '../../src/flow/index.js'
 import { openBench } from './engine.js'
 import type { Verdict } from './kernel-tracker.js'
 import { collect, once } from './stage-suite.js'
@@ -9,6 +9,10 @@ import { type TrackedPacket, trackedFrame } from './tracked-packet.js'
 export interface EngineTracker {
   readonly flows: Flows
   judge(packet: TrackedPacket): Verdict
+  /** The same of a whole frame, which comes to the worker of that number. */
+  judgeFrame(frame: Uint8Array, worker?: number): Verdict
+  /** Packets that the table of each worker has judged. */
+  judged(): readonly number[]
   /** Throws where a frame was lost or used wrongly. */
   close(): void
 }
@@ -16,28 +20,46 @@ export interface EngineTracker {
 const VERDICTS = ['established', 'new', 'related', 'invalid', 'untracked'] as const
 const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1)
 
-export function openEngineTracker(options: FlowsOptions = {}): EngineTracker {
-  const bench = openBench()
+/** With several workers there is a table of each, and what comes to one goes to whose it is. */
+export function openEngineTracker(options: FlowsOptions = {}, workers = 1): EngineTracker {
+  const bench = openBench(undefined, undefined, workers * (16 << 20))
   const { space, code, worker } = bench
-  const flows = openFlows(space, code, 'test', options)
-  const stage = track('track', flows)
-  const bundle = bench.bundle('sent')
-  const arrived = VERDICTS.map((): Uint8Array[] => [])
-  const lines = VERDICTS.map(
-    (verdict, index) => [`track.${verdict}`, collect(bench, verdict, arrived[index]!)] as const,
+  const numbers = Array.from({ length: workers }, (_, number) => number)
+  const tables = numbers.map((number) =>
+    openFlows(space, code, `test ${number}`, { ...options, owner: { number, count: workers } }),
   )
-  const engine = startEngine(space, code, worker, draw([receive(once(bench, bundle)), stage], ...lines))
+  const bundles = numbers.map((number) => bench.bundle(`sent ${number}`))
+  const said = VERDICTS.map((): Uint8Array[] => [])
+  const ends = VERDICTS.map((verdict, index) => collect(bench, verdict, said[index]!))
+  const handedTo = numbers.map((number) => arrived(`arrived ${number}`, 1))
+  const lines = numbers.flatMap((number): Line[] => {
+    const [stage, whose] = [
+      track(`track ${number}`, tables[number]!),
+      owner(`owner ${number}`, tables[number]!, { inPort: 0 }),
+    ]
+    const others = numbers.filter((other) => other !== number)
+    return [
+      [receive({ ...once(bench, bundles[number]!), name: `sent ${number}` }), whose, stage],
+      ...others.map((other): Line => [`${whose.name}.worker ${other}`, handedTo[other]!]),
+      ...(workers > 1 ? [[`${handedTo[number]!.name}.port 0`, stage] as const] : []),
+      ...VERDICTS.map((verdict, index): Line => [`${stage.name}.${verdict}`, ends[index]!]),
+    ]
+  })
+  const engine = startEngine(space, code, worker, draw(...lines))
+  const judgeFrame = (frame: Uint8Array, number = 0) => {
+    bench.fill(bundles[number]!, [frame])
+    engine.round()
+    const index = said.findIndex((packets) => packets.splice(0).length > 0)
+    return index < 0 ? 'dropped' : VERDICTS[index]!
+  }
   return {
-    flows,
-    judge(packet) {
-      bench.fill(bundle, [trackedFrame(packet, MAC)])
-      engine.round()
-      const index = arrived.findIndex((packets) => packets.splice(0).length > 0)
-      return index < 0 ? 'dropped' : VERDICTS[index]!
-    },
+    flows: tables[0]!,
+    judge: (packet) => judgeFrame(trackedFrame(packet, MAC)),
+    judgeFrame,
+    judged: () => engine.statistics().flatMap(({ name, packets }) => (name.startsWith('track') ? [packets] : [])),
     close() {
       engine.close()
-      flows.close()
+      for (const flows of tables) flows.close()
       const { lastFrame: _, ...faults } = bench.pool.faults()
       if (bench.inUse() !== 0 || Object.values(faults).some((count) => count !== 0))
         throw new Error(`frames were lost or used wrongly: ${bench.inUse()} in use, ${JSON.stringify(faults)}`)

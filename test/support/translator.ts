@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { draw, type Line, receive, startEngine } from '../../src/engine/index.js'
-import { type NatRule, openFlows, remember, restore, track, translate } from '../../src/flow/index.js'
+import { draw, type Line, receive, type Stage, startEngine } from '../../src/engine/index.js'
+import { arrived, type NatRule, openFlows, owner, remember, restore, track, translate } from '../../src/flow/index.js'
 import { parseAddress } from '../../src/kernel/index.js'
 import { BUNDLE_DESCRIPTORS, DESCRIPTOR_FLAGS } from '../../src/memory/index.js'
 import { forward, openRoutes, type Port } from '../../src/route/index.js'
@@ -42,9 +42,13 @@ const PREFIXES = [
   ],
 ] as const
 
-/** A router between clients and servers that translates; what leaves it, by the output that it left by. */
-export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity = 4096) {
-  const bench = openBench(undefined, undefined, capacity * 300 + (16 << 20))
+/**
+ * A router between clients and servers that translates; what leaves it, by the
+ * output that it left by. With several workers each has its flows, and what comes to one goes to whose it is.
+ */
+export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity = 4096, workers = 1) {
+  const bench = openBench(undefined, undefined, workers * (capacity * 300 + (16 << 20)))
+  const numbers = Array.from({ length: workers }, (_, number) => number)
   const { space, code, worker } = bench
   const tables = openRoutes(space, code, 'test', {
     v4: { rootBits: 16, nodes: 64, routes: 64 },
@@ -61,36 +65,52 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity 
       assert.equal(tables.insert(prefix(text, length), hops[way]![port]!), null)
   }
   for (const port of [INSIDE, OUTSIDE]) lead(port, 0)
-  const flows = openFlows(space, code, 'test', { flows: capacity, nat, now })
-  const arrived: Record<string, Uint8Array[]> = {}
-  const end = (name: string) => {
-    arrived[name] = []
-    return collect(bench, name, arrived[name])
+  const known = numbers.map((number) =>
+    openFlows(space, code, `test ${number}`, { flows: capacity, nat, now, owner: { number, count: workers } }),
+  )
+  const arrivals: Record<string, Uint8Array[]> = {}
+  const ends = new Map<string, Stage>()
+  const end = (name: string): Stage => {
+    arrivals[name] ??= []
+    ends.set(name, ends.get(name) ?? collect(bench, name, arrivals[name]))
+    return ends.get(name)!
   }
-  const bundles = [bench.bundle('inside'), bench.bundle('outside')]
-  const lines = [INSIDE, OUTSIDE].flatMap((inPort): Line[] => {
-    const tracked = track(`track ${inPort}`, flows, { routes: tables, inPort })
-    const routed = forward(`route ${inPort}`, tables, { inPort })
-    const leave = (to: number) => [
-      translate(`translate ${inPort} ${to}`, flows, { routes: tables, port: to }),
-      remember(`remember ${inPort} ${to}`, flows, { inPort, port: to }),
+  const bundles = numbers.map((number) => [bench.bundle(`inside ${number}`), bench.bundle(`outside ${number}`)])
+  const handedTo = numbers.map((number) => arrived(`arrived ${number}`, 2))
+  const linesOf = (number: number, inPort: number): Line[] => {
+    const flows = known[number]!
+    const name = `${number} ${inPort}`
+    const [whose, tracked] = [
+      owner(`owner ${name}`, flows, { inPort }),
+      track(`track ${name}`, flows, { routes: tables, inPort }),
     ]
+    const routed = forward(`route ${name}`, tables, { inPort })
+    const leave = (to: number) => [
+      translate(`translate ${name} ${to}`, flows, { routes: tables, port: to }),
+      remember(`remember ${name} ${to}`, flows, { inPort, port: to }),
+    ]
+    const others = numbers.filter((other) => other !== number)
     return [
-      [receive({ ...once(bench, bundles[inPort]!), name: `hand ${inPort}` }), tracked, routed],
+      [receive({ ...once(bench, bundles[number]![inPort]!), name: `hand ${name}` }), whose, tracked, routed],
+      ...others.map((other): Line => [`${whose.name}.worker ${other}`, handedTo[other]!]),
+      ...(workers > 1 ? [[`${handedTo[number]!.name}.port ${inPort}`, tracked] as const] : []),
       ...['new', 'related', 'untracked'].map((output): Line => [`${tracked.name}.${output}`, routed]),
       [`${tracked.name}.invalid`, end(`invalid ${inPort}`)],
       ...[INSIDE, OUTSIDE].flatMap((to): Line[] => [
         [`${tracked.name}.cached ${to}`, end(`cached ${inPort} ${to}`)],
         [`${routed.name}.port ${to}`, ...leave(to), end(`routed ${inPort} ${to}`)],
       ]),
-      [`${routed.name}.errors`, restore(`restore ${inPort}`, flows), end(`errors ${inPort}`)],
+      [`${routed.name}.errors`, restore(`restore ${name}`, flows), end(`errors ${inPort}`)],
       ...['local', 'unresolved'].map((output): Line => [`${routed.name}.${output}`, end(`${output} ${inPort}`)]),
     ]
-  })
+  }
+  const lines = numbers.flatMap((number) => [INSIDE, OUTSIDE].flatMap((inPort) => linesOf(number, inPort)))
   const engine = startEngine(space, code, worker, draw(...lines))
   return {
     space,
-    flows,
+    flows: known[0]!,
+    /** Flows of each worker. */
+    active: () => known.map((flows) => flows.statistics().active),
     tables,
     /** Routes of a side go to its first neighbour, as at the beginning, or to the other one. */
     lead,
@@ -105,11 +125,17 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity 
           ),
       ),
     /** The frame that comes out where this one goes in, and where; null where none does. */
-    pass(inPort: number, frame: Uint8Array, flags = 0): { readonly by: string; readonly frame: Uint8Array } | null {
-      bench.fill(bundles[inPort]!, [frame])
-      space.words[(bundles[inPort]! + BUNDLE_DESCRIPTORS + DESCRIPTOR_FLAGS) / 4] = flags
+    pass(
+      inPort: number,
+      frame: Uint8Array,
+      flags = 0,
+      number = 0,
+    ): { readonly by: string; readonly frame: Uint8Array } | null {
+      const bundle = bundles[number]![inPort]!
+      bench.fill(bundle, [frame])
+      space.words[(bundle + BUNDLE_DESCRIPTORS + DESCRIPTOR_FLAGS) / 4] = flags
       engine.round()
-      const out = Object.entries(arrived).flatMap(([by, frames]) =>
+      const out = Object.entries(arrivals).flatMap(([by, frames]) =>
         frames.splice(0).map((each) => ({ by, frame: each })),
       )
       assert(out.length < 2)
@@ -117,7 +143,7 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity 
     },
     close() {
       engine.close()
-      flows.close()
+      for (const flows of known) flows.close()
       tables.close()
       assert.equal(bench.inUse(), 0)
       const { lastFrame: _, ...faults } = bench.pool.faults()
