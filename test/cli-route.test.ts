@@ -19,70 +19,78 @@ import { runIn } from './support/run-in.js'
 /** As it is installed: the workers' module has to be found beside the command. */
 const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
 
-describe('sluice route, and what looks at it', { skip: skipUnless('root', 'ip', 'ping', 'tcpdump') }, () => {
-  let network: RoutedNetwork
-  let command: ReturnType<typeof startCommand>
-  let [stdout, stderr] = ['', '']
+for (const [options, stage, output] of [
+  [[], 'route left', 'port 1'],
+  [['--track', '1k'], 'track left', 'cached 1'],
+] as const) {
+  describe(`sluice route ${options.join(' ')}, and what looks at it`, {
+    skip: skipUnless('root', 'ip', 'ping', 'tcpdump'),
+  }, () => {
+    let network: RoutedNetwork
+    let command: ReturnType<typeof startCommand>
+    let [stdout, stderr] = ['', '']
 
-  before(async () => {
-    network = createRoutedNetwork({ queues: 2 })
-    const route = [process.execPath, BUNDLED, 'route', 'left', 'right', '--workers', '2', '--json']
-    command = startCommand([...inside(network.router), ...route])
-    command.stdout!.on('data', (data) => (stdout += data))
-    command.stderr!.on('data', (data) => (stderr += data))
-    await eventually(`it routes: ${stderr}`, () => stderr.includes('routing between left (native) and right'), 20_000)
-    // A ping every 20 ms for all that follows.
-    const ping = startCommand([...inside(network.left), 'ping', '-i', '0.02', HOSTS[1]])
-    ping.stdout!.resume()
-    await once(ping.stdout!, 'data')
+    before(async () => {
+      network = createRoutedNetwork({ queues: 2 })
+      const route = [process.execPath, BUNDLED, 'route', 'left', 'right', '--workers', '2', ...options, '--json']
+      command = startCommand([...inside(network.router), ...route])
+      command.stdout!.on('data', (data) => (stdout += data))
+      command.stderr!.on('data', (data) => (stderr += data))
+      await eventually(`it routes: ${stderr}`, () => stderr.includes('routing between left (native) and right'), 20_000)
+      // A ping every 20 ms for all that follows.
+      const ping = startCommand([...inside(network.left), 'ping', '-i', '0.02', HOSTS[1]])
+      ping.stdout!.resume()
+      await once(ping.stdout!, 'data')
+    })
+
+    after(() => {
+      endChildren()
+      network.close()
+    })
+
+    const run = (...args: string[]) => {
+      const { status, stdout: out, stderr: said } = runCli(args)
+      assert.equal(status, 0, said)
+      return out
+    }
+
+    test('status knows it, and what its memory is used for', () => {
+      const [service] = JSON.parse(run('status', '--memory', '--json')).services
+      assert.equal(service.name, 'route')
+      const names = service.memory.regions.map(({ name }: Region) => name).join('\n')
+      for (const name of [/^worker 0: .*right queue 0/m, /^worker 1: .*left queue 1/m, /^routes router v4 root$/m])
+        assert.match(names, name)
+    })
+
+    test('top shows the stages of each worker', () => {
+      const { stages } = JSON.parse(run('top', '--json')) as { stages: StageRate[] }
+      assert.deepEqual(new Set(stages.map(({ engine }) => engine)), new Set(['worker 0', 'worker 1']))
+      const routed = stages.filter((each) => each.stage === stage)
+      assert(routed.some(({ packetsPerSecond }) => packetsPerSecond > 0))
+    })
+
+    test('trace and capture follow packets', () => {
+      const { packets } = JSON.parse(run('trace', 'icmp', '--limit', '2', '--json')) as { packets: TracedPacket[] }
+      assert.equal(packets.length, 2)
+      for (const { steps } of packets) assert.equal(steps.at(-1)!.went, 'sent')
+      // Where it leaves: with connections it may have come by another one.
+      const worker = packets[0]!.steps.at(-1)!.worker
+      const path = join(RUN_DIRECTORY, 'routed.pcapng')
+      run('capture', `${worker}: ${stage}.${output}`, '-w', path, '--limit', '3')
+      const text = execFileSync('tcpdump', ['-n', '-v', '-r', path], { encoding: 'utf8', stdio: 'pipe' })
+      assert.equal(text.match(/ttl 63, .*\n +192\.0\.1\.2 > 192\.0\.2\.2: ICMP echo request/g)?.length, 3, text)
+    })
+
+    test('its end gives the kernel its packets back, and the totals', async () => {
+      command.kill('SIGINT')
+      await once(command, 'close')
+      const { forwarded, drops, endedBy } = JSON.parse(stdout)
+      assert.equal(endedBy, 'SIGINT')
+      assert(forwarded > 10, JSON.stringify({ forwarded, drops }))
+      assert.match((await runIn(network.router, ['ip', 'link', 'show', 'left'])).stdout, /^\d+: left@if(?!.*xdp)/)
+    })
   })
-
-  after(() => {
-    endChildren()
-    network.close()
-  })
-
-  const run = (...args: string[]) => {
-    const { status, stdout: out, stderr: said } = runCli(args)
-    assert.equal(status, 0, said)
-    return out
-  }
-
-  test('status knows it, and what its memory is used for', () => {
-    const [service] = JSON.parse(run('status', '--memory', '--json')).services
-    assert.equal(service.name, 'route')
-    const names = service.memory.regions.map(({ name }: Region) => name).join('\n')
-    for (const name of [/^worker 0: .*right queue 0/m, /^worker 1: .*left queue 1/m, /^routes router v4 root$/m])
-      assert.match(names, name)
-  })
-
-  test('top shows the stages of each worker', () => {
-    const { stages } = JSON.parse(run('top', '--json')) as { stages: StageRate[] }
-    assert.deepEqual(new Set(stages.map(({ engine }) => engine)), new Set(['worker 0', 'worker 1']))
-    const routed = stages.filter(({ stage }) => stage === 'route left')
-    assert(routed.some(({ packetsPerSecond }) => packetsPerSecond > 0))
-  })
-
-  test('trace and capture follow packets', () => {
-    const { packets } = JSON.parse(run('trace', 'icmp', '--limit', '2', '--json')) as { packets: TracedPacket[] }
-    assert.equal(packets.length, 2)
-    for (const { steps } of packets) assert.equal(steps.at(-1)!.went, 'sent')
-    const worker = packets[0]!.steps[0]!.worker
-    const path = join(RUN_DIRECTORY, 'routed.pcapng')
-    run('capture', `${worker}: route left.port 1`, '-w', path, '--limit', '3')
-    const text = execFileSync('tcpdump', ['-n', '-v', '-r', path], { encoding: 'utf8', stdio: 'pipe' })
-    assert.equal(text.match(/ttl 63, .*\n +192\.0\.1\.2 > 192\.0\.2\.2: ICMP echo request/g)?.length, 3, text)
-  })
-
-  test('its end gives the kernel its packets back, and the totals', async () => {
-    command.kill('SIGINT')
-    await once(command, 'close')
-    const { forwarded, drops, endedBy } = JSON.parse(stdout)
-    assert.equal(endedBy, 'SIGINT')
-    assert(forwarded > 10, JSON.stringify({ forwarded, drops }))
-    assert.match((await runIn(network.router, ['ip', 'link', 'show', 'left'])).stdout, /^\d+: left@if(?!.*xdp)/)
-  })
-})
+}
 
 test('devices that make no router are one sentence and status 2, in user space and in the driver', () => {
   for (const way of [[], ['--in-driver']]) {

@@ -81,7 +81,7 @@ export function routeCommand(): Command {
       'with --in-driver and --offload: forward so many flows of each family without a look-up, 0 for none; 16384 where nothing is said',
       parseFlows,
     )
-    .option('--workers <count>', 'threads that share the queues of the devices', parseCount, 1)
+    .option('--workers <count>', 'threads that share the queues of the devices, and the connections', parseCount, 1)
     .option('--json', 'one JSON document with the totals on standard output, at the end')
     .addHelpText(
       'after',

@@ -1,5 +1,5 @@
 import { type Device, draw, type Graph, type Line, receive, type Stage, send } from '../../engine/index.js'
-import { type Flows, remember, restore, track, translate } from '../../flow/index.js'
+import { arrived, type Flows, owner, remember, restore, track, translate } from '../../flow/index.js'
 import {
   type ErrorsOptions,
   errors,
@@ -18,6 +18,13 @@ export interface DrawnPort {
   /** Its queues, which are received from. */
   readonly from: readonly Device[]
   /** What is sent to: a queue of the device, or what stands before it. */
+  readonly to: Device
+}
+
+/** Another worker that has a part of the flows. */
+export interface DrawnPeer {
+  readonly number: number
+  readonly from: Device
   readonly to: Device
 }
 
@@ -43,6 +50,8 @@ export interface RouterDrawing {
   readonly hooks?: Hooks
   /** Where connections are tracked; their packets then leave by what was decided for the first. */
   readonly flows?: Flows
+  /** Those that have the flows that are not in `flows`. */
+  readonly peers?: readonly DrawnPeer[]
   readonly icmp?: ErrorsOptions
 }
 
@@ -56,14 +65,21 @@ export interface RouterDrawing {
  * with what is not wanted left out. Packets whose next hop's address is not
  * known wait in `hold`, and are routed once more by `again`. What is too long is
  * cut by `fragment`, and its pieces are routed. What cannot be forwarded becomes an ICMP error, which the
- * router sends as packets of its own.
+ * router sends as packets of its own. Where other workers have flows as well,
+ * packets go to theirs before they are tracked:
+ *
+ *     receive ─▶ owner ─ own ─▶ track
+ *                  │ worker N        ▲ port P
+ *                  └─▶ send   receive from worker N ─▶ arrived
  */
-export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: RouterDrawing): Graph {
+export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], icmp }: RouterDrawing): Graph {
   const lines: Line[] = []
   const ends = ports.map((port) => drawEnd(port, hooks))
   const [forKernel, unresolved, invalid] = [discard('for the kernel'), discard('unresolved'), discard('invalid')]
   const answer = errors('errors', tables, icmp)
   const answered = flows?.translates ? [restore('restore', flows), answer] : [answer]
+  const handedOver = arrived('arrived', ports.length)
+  for (const { from } of peers) lines.push([receive(from), handedOver])
   // Pieces are cut before their source is translated, and most have no ports.
   const tooLong = flows?.translates ? discard('fragments, translated') : null
 
@@ -88,8 +104,12 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, icmp }: Rout
     const held = hold(`hold ${port.name}`, tables, { ask })
     const tracked = flows && track(`track ${port.name}`, flows, { routes: tables, inPort })
     const seen = (hooks.prerouting ?? []).map((make) => make(port))
-    for (const queue of port.from) lines.push([receive(queue), ...seen, ...(tracked ? [tracked] : []), route])
+    const whose = flows && peers.length > 0 ? owner(`owner ${port.name}`, flows, { inPort }) : null
+    const first = [...(whose ? [whose] : []), ...(tracked ? [tracked] : [])]
+    for (const queue of port.from) lines.push([receive(queue), ...seen, ...first, route])
+    if (whose) for (const { number, to } of peers) lines.push([`${whose.name}.worker ${number}`, send(to)])
     if (tracked) {
+      if (whose) lines.push([`${handedOver.name}.port ${inPort}`, tracked])
       for (const output of ['new', 'related', 'untracked']) lines.push([`${tracked.name}.${output}`, route])
       lines.push([`${tracked.name}.invalid`, invalid])
       for (let to = 0; to < tracked.outputs.length - TRACK_OUTPUTS; to++)

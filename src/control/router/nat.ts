@@ -1,4 +1,5 @@
 import type { NatRule, PortRange } from '../../flow/index.js'
+import type { Prefix } from '../../route/index.js'
 import { formatAddress } from '../traffic-range.js'
 import type { TranslatedPorts } from './port-policy.js'
 
@@ -23,4 +24,27 @@ export function translatedPorts(rules: readonly NatRule[]): TranslatedPorts[] {
     if (port === undefined || !(protocol === 6 || protocol === 17)) return []
     return [{ host: formatAddress(address), transport: protocol === 6 ? 'tcp' : 'udp', ports: [port, port] }]
   })
+}
+
+type Published = Extract<NatRule, { kind: 'destination' }>
+
+/** Whether what one rule makes of a destination is one that a rule translates to something else. */
+export function isChained(rules: readonly NatRule[]): boolean {
+  const published = rules.filter((rule) => rule.kind === 'destination')
+  return published.some((one) => published.some((next) => isTranslatedBy(one, next)))
+}
+
+function isTranslatedBy({ to, address, port = to.port }: Published, next: Published): boolean {
+  const agree = (one: number | undefined, other: number | undefined) =>
+    one === undefined || other === undefined || one === other
+  if (!agree(to.protocol, next.to.protocol) || !agree(port, next.to.port) || !isIn(address, next.to)) return false
+  const isSame = address.every((byte, at) => byte === next.address[at])
+  return !isSame || (next.port !== undefined && next.port !== port)
+}
+
+function isIn(address: Uint8Array, { address: prefix, length }: Prefix): boolean {
+  if (address.length !== prefix.length) return false
+  return address.every(
+    (byte, at) => ((byte ^ prefix[at]!) & (0xff00 >> Math.min(8, Math.max(0, length - at * 8))) & 255) === 0,
+  )
 }

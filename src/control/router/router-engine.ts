@@ -14,7 +14,7 @@ import type { Hooks } from './draw.js'
 import type { Mirror } from './mirror.js'
 import type { PortSockets } from './port.js'
 import { portStatistics } from './port-counters.js'
-import { drawForwarding, type RouterSettings, routerPlan, sharesOf } from './router-plan.js'
+import { drawForwarding, flowsOfEach, planFor, type RouterSettings, sharesOf } from './router-plan.js'
 
 /** What forwards the packets of a router: workers in threads of their own, or an engine in this one. */
 export interface RouterEngine {
@@ -47,6 +47,15 @@ const FLOW_MOST_BYTES = 256
 /** Packets that may wait before a port, and their share of what keeps them. */
 const QUEUE_BYTES = 1 << 20
 
+/** Packets that wait for a worker at most, of all others together. */
+const HANDED_OVER = 2048
+const LEAST_SLOTS = 128
+
+/** Packets that a ring from one of so many workers to another holds. */
+export function ringSlots(workers: number): number {
+  return Math.max(LEAST_SLOTS, 2 ** Math.ceil(Math.log2(HANDED_OVER / Math.max(1, workers - 1))))
+}
+
 /** Memory of one of so many workers. */
 export function partBytes(
   { ports, track, queue }: Pick<EngineParts, 'track' | 'queue'> & { readonly ports: readonly PortSockets[] },
@@ -54,7 +63,7 @@ export function partBytes(
 ): number {
   const rings = ports.reduce((sum, { queues, entries }) => sum + Math.ceil(queues.length / workers) * entries, 0)
   const queues = queue === undefined ? 0 : ports.length * QUEUE_BYTES
-  return PART_BYTES + rings * RING_BYTES_AN_ENTRY + track * FLOW_MOST_BYTES + queues
+  return PART_BYTES + rings * RING_BYTES_AN_ENTRY + flowsOfEach(track, workers) * FLOW_MOST_BYTES + queues
 }
 
 /** Starts `count` workers; `warn` hears of each that ends without having been told to. Rejects where one cannot start. */
@@ -66,8 +75,8 @@ export async function startRouterWorkers(
   const { space, code, pool, tables, mirror, ...forwarding } = parts
   const { offset } = space.reserve({ name: 'router asks', kind: 'state', bytes: asksBytes(count) })
   const place = { address: tables.address, ports: tables.ports }
-  const plan = { ...routerPlan, workers: Object.fromEntries(Object.entries(routerPlan.workers).slice(0, count)) }
-  const workers = await startWorkers(plan, space, code, pool, {
+  const workers = await startWorkers(planFor(count, parts.track > 0), space, code, pool, {
+    slots: ringSlots(count),
     settings: { ...forwarding, tables: place, asks: offset, workers: count },
     partBytes: partBytes(parts, count),
     onEnd: (name, { message }) => warn(`${name} of the router has ended (${message}) and is started again`),

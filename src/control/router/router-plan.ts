@@ -3,7 +3,7 @@ import { type NatRule, openFlows } from '../../flow/index.js'
 import type { ErrorsOptions, HoldOptions, RoutesPlace } from '../../route/index.js'
 import { openQueue, type QueueOptions } from '../../transmit/index.js'
 import { tellAsks } from './asks.js'
-import { drawRouter, type Hooks } from './draw.js'
+import { type DrawnPeer, drawRouter, type Hooks } from './draw.js'
 import { type CountedSockets, openQueues } from './port.js'
 
 /** What the workers of a router start with. */
@@ -14,7 +14,7 @@ export interface RouterSettings {
   readonly asks: number
   /** Workers there are. */
   readonly workers: number
-  /** Connections that are tracked at most. */
+  /** Connections that are tracked at most, by all of them. */
   readonly track: number
   /** What is translated of them. */
   readonly nat: readonly NatRule[]
@@ -36,21 +36,54 @@ export const routerPlan = planWorkers<RouterSettings>(
   import.meta.url,
   Object.fromEntries(
     Array.from({ length: MOST_ROUTER_WORKERS }, (_, worker): [string, WorkerDraft<RouterSettings>] => [
-      `worker ${worker}`,
+      nameOf(worker),
       { graph: (host, settings) => drawWorker(worker, host, settings) },
     ]),
   ),
 )
 
-function drawWorker(worker: number, host: WorkerHost, settings: RouterSettings) {
-  const { space, code, keep } = host
-  const { ports, asks, workers } = settings
+/** The first workers of the plan; where they have flows, with a ring from each to each, for the packets of the others' flows. */
+export function planFor(count: number, isTracked: boolean): typeof routerPlan {
+  const first = Object.entries(routerPlan.workers).slice(0, count)
+  const others = (name: string) => first.flatMap(([other]) => (isTracked && other !== name ? [other] : []))
+  return {
+    ...routerPlan,
+    workers: Object.fromEntries(first.map(([name, draft]) => [name, { ...draft, to: others(name) }])),
+  }
+}
+
+/** What of a router with several workers is one's alone. */
+interface Share {
+  readonly number: number
+  readonly count: number
+  readonly peers: readonly DrawnPeer[]
+}
+
+const ALONE: Share = { number: 0, count: 1, peers: [] }
+
+function drawWorker(number: number, host: WorkerHost, settings: RouterSettings) {
+  const { space, code, keep, from, to } = host
+  const { ports, asks, workers: count, track } = settings
+  const others = Array.from({ length: track === 0 ? 0 : count }, (_, other) => other).filter((each) => each !== number)
+  const peers = others.map((other) => {
+    const name = nameOf(other)
+    return { number: other, from: from(name), to: to(name) }
+  })
   return drawForwarding(
     host,
-    { ...settings, ports: sharesOf(ports, workers, worker) },
+    { ...settings, ports: sharesOf(ports, count, number), share: { number, count, peers } },
     keep,
-    tellAsks(space, code, asks, worker),
+    tellAsks(space, code, asks, number),
   )
+}
+
+function nameOf(worker: number): string {
+  return `worker ${worker}`
+}
+
+/** Of so many flows, those that each of the workers has room for. */
+export function flowsOfEach(flows: number, workers: number): number {
+  return Math.ceil(flows / workers)
 }
 
 /** The ports with those of their queues that one of so many workers has. */
@@ -61,11 +94,13 @@ export function sharesOf(ports: readonly CountedSockets[], workers: number, work
 /** The graph that a thread forwards by; `keep` opens what is not there yet. */
 export function drawForwarding(
   { space, code, pool }: Pick<WorkerHost, 'space' | 'code' | 'pool'>,
-  { ports, tables, track, nat, flowsAt, queue, icmp }: Omit<RouterSettings, 'asks' | 'workers'>,
+  { ports, share = ALONE, ...settings }: Omit<RouterSettings, 'asks' | 'workers'> & { readonly share?: Share },
   keep: WorkerHost['keep'],
   ask: HoldOptions['ask'],
   hooks?: Hooks,
 ): Graph {
+  const { tables, track, nat, flowsAt, queue, icmp } = settings
+  const { number, count, peers } = share
   const drawn = ports.map((port) => {
     const { name } = port.device
     const { queues: from } = keep(`sockets of ${name}`, () => openQueues(space, code, pool, port))
@@ -76,8 +111,9 @@ export function drawForwarding(
       )
     return { name, from, to: waits ?? from[0]! }
   })
-  const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', { flows: track, nat }))
+  const table = { flows: flowsOfEach(track, count), nat, owner: { number, count } }
+  const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', table))
   if (flows && flowsAt !== undefined) Atomics.store(space.words, flowsAt / 4, flows.address)
-  const options = { ...(flows && { flows }), ...(icmp && { icmp }), ...(hooks && { hooks }) }
+  const options = { ...(flows && { flows, peers }), ...(icmp && { icmp }), ...(hooks && { hooks }) }
   return drawRouter({ ports: drawn, tables, ask, ...options })
 }

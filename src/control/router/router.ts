@@ -11,18 +11,25 @@ import {
   openRoute,
 } from '../../kernel/index.js'
 import { GENERIC_WARNING, type XdpMode } from '../../loader/index.js'
-import { createPool, createSpace, loadCode, type Space } from '../../memory/index.js'
+import { createPool, createSpace, DESCRIPTOR_BYTES, loadCode, type Space } from '../../memory/index.js'
 import { type ErrorsOptions, openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
 import { fifo, mostPackets, type QueueOptions } from '../../transmit/index.js'
 import { checkRouterDevices, DeviceError, downNotes, findDeviceIn } from '../device.js'
 import { checkEthernet, checkTakeable } from '../takeable.js'
 import type { Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
-import { translatedPorts, withPorts } from './nat.js'
+import { isChained, translatedPorts, withPorts } from './nat.js'
 import { type Offload, type OffloadTotals, openOffload } from './offload.js'
 import { type CountedSockets, openPort, type RouterPort } from './port.js'
 import { openPortCounters, PORT, type PortPlace } from './port-counters.js'
-import { type EngineParts, partBytes, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
+import {
+  type EngineParts,
+  partBytes,
+  type RouterEngine,
+  ringSlots,
+  startRouterHere,
+  startRouterWorkers,
+} from './router-engine.js'
 import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
 
 export interface RouterOptions {
@@ -33,7 +40,7 @@ export interface RouterOptions {
   readonly entries?: number
   readonly tables?: RoutesOptions
   readonly reversePath?: 'off' | 'loose' | 'strict'
-  /** Connections that are tracked at most; none where it is not said. */
+  /** Connections that are tracked at most, each worker its share of them; none where it is not said. */
   readonly track?: number
   /**
    * What is translated; ports are numbered as `devices` are. Flows are tracked
@@ -215,7 +222,8 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
         ...xdpNotes(sockets.device),
       ]),
       stages: engine.stages,
-      totals: () => withDriver(totalsOf(ports, engine, parts.track > 0), offload),
+      totals: () =>
+        withDriver(totalsOf(ports, engine, parts.track === 0 ? 'route' : workers > 1 ? 'owner' : 'track'), offload),
       done: Promise.race([stopped, lookout.lost, engine.failed]).finally(close),
       close: stop,
     }
@@ -241,10 +249,11 @@ function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
   const sockets = ports.map((port) => port.sockets)
   const entries = sockets.reduce((sum, port) => sum + port.queues.length * port.entries, 0)
   const waiting = queue === undefined ? 0 : devices.length * mostPackets(queue.discipline ?? fifo())
-  const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting) / 256) * 256
+  const handedOver = track === 0 ? 0 : threads * (threads - 1) * ringSlots(threads)
+  const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting + handedOver) / 256) * 256
   const sizes = { ...TABLES[profile], ...tables, ports: devices.length }
   const parts = threads * partBytes({ ports: sockets, track, ...(queue && { queue }) }, threads)
-  const bytes = frames * FRAME_BYTES + routesBytes(sizes) + parts + OTHER_BYTES
+  const bytes = frames * FRAME_BYTES + routesBytes(sizes) + parts + handedOver * DESCRIPTOR_BYTES + OTHER_BYTES
   if (bytes > MOST_BYTES)
     throw new DeviceError(
       `this router would take ${(bytes / 2 ** 30).toFixed(1)} GiB of memory, and one can have 4; track fewer connections`,
@@ -255,7 +264,7 @@ function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
   return { space, code, pool, tables: openRoutes(space, code, 'router', sizes) }
 }
 
-function checkOptions({ workers = 1, hooks, track = 0, queue, offload }: RouterOptions): void {
+function checkOptions({ workers = 1, hooks, track = 0, nat = [], queue, offload }: RouterOptions): void {
   if (offload !== undefined) {
     if (hooks) throw new RangeError('packets that the drivers forward meet no hooks; leave out offload')
     if (queue) throw new DeviceError('packets that the drivers forward wait in no queue; leave one of the two out')
@@ -263,9 +272,11 @@ function checkOptions({ workers = 1, hooks, track = 0, queue, offload }: RouterO
   }
   if (hooks && workers > 0) throw new RangeError('hooks are functions of this thread; give the router 0 workers')
   if (workers < 2) return
-  // Packets of the two directions of a connection may come to two workers, and a rate is a port's as a whole.
-  const one = track > 0 ? 'connections are tracked' : queue === undefined ? null : 'a queue stands before each device'
+  // A rate is a port's as a whole, and what is offloaded is looked for in one table.
+  const one = queue ? 'a queue stands before each device' : offload === undefined ? null : 'flows are offloaded'
   if (one !== null) throw new DeviceError(`${one} by one worker, not by ${workers}; leave one of the two out`)
+  if (isChained(nat))
+    throw new DeviceError('what is published is published again, which one worker alone can do; publish the last host')
 }
 
 function checkWorkers(workers: number, ports: readonly RouterPort[]): void {
@@ -304,13 +315,18 @@ function withDriver(totals: RouterTotals, offload: Offload | null): RouterTotals
   }
 }
 
-function totalsOf(ports: readonly RouterPort[], engine: RouterEngine | null, isTracked: boolean): RouterTotals {
+/** `first` begins the names of the stages that see what has been received. */
+function totalsOf(
+  ports: readonly RouterPort[],
+  engine: RouterEngine | null,
+  first: 'owner' | 'track' | 'route',
+): RouterTotals {
   const stages = engine?.stages() ?? []
-  const first = new Set(ports.map(({ name }) => `${isTracked ? 'track' : 'route'} ${name}`))
+  const receiving = new Set(ports.map(({ name }) => `${first} ${name}`))
   const drops: Record<string, number> = {}
   let [received, forwarded] = [0, 0]
   for (const { name, packets, drops: reasons } of stages) {
-    if (first.has(name)) received += packets
+    if (receiving.has(name)) received += packets
     if (name.startsWith(PORT)) forwarded += packets
     for (const [reason, count] of Object.entries(reasons)) {
       const key = `${name}: ${reason}`

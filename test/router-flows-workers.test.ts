@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type Router, startRouter } from '../src/control/router/router.js'
+import type { StageStatistics, Workers } from '../src/engine/index.js'
+import { parseAddress } from '../src/kernel/index.js'
+import { eventually } from './support/eventually.js'
+import { inside } from './support/joined-namespaces.js'
+import { skipUnless } from './support/require.js'
+import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
+import { runIn } from './support/run-in.js'
+
+const SERVER = fileURLToPath(new URL('./support/serve-file.js', import.meta.url))
+const DOCUMENT_BYTES = 4 << 20
+/** Of the router, on the side of the server. */
+const OUTSIDE = '192.0.2.1'
+const CONNECTIONS = 60
+const QUESTIONS = 200
+
+/** Says to each who connects who he is, and by which port he sends datagrams. */
+const LISTENER = `
+const net = require('node:net')
+net.createServer((socket) => socket.end(socket.remoteAddress + ' ' + socket.remotePort)).listen(7000, '::')
+const udp = require('node:dgram').createSocket('udp6').on('message', (_, from) => udp.send('' + from.port, from.port, from.address))
+udp.bind(7000, () => process.send('up'))
+`
+/** Asks over so many connections at once, and prints what each has heard, a line each. */
+const asking = (host: string, count: number) => `
+const net = require('node:net')
+for (let each = 0; each < ${count}; each++) {
+  let heard = ''
+  net.connect(7000, '${host}').on('data', (text) => { heard += text }).on('close', () => console.log(heard)).on('error', (error) => console.log(error.code))
+}`
+/** Sends so many datagrams, each from a socket of its own, and prints how many came back. */
+const questioning = (host: string, count: number) => `
+let back = 0
+const sockets = Array.from({ length: ${count} }, () => require('node:dgram').createSocket('udp${host.includes(':') ? 6 : 4}').on('message', () => back++))
+sockets.forEach((socket, each) => setTimeout(() => socket.send('x', 7000, '${host}'), each))
+setTimeout(() => { console.log(back); process.exit() }, ${count} + 700)`
+/** Asks by so many sockets twice, the second time when it is told so, and says how many have the same port then. */
+const askingTwice = (host: string, count: number) => `
+const before = []
+let same = 0
+const sockets = Array.from({ length: ${count} }, (_, each) => require('node:dgram').createSocket('udp4').on('message', (bytes) => {
+  if (before[each] === undefined) before[each] = '' + bytes
+  else if (before[each] === '' + bytes) same++
+}))
+const ask = () => sockets.forEach((socket, each) => setTimeout(() => socket.send('x', 7000, '${host}'), each))
+ask()
+setTimeout(() => process.send(before.filter((text) => text).length), ${count} + 700)
+process.on('message', () => { ask(); setTimeout(() => { process.send(same); process.disconnect(); process.exit() }, ${count} + 700) })`
+const closedPort = (host: string) => `
+const socket = require('node:dgram').createSocket('udp${host.includes(':') ? 6 : 4}')
+socket.connect(9, '${host}', () => socket.send('x'))
+socket.on('error', ({ code }) => { console.log(code); socket.close() })
+setTimeout(() => process.exit(1), 5000).unref()`
+
+/** A router of two workers with flows, and what real programs find behind it. */
+function openRig() {
+  let network: RoutedNetwork
+  let router: Router
+  const children: ChildProcess[] = []
+  const start = (namespace: RoutedNetwork['left'], ...command: readonly string[]) => {
+    const [first, ...rest] = [...inside(namespace), ...command]
+    const child = spawn(first!, rest, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] })
+    children.push(child)
+    return child
+  }
+  const workers = () => router.engine as Workers<never>
+  /** Packets of the stages whose names begin so, by worker. */
+  const packets = (begin: string) =>
+    workers()
+      .statistics()
+      .map(({ stages }) => stages.filter(({ name }) => name.startsWith(begin)).reduce(sumPackets, 0))
+  return {
+    async open(options: Partial<Parameters<typeof startRouter>[0]>) {
+      network = createRoutedNetwork({ queues: 2 })
+      router = await startRouter({
+        devices: ['left', 'right'],
+        namespace: network.router,
+        workers: 2,
+        tables: { v4: { rootBits: 16, nodes: 64, routes: 64 }, v6: { nodes: 64, routes: 64 } },
+        warn: () => {},
+        ...options,
+      })
+      await once(start(network.right, process.execPath, '-e', LISTENER), 'message')
+    },
+    async close() {
+      for (const child of children) child.kill('SIGKILL')
+      router.close()
+      await router.done
+      network.close()
+    },
+    start,
+    workers,
+    packets,
+    network: () => network,
+    router: () => router,
+    fromLeft: async (script: string) => (await runIn(network.left, [process.execPath, '-e', script])).stdout,
+    ping: async (host: string) =>
+      (await runIn(network.left, ['ping', '-c', '5', '-i', '0.05', '-W', '1', host])).stdout,
+    /** Ends worker 0, and waits until there is another. */
+    async killFirst() {
+      workers().kill('worker 0')
+      await eventually('it runs again', () => {
+        const [first] = workers().statistics()
+        return first!.isRunning && first!.restarts === 1
+      })
+    },
+    /** Both have had packets to track, from both devices, and have handed over what was not theirs. */
+    assertShared() {
+      for (const begin of ['track left', 'track right', 'send to worker'])
+        for (const each of packets(begin)) assert(each > 0, `${begin}: ${packets(begin)}`)
+    },
+  }
+}
+
+function sumPackets(sum: number, { packets }: StageStatistics): number {
+  return sum + packets
+}
+
+describe('connections that are tracked by two workers', {
+  skip: skipUnless('root', 'ip', 'ping', 'curl', 'iperf3'),
+}, () => {
+  const rig = openRig()
+  before(() => rig.open({ track: 4096 }))
+  after(rig.close)
+
+  test('both have their flows, whichever queue a packet comes by', async () => {
+    for (const host of [HOSTS[1], HOSTS6[1]]) {
+      assert.match(await rig.ping(host), /5 received/)
+      const said = (await rig.fromLeft(asking(host, CONNECTIONS))).trim().split('\n')
+      assert.equal(said.filter((text) => / \d+$/.test(text)).length, CONNECTIONS, said.join('\n'))
+      assert.equal(await rig.fromLeft(questioning(host, QUESTIONS)), `${QUESTIONS}\n`)
+      assert.match(await rig.fromLeft(closedPort(host)), /ECONNREFUSED/)
+    }
+    rig.assertShared()
+    const { received, forwarded, drops } = rig.router().totals()
+    assert.deepEqual(drops, {})
+    assert(received > 1500 && forwarded === received, `${received} received, ${forwarded} forwarded`)
+  })
+
+  test('curl and iperf3 find all that they ask for', async () => {
+    const { left, right } = rig.network()
+    const server = rig.start(right, process.execPath, SERVER, `${DOCUMENT_BYTES}`)
+    const [document] = await once(server, 'message')
+    const { stdout } = await runIn(left, ['sh', '-c', `curl -s http://${HOSTS[1]}/ | base64 -w 0`])
+    assert(stdout === document, 'the document differs')
+    const meter = rig.start(right, 'iperf3', '-s', '-1', '--forceflush', '-B', HOSTS[1])
+    await once(meter.stdout!, 'data')
+    const report = await runIn(left, ['iperf3', '-J', '-P', '4', '-t', '1', '--bidir', '-c', HOSTS[1]])
+    assert(JSON.parse(report.stdout).end?.sum_received.bytes > 1 << 20, report.stdout.slice(-500))
+  })
+
+  test('one that ends is started again, with no flows', async () => {
+    await rig.killFirst()
+    for (const host of [HOSTS[1], HOSTS6[1]]) {
+      assert.match(await rig.ping(host), /5 received/)
+      const said = (await rig.fromLeft(asking(host, CONNECTIONS))).trim().split('\n')
+      assert.equal(said.filter((text) => / \d+$/.test(text)).length, CONNECTIONS, said.join('\n'))
+    }
+  })
+})
+
+describe('addresses that are translated by two workers', {
+  skip: skipUnless('root', 'ip', 'ping', 'curl'),
+}, () => {
+  const rig = openRig()
+  before(() =>
+    rig.open({
+      nat: [
+        { kind: 'masquerade', outPort: 1 },
+        {
+          kind: 'destination',
+          to: { address: parseAddress(OUTSIDE), length: 32, protocol: 6, port: 80 },
+          address: parseAddress(HOSTS[0]),
+          port: 80,
+        },
+      ],
+    }),
+  )
+  after(rig.close)
+
+  test('each has ports by which answers find it', async () => {
+    for (const host of [HOSTS[1], HOSTS6[1]]) {
+      assert.match(await rig.ping(host), /5 received/)
+      const said = (await rig.fromLeft(asking(host, CONNECTIONS))).trim().split('\n')
+      const ports = new Set(said.map((text) => Number(/^(?:::ffff:192\.0\.2\.1|2001:db8:2::1) (\d+)$/.exec(text)?.[1])))
+      assert.equal(ports.size, CONNECTIONS, said.join('\n'))
+      for (const port of ports) assert(port >= 61_000, said.join('\n'))
+      assert.equal(await rig.fromLeft(questioning(host, QUESTIONS)), `${QUESTIONS}\n`)
+      assert.match(await rig.fromLeft(closedPort(host)), /ECONNREFUSED/)
+    }
+    rig.assertShared()
+    assert.deepEqual(rig.router().totals().drops, {})
+  })
+
+  test('a published port is the server behind it', async () => {
+    const { left, right } = rig.network()
+    const server = rig.start(left, process.execPath, SERVER, `${DOCUMENT_BYTES}`)
+    const [document] = await once(server, 'message')
+    const ask = `for each in 1 2 3 4 5 6 7 8; do curl -s http://${OUTSIDE}/ | sha256sum; done | sort -u`
+    const { stdout } = await runIn(right, ['sh', '-c', ask])
+    assert.equal(stdout, `${createHash('sha256').update(Buffer.from(document, 'base64')).digest('hex')}  -\n`)
+  })
+
+  test('one that ends loses its flows alone', async () => {
+    const asker = rig.start(rig.network().left, process.execPath, '-e', askingTwice(HOSTS[1], QUESTIONS))
+    assert.deepEqual(await once(asker, 'message'), [QUESTIONS, undefined])
+    await rig.killFirst()
+    asker.send('again')
+    const [same] = await once(asker, 'message')
+    // Half of them, each by chance.
+    assert(same > QUESTIONS / 4 && same < (QUESTIONS * 3) / 4, `${same} of ${QUESTIONS}`)
+  })
+})
+
+test('what one worker alone can do is refused, in words', async () => {
+  const publish = (from: string, to: string) => ({
+    kind: 'destination' as const,
+    to: { address: parseAddress(from), length: 32, protocol: 6, port: 80 },
+    address: parseAddress(to),
+  })
+  const chained = [publish('192.0.2.1', '192.0.1.2'), publish('192.0.1.2', '192.0.1.3')]
+  for (const [options, sentence] of [
+    [{ track: 64, offload: 64 }, /flows are offloaded by one worker, not by 2/],
+    [{ nat: chained }, /what is published is published again, which one worker alone can do/],
+    [{ queue: {} }, /a queue stands before each device by one worker, not by 2/],
+  ] as const)
+    await assert.rejects(startRouter({ devices: ['left', 'right'], workers: 2, warn: () => {}, ...options }), sentence)
+})
