@@ -7,7 +7,7 @@ import {
   type WorkerHost,
   type Workers,
 } from '../../engine/index.js'
-import type { Code, Pool, Space } from '../../memory/index.js'
+import { BUNDLE_BYTES, type Code, type Pool, type Space } from '../../memory/index.js'
 import type { RoutesPlace } from '../../route/index.js'
 import { asksBytes, hearAsks } from './asks.js'
 import type { Hooks } from './draw.js'
@@ -35,12 +35,18 @@ export interface EngineParts extends Omit<RouterSettings, 'tables' | 'asks' | 'w
   readonly pool: Pool
   readonly tables: RoutesPlace
   readonly mirror: Mirror
+  /** Memory of each worker. */
+  readonly partBytes: number
 }
 
 /** For the stages of a worker, beside its rings and flows. */
 const PART_BYTES = 2 << 20
 /** Of the four rings of a queue. */
 const RING_BYTES_AN_ENTRY = 64
+/** What a queue notes of each frame that the kernel may have. */
+const NOTED_BYTES_A_FRAME = 8
+/** Of an output to another worker, with its share of a ring's ends. */
+const OUTPUT_BYTES = BUNDLE_BYTES + 512
 /** What a flow takes, with its share of a table that is half empty. */
 const FLOW_MOST_BYTES = 256
 
@@ -56,14 +62,20 @@ export function ringSlots(workers: number): number {
   return Math.max(LEAST_SLOTS, 2 ** Math.ceil(Math.log2(HANDED_OVER / Math.max(1, workers - 1))))
 }
 
-/** Memory of one of so many workers. */
+/** Memory of one of so many workers, where the pool has so many frames. */
 export function partBytes(
   { ports, track, queue }: Pick<EngineParts, 'track' | 'queue'> & { readonly ports: readonly PortSockets[] },
   workers: number,
+  frames: number,
 ): number {
-  const rings = ports.reduce((sum, { queues, entries }) => sum + Math.ceil(queues.length / workers) * entries, 0)
+  const own = ports.map(({ queues, entries }) => ({ queues: Math.ceil(queues.length / workers), entries }))
+  const sockets = own.reduce(
+    (sum, { queues, entries }) => sum + queues * (entries * RING_BYTES_AN_ENTRY + frames * NOTED_BYTES_A_FRAME),
+    0,
+  )
   const queues = queue === undefined ? 0 : ports.length * QUEUE_BYTES
-  return PART_BYTES + rings * RING_BYTES_AN_ENTRY + flowsOfEach(track, workers) * FLOW_MOST_BYTES + queues
+  const toOthers = track === 0 ? 0 : ports.length * workers * OUTPUT_BYTES
+  return PART_BYTES + toOthers + sockets + flowsOfEach(track, workers) * FLOW_MOST_BYTES + queues
 }
 
 /** Starts `count` workers; `warn` hears of each that ends without having been told to. Rejects where one cannot start. */
@@ -72,13 +84,13 @@ export async function startRouterWorkers(
   count: number,
   warn: (sentence: string) => void,
 ): Promise<RouterEngine> {
-  const { space, code, pool, tables, mirror, ...forwarding } = parts
+  const { space, code, pool, tables, mirror, partBytes, ...forwarding } = parts
   const { offset } = space.reserve({ name: 'router asks', kind: 'state', bytes: asksBytes(count) })
   const place = { address: tables.address, ports: tables.ports }
   const workers = await startWorkers(planFor(count, parts.track > 0), space, code, pool, {
     slots: ringSlots(count),
     settings: { ...forwarding, tables: place, asks: offset, workers: count },
-    partBytes: partBytes(parts, count),
+    partBytes,
     onEnd: (name, { message }) => warn(`${name} of the router has ended (${message}) and is started again`),
   })
   const asks = hearAsks(space, code, offset, count, mirror.ask)

@@ -153,7 +153,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     )
     checkWorkers(workers, ports)
     links.forEach(checkTakeable)
-    const { space, code, pool, tables } = openMemory(options, ports)
+    const { space, code, pool, tables, part } = openMemory(options, ports)
     const { places } = later(
       openPortCounters(
         space,
@@ -197,7 +197,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       offload = later(openOffload({ space, tables, links, ports, ...place }))
     }
     const parts: EngineParts = {
-      ...{ space, code, pool, tables, mirror },
+      ...{ space, code, pool, tables, mirror, partBytes: part },
       ...forwardingOf(options, ports, places),
       ...(offload && { flowsAt: offload.flowsAt }),
     }
@@ -252,8 +252,8 @@ function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
   const handedOver = track === 0 ? 0 : threads * (threads - 1) * ringSlots(threads)
   const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting + handedOver) / 256) * 256
   const sizes = { ...TABLES[profile], ...tables, ports: devices.length }
-  const parts = threads * partBytes({ ports: sockets, track, ...(queue && { queue }) }, threads)
-  const bytes = frames * FRAME_BYTES + routesBytes(sizes) + parts + handedOver * DESCRIPTOR_BYTES + OTHER_BYTES
+  const part = partBytes({ ports: sockets, track, ...(queue && { queue }) }, threads, frames)
+  const bytes = frames * FRAME_BYTES + routesBytes(sizes) + threads * part + handedOver * DESCRIPTOR_BYTES + OTHER_BYTES
   if (bytes > MOST_BYTES)
     throw new DeviceError(
       `this router would take ${(bytes / 2 ** 30).toFixed(1)} GiB of memory, and one can have 4; track fewer connections`,
@@ -261,7 +261,7 @@ function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
   const space = createSpace(bytes)
   const code = loadCode(space)
   const pool = createPool(space, code, { 2048: frames })
-  return { space, code, pool, tables: openRoutes(space, code, 'router', sizes) }
+  return { space, code, pool, part, tables: openRoutes(space, code, 'router', sizes) }
 }
 
 function checkOptions({ workers = 1, hooks, track = 0, nat = [], queue, offload }: RouterOptions): void {
