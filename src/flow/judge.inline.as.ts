@@ -50,8 +50,13 @@ import {
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   READ,
+  READ_FRAGMENT,
   readPacket,
   readPorts,
+  WALKED,
+  WALKED_PROTOCOL,
+  WALKED_SHIFT,
+  walkIpv6,
   writeIpv6Key,
 } from './packet.inline.as'
 import { hasRules, publish } from './publish.inline.as'
@@ -80,7 +85,9 @@ const STREAM_TICKS: u32 = 2000 / TICK_MS
 const IPV4_BYTES: u32 = 20
 const IPV6_BYTES: u32 = 40
 const ICMP_BYTES: u32 = 8
+/** Of the field of flags and offset, as it is loaded. */
 const FRAGMENT_OFFSET: u32 = 0xff1f
+const MORE_FRAGMENTS: u32 = 0x20
 
 /**
  * What a packet is to the table, which learns from it: a verdict, or what
@@ -230,8 +237,12 @@ function judgeError(flows: u32, context: u32, family: u32): u32 {
   const inner = context + <u32>PACKET_OTHER_KEY
   const wanted = context + <u32>PACKET_THIRD_KEY
   const at = load<u32>(context, PACKET_TRANSPORT) + ICMP_BYTES
-  if (!readQuoted(inner, at, load<u32>(context, PACKET_END), family) || !invert(inner, wanted)) return VERDICT_INVALID
+  const read = readQuoted(inner, at, load<u32>(context, PACKET_END), family)
+  if (read !== READ) return read
+  if (!invert(inner, wanted)) return VERDICT_INVALID
   const reference = find(flows, wanted)
+  // A first fragment is perhaps one of a packet that was whole here; else nobody has seen it, as all fragments.
+  if (reference === NO_FLOW && family === 4 && (<u32>load<u16>(at, 6) & MORE_FRAGMENTS) !== 0) return READ_FRAGMENT
   if (reference === NO_FLOW || !isToSender(context, inner, family)) return VERDICT_INVALID
   const flow = flowAt(flows, reference)
   if (hasExpired(flows, flow)) return VERDICT_INVALID
@@ -240,20 +251,24 @@ function judgeError(flows: u32, context: u32, family: u32): u32 {
   return VERDICT_RELATED
 }
 
-/** Reads the key of a quoted packet, of which only the first bytes need be there. */
-export function readQuoted(tuple: u32, at: u32, end: u32, family: u32): bool {
+/**
+ * Reads the key of a quoted packet, of which only the first bytes need be there.
+ * Who sends fragments of IPv6 hears of each that is too big, and must: routers cut none (RFC 4443, 3.2).
+ */
+export function readQuoted(tuple: u32, at: u32, end: u32, family: u32): u32 {
   if (family === 4) {
-    if (at + IPV4_BYTES > end) return false
+    if (at + IPV4_BYTES > end) return VERDICT_INVALID
     const headerBytes = (<u32>load<u8>(at) & 15) << 2
-    if (headerBytes < IPV4_BYTES || (<u32>load<u16>(at, 6) & FRAGMENT_OFFSET) !== 0) return false
+    if (headerBytes < IPV4_BYTES || (<u32>load<u16>(at, 6) & FRAGMENT_OFFSET) !== 0) return VERDICT_INVALID
     const protocol = <u32>load<u8>(at, 9)
     store<u64>(tuple, load<u64>(at, 12), KEY_SOURCE)
-    return readPorts(tuple, protocol, at + headerBytes, end, 4) === READ
+    return readPorts(tuple, protocol, at + headerBytes, end, 4)
   }
-  if (at + IPV6_BYTES > end) return false
-  const protocol = <u32>load<u8>(at, 6)
+  if (at + IPV6_BYTES > end) return VERDICT_INVALID
+  const walked = walkIpv6(at, end)
+  if (walked < WALKED) return walked
   writeIpv6Key(tuple, at + 8)
-  return readPorts(tuple, protocol, at + IPV6_BYTES, end, 6) === READ
+  return readPorts(tuple, walked & WALKED_PROTOCOL, at + (walked >> WALKED_SHIFT), end, 6)
 }
 
 function isToSender(context: u32, inner: u32, family: u32): bool {

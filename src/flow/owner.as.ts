@@ -85,7 +85,8 @@ function ownerOfPacket(flows: u32, packet: u32, captured: u32, own: u32): u32 {
   if (!isIcmp(load<u8>(context, KEY_PROTOCOL), family) || !isError(type, family)) return ownerOf(flows, context)
   const quoted = context + <u32>PACKET_OTHER_KEY
   const message = load<u32>(context, PACKET_TRANSPORT) + ICMP_BYTES
-  return readQuoted(quoted, message, load<u32>(context, PACKET_END), family) ? ownerOf(flows, quoted) : own
+  const read = readQuoted(quoted, message, load<u32>(context, PACKET_END), family)
+  return read === READ ? ownerOf(flows, quoted) : own
 }
 
 /** Shares a bundle of what other workers have handed over out by the ports by which it has come. */

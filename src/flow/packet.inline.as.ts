@@ -34,6 +34,10 @@ const IS_FRAGMENT: u32 = 0xff3f
 const ICMP_BYTES: u32 = 8
 /** Extension headers that are walked. */
 const MOST_EXTENSIONS = 8
+/** What `walkIpv6` gives is not less where it has come to the end. */
+export const WALKED: u32 = 0x2800
+export const WALKED_SHIFT: u32 = 8
+export const WALKED_PROTOCOL: u32 = 0xff
 
 /** What `readPacket` gives beside verdicts: the key stands there; it is a fragment. */
 export const READ: u32 = 0x200
@@ -87,18 +91,30 @@ function readIpv6(context: u32, at: u32, limit: u32): u32 {
   const end = at + IPV6_BYTES + <u32>bswap<u16>(load<u16>(at, 4))
   if (load<u8>(at) >> 4 !== 6 || end > limit) return VERDICT_UNTRACKED
   store<u32>(context, at, PACKET_NETWORK)
+  const walked = walkIpv6(at, end)
+  if (walked < WALKED) return walked
+  const transport = at + (walked >> WALKED_SHIFT)
+  writeIpv6Key(context, at + 8)
+  store<u32>(context, transport, PACKET_TRANSPORT)
+  store<u32>(context, end, PACKET_END)
+  return readPorts(context, walked & WALKED_PROTOCOL, transport, end, 6)
+}
+
+/**
+ * Bytes of the IPv6 header at `at` and its extensions, shifted, and the protocol
+ * behind them; or less than WALKED: READ_FRAGMENT, or VERDICT_INVALID where they
+ * are not whole, or more than are walked, so that whoever walks them again finds an end.
+ */
+export function walkIpv6(at: u32, end: u32): u32 {
   let transport = at + IPV6_BYTES
   let protocol = <u32>load<u8>(at, 6)
-  for (let header = 0; isExtension(protocol) && header < MOST_EXTENSIONS; header++) {
-    if (transport + 8 > end) return VERDICT_INVALID
+  for (let header = 0; isExtension(protocol); header++) {
+    if (header === MOST_EXTENSIONS || transport + 8 > end) return VERDICT_INVALID
     if (protocol === PROTOCOL_FRAGMENT) return READ_FRAGMENT
     protocol = load<u8>(transport)
     transport += (<u32>load<u8>(transport, 1) + 1) << 3
   }
-  writeIpv6Key(context, at + 8)
-  store<u32>(context, transport, PACKET_TRANSPORT)
-  store<u32>(context, end, PACKET_END)
-  return readPorts(context, protocol, transport, end, 6)
+  return ((transport - at) << WALKED_SHIFT) | protocol
 }
 
 export function isExtension(protocol: u32): bool {

@@ -154,7 +154,7 @@ export function translateError(flow: u32, direction: u32, network: u32, end: u32
   const inner = putAddress(addressOf(quoted, 1 - side, family), address, family)
   let change = inner
   if (family === 4) change += mend(quoted + IPV4_SUM, inner)
-  const transport = quoted + (family === 4 ? (<u32>load<u8>(quoted) & 15) << 2 : IPV6_BYTES)
+  const transport = transportOf(quoted, family)
   const ports = putPort(key, 1 - side, transport, 1 - side, side === direction)
   change += ports
   // Often too little is quoted for a checksum to be there.

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { type EngineTracker, openEngineTracker } from '../../test/support/engine-tracker.js'
 import type { Verdict } from '../../test/support/kernel-tracker.js'
 import { seededRandom } from '../../test/support/random.js'
-import { casesOf, KERNEL_CASES, type TrackedCase } from '../../test/support/tracked-cases.js'
+import { casesOf, errorAbout, KERNEL_CASES, type TrackedCase } from '../../test/support/tracked-cases.js'
 import type { TrackedPacket } from '../../test/support/tracked-packet.js'
 import type { FlowsOptions } from './flows.js'
 
@@ -91,6 +91,37 @@ describe('what a packet is to the table of flows', () => {
     ])
     assert.equal(tracker.flows.statistics().fragments, 2)
     assert.equal(tracker.flows.statistics().active, 0)
+    tracker.close()
+  })
+
+  it('errors about fragments go where fragments went: who sends them must hear that they are too big', () => {
+    const tracker = openAt()
+    const [v4, v6] = [
+      { ...syn(1), fragment: 0x2000 },
+      { ...syn(1), family: 6 as const, extensions: [60, 44] },
+    ]
+    assertSaid(tracker, [
+      [errorAbout(v4, { code: 4 }), 'untracked'],
+      [v6, 'untracked'],
+      [errorAbout(v6, { type: 2, code: 0 }), 'untracked'],
+      // A router does not tell of a later one of IPv4 (RFC 1812, 4.3.2.7); and what was whole here, may have been cut behind.
+      [errorAbout({ ...syn(1), fragment: 0x2010 }), 'invalid'],
+      [syn(1), 'new'],
+      [errorAbout(v4, { type: 11, code: 0 }), 'related'],
+    ])
+    assert.equal(tracker.flows.statistics().fragments, 3)
+    tracker.close()
+  })
+
+  it('more extension headers than are walked are invalid, so that none is walked beyond the packet', () => {
+    const tracker = openAt()
+    for (const type of [60, 0, 43]) {
+      const packet = { ...syn(1), family: 6 as const, extensions: new Array<number>(9).fill(type) }
+      assertSaid(tracker, [
+        [packet, 'invalid'],
+        [errorAbout(packet), 'invalid'],
+      ])
+    }
     tracker.close()
   })
 })

@@ -136,7 +136,7 @@ const echo = (from: 'client' | 'server', more: Partial<TrackedPacket> = {}): Tra
 })
 
 /** What the server, or a router before it, answers to a packet of the client. */
-const errorAbout = (quoted: TrackedPacket, more: Partial<TrackedPacket> = {}): TrackedPacket => ({
+export const errorAbout = (quoted: TrackedPacket, more: Partial<TrackedPacket> = {}): TrackedPacket => ({
   from: 'server',
   protocol: 'icmp',
   type: quoted.family === 6 ? 1 : 3,
@@ -145,6 +145,24 @@ const errorAbout = (quoted: TrackedPacket, more: Partial<TrackedPacket> = {}): T
   family: quoted.family ?? 4,
   ...more,
 })
+
+/** Destination options. */
+const OPTIONS = 60
+const extended = udp('client', { family: 6, port: 6100, extensions: [OPTIONS, OPTIONS] })
+
+const EXTENDED: readonly TrackedCase[] = [
+  {
+    name: 'IPv6: extension headers are walked, of a packet as of one that is quoted',
+    packets: [
+      [errorAbout(extended), 'invalid'],
+      [extended, 'new'],
+      [errorAbout(extended), 'related'],
+      [udp('server', { family: 6, port: 6100 }), 'established'],
+      [udp('client', { family: 6, port: 6101, extensions: new Array<number>(8).fill(OPTIONS) }), 'new'],
+      [udp('server', { family: 6, port: 6101 }), 'established'],
+    ],
+  },
+]
 
 /** Of protocols other than TCP, for one family; the kernel's answers. */
 export const casesOf = (family: 4 | 6): readonly TrackedCase[] => [
@@ -178,6 +196,7 @@ export const casesOf = (family: 4 | 6): readonly TrackedCase[] => [
       [errorAbout(udp('client', { family, port: 6000 }), { type: family === 6 ? 2 : 11, code: 0 }), 'related'],
     ],
   },
+  ...(family === 6 ? EXTENDED : []),
   {
     name: `IPv${family}: wrong checksums are invalid`,
     packets: [

@@ -30,6 +30,8 @@ export interface TrackedPacket {
   readonly code?: number
   /** Of IPv4: flags and offset. */
   readonly fragment?: number
+  /** Of IPv6: types of the extension headers, 8 bytes each; a fragment is the first, with more behind it. */
+  readonly extensions?: readonly number[]
   readonly hasWrongChecksum?: boolean
 }
 
@@ -52,7 +54,7 @@ export function trackedIp(packet: TrackedPacket): Uint8Array {
   }
   return family === 4
     ? ipv4Of(number, source, destination, transport, packet.fragment ?? 0x4000)
-    : ipv6Of(number, source, destination, transport)
+    : ipv6Of(number, source, destination, transport, packet.extensions ?? [])
 }
 
 /** The packet in an Ethernet frame to `mac`. */
@@ -138,14 +140,31 @@ function ipv4Of(
   return bytes
 }
 
-function ipv6Of(protocol: number, source: Uint8Array, destination: Uint8Array, transport: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(IPV6_BYTES + transport.length)
+function ipv6Of(
+  protocol: number,
+  source: Uint8Array,
+  destination: Uint8Array,
+  transport: Uint8Array,
+  extensions: readonly number[],
+): Uint8Array {
+  const before = IPV6_BYTES + EXTENSION_BYTES * extensions.length
+  const bytes = new Uint8Array(before + transport.length)
+  const types = [...extensions, protocol]
   bytes[0] = 0x60
-  write16(bytes, 4, transport.length)
-  bytes[6] = protocol
+  write16(bytes, 4, bytes.length - IPV6_BYTES)
+  bytes[6] = types[0]!
   bytes[7] = 64
   bytes.set(source, 8)
   bytes.set(destination, 24)
-  bytes.set(transport, IPV6_BYTES)
+  extensions.forEach((type, order) => {
+    const at = IPV6_BYTES + EXTENSION_BYTES * order
+    bytes[at] = types[order + 1]!
+    // Options that are padding (PadN of four bytes); of a fragment: offset 0, more fragments.
+    bytes.set(type === FRAGMENT ? [0, 0, 1] : [0, 1, 4], at + 1)
+  })
+  bytes.set(transport, before)
   return bytes
 }
+
+const EXTENSION_BYTES = 8
+const FRAGMENT = 44
