@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { openXdp, XDP_REASONS, type XdpDeviceOptions } from '../src/device/index.js'
-import { withNamespace } from '../src/kernel/index.js'
+import { openXdp, XDP_REASONS, type XdpDeviceOptions, xdpNotes } from '../src/device/index.js'
+import { setFeatures, withNamespace } from '../src/kernel/index.js'
 import { attachXdp, type LoadedProgram, loadProgram, type XdpLink } from '../src/loader/index.js'
 import { TRAFFIC_BYTES, TRAFFIC_DROPS } from '../src/memory/index.js'
 import { testDevice } from './support/device-suite.js'
@@ -31,6 +31,19 @@ after(() => {
     program.close()
   }
   pair?.close()
+})
+
+it('says of a device that it takes VLAN tags off before anybody sees them', { skip: skipUnless('root') }, () => {
+  const { near } = pair
+  const found = () => xdpNotes(near).filter((note) => note.includes(`"ethtool -K ${near.name} rxvlan off"`)).length
+  try {
+    for (const isOn of [true, false]) {
+      setFeatures(near.name, { 'rx-vlan-hw-parse': isOn }, near.namespace)
+      assert.equal(found(), isOn ? 1 : 0)
+    }
+  } finally {
+    setFeatures(near.name, { 'rx-vlan-hw-parse': true }, near.namespace)
+  }
 })
 
 it('receives again as soon as the pool has frames, where there were none left', {

@@ -1,4 +1,11 @@
-import { KernelError, type NetworkNamespace, readChannels, readXdpFeatures, type XskOptions } from '../kernel/index.js'
+import {
+  KernelError,
+  type NetworkNamespace,
+  readChannels,
+  readFeatures,
+  readXdpFeatures,
+  type XskOptions,
+} from '../kernel/index.js'
 import type { Code, Space, WorkerPool } from '../memory/index.js'
 import { openXdpQueue, type XdpQueue } from './xdp-queue.js'
 
@@ -96,12 +103,21 @@ export function openXdp(
     throw error
   }
   const isZeroCopy = queues.every(({ socket }) => socket.isZeroCopy)
-  return { queues, isZeroCopy, notes: isZeroCopy ? [] : [copyNote(name, zeroCopy)], close }
+  const notes = [...(isZeroCopy ? [] : [copyNote(name, zeroCopy)]), ...vlanNotes(device)]
+  return { queues, isZeroCopy, notes, close }
 }
 
 /** What there will be to know of a device whose sockets somebody else opens: the `notes` of its XdpDevice. */
 export function xdpNotes(device: NetworkDevice): readonly string[] {
-  return offersZeroCopy(device) ? [] : [copyNote(device.name, 'try')]
+  return [...(offersZeroCopy(device) ? [] : [copyNote(device.name, 'try')]), ...vlanNotes(device)]
+}
+
+/** A tag that the device has taken off is lost: nothing of it is in the frame, nor in the descriptor of the ring. */
+function vlanNotes({ name, namespace }: NetworkDevice): readonly string[] {
+  if (readFeatures(name, namespace).get('rx-vlan-hw-parse')?.isOn !== true) return []
+  return [
+    `${name} takes VLAN tags off before its packets are here, so those of a VLAN look like others; where there are any: "ethtool -K ${name} rxvlan off"`,
+  ]
 }
 
 function copyNote(name: string, zeroCopy: XskOptions['zeroCopy']): string {
