@@ -127,6 +127,26 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
     await eventually('the route of the tables', () => look('203.0.113.9') === 'three ?')
   })
 
+  test('what is as it was is no change: a neighbour that answers again, a device that is none of the router’s', async () => {
+    ip(router!, 'neigh replace 203.0.113.10 lladdr 02:00:00:00:00:aa dev three nud reachable')
+    await eventually('the route of the tables', () => look('203.0.113.10') === 'three 0200000000aa')
+    await settled()
+    const [{ changes, listed }, generation] = [mirror.statistics(), tables.generation()]
+    ip(
+      router!,
+      ...['stale', 'reachable', 'probe'].map((state) => `neigh change 203.0.113.10 dev three nud ${state}`),
+      'link add other type dummy',
+      'link set three promisc on',
+      'link set three promisc off',
+    )
+    await eventually('the changes', () => mirror.statistics().changes >= changes + 4)
+    await settled()
+    assert.equal(look('203.0.113.10'), 'three 0200000000aa')
+    assert.deepEqual([tables.generation(), mirror.statistics().listed], [generation, listed])
+    ip(router!, 'link del other', 'neigh del 203.0.113.10 dev three')
+    await eventually('the route of the tables', () => look('203.0.113.10') === 'three ?')
+  })
+
   test('several ways share by weight, through gateways of either family', async () => {
     ip(
       router!,

@@ -160,7 +160,8 @@ export function openNextHops(space: Space, code: Code, place: HopPlace, ports: P
         throw new RangeError(`next hop ${id} is of port ${from}, not ${to}; add another one and change the routes`)
       if ((before.kind === 'group') !== (hop.kind === 'group'))
         throw new RangeError(`next hop ${id} cannot become a group, nor a group another; add one and change the routes`)
-      write(id, hop)
+      // Who keeps answers is not to ask again because a neighbour is still who it was.
+      if (!isSame(before, hop)) write(id, hop)
     },
     remove(id) {
       if (!known.delete(id)) throw new RangeError(`there is no next hop ${id}`)
@@ -174,6 +175,14 @@ export function openNextHops(space: Space, code: Code, place: HopPlace, ports: P
       for (const [id, hop] of known) if ('port' in hop && hop.port === port) write(id, hop)
     },
   }
+}
+
+/** Whether packets are forwarded alike; of groups nobody looks. */
+function isSame(one: NextHop, other: NextHop): boolean {
+  if (one.kind !== other.kind || one.kind === 'group') return false
+  if (!('port' in one && 'port' in other)) return true
+  if (one.port !== other.port || one.mtu !== other.mtu || one.source !== other.source) return false
+  return one.kind !== 'forward' || other.kind !== 'forward' || Buffer.compare(one.mac, other.mac) === 0
 }
 
 /** Numbers of `first` to `end` - 1 that are given out; one that comes back waits until nobody can have it any more. */

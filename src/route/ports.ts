@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Space } from '../memory/index.js'
 import {
   PORT_BYTES,
@@ -40,8 +41,8 @@ export interface Ports {
   has(port: number): boolean
   /** Throws RangeError where there is none. */
   read(port: number): Port
-  /** Throws RangeError where there is no such number, or too many addresses. */
-  set(port: number, value: Port): void
+  /** Whether that is a change. Throws RangeError where there is no such number, or too many addresses. */
+  set(port: number, value: Port): boolean
 }
 
 const REVERSE_PATH = { off: 0, loose: PORT_REVERSE_LOOSE, strict: PORT_REVERSE_STRICT } as const
@@ -62,6 +63,8 @@ export function openPorts({ bytes, words }: Space, address: number, count: numbe
       if (mac.length !== 6) throw new RangeError('an Ethernet address has 6 bytes')
       if (v4.length > PORT_MOST_V4 || v6.length > PORT_MOST_V6)
         throw new RangeError(`a port has ${PORT_MOST_V4} IPv4 and ${PORT_MOST_V6} IPv6 addresses at most`)
+      const before = known.get(port)
+      if (before !== undefined && isDeepStrictEqual(before, value)) return false
       const line = address + port * PORT_BYTES
       const write = (field: number, word: number) => {
         words[(line + field) / 4] = word
@@ -79,6 +82,7 @@ export function openPorts({ bytes, words }: Space, address: number, count: numbe
       write(PORT_MTU, mtu)
       write(PORT_SETTINGS, REVERSE_PATH[reversePath] | (forwarding ? PORT_FORWARDS : 0))
       known.set(port, value)
+      return true
     },
   }
 }

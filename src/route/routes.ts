@@ -122,11 +122,14 @@ export function openRoutes(space: Space, code: Code, name: string, options: Rout
   const ports = openPorts(space, head[TABLES_PORTS], portCount)
   const hopPlace = { hops: head[TABLES_HOPS], count: nextHops, buckets: head[TABLES_BUCKETS], groups, tables: address }
   const hops = openNextHops(space, code, hopPlace, ports)
+  const advance = code.find('tablesAdvance')
   return {
     ...attachRoutes(space, code, place),
     setPort(port, value) {
-      ports.set(port, value)
+      if (!ports.set(port, value)) return
       hops.refreshPort(port)
+      // Also where nothing leaves by it: what comes in by it may be forwarded no more.
+      advance(address)
     },
     addNextHop: hops.add,
     changeNextHop: hops.change,

@@ -80,6 +80,8 @@ const MOST_REFRESHED = 16
 const SECOND_MS = 1000
 /** Addresses that are asked for in a second because of packets, at most: whoever sends to all of a network has the kernel ask for no more. */
 const MOST_ASKED = 1024
+/** IFF_UP, IFF_RUNNING and IFF_LOWER_UP of linux/if.h. */
+const CARRIES = 0x1 | 0x40 | 0x10000
 /** RT_TABLE_DEFAULT, MAIN and LOCAL of linux/rtnetlink.h. */
 const USUAL_TABLES: ReadonlySet<number> = new Set([253, 254, 255])
 
@@ -144,7 +146,7 @@ function openCopy(
   const theirs = openKernelShare(kernels, warn)
   /** When each was asked for, the oldest first. */
   const asked = new Map<string, number>()
-  let upDevices = ''
+  let [devices, ownAddresses]: [ReadonlyMap<number, number>, string] = [new Map(), '']
   let [listedAt, isOutdated, refreshed] = [0, false, 0]
   let [changes, listed, refused] = [0, 0, 0]
 
@@ -198,11 +200,14 @@ function openCopy(
     }
   }
 
-  /** Whether a device has come up or gone down since the last time. */
+  /** Whether a device has gone, or come up or gone down since the last time: with it routes of which the kernel tells nothing. */
   function readPorts(): boolean {
     const addresses = listAddresses(netlink)
     const links = listLinks(netlink)
-    own?.(addresses.map(({ address }) => address))
+    const before = [devices, ownAddresses] as const
+    devices = new Map(links.map(({ index, flags }) => [index, flags & CARRIES]))
+    ownAddresses = addresses.map(({ address }) => address.join()).join(' ')
+    if (ownAddresses !== before[1]) own?.(addresses.map(({ address }) => address))
     for (const { index, mac, mtuBytes } of links) {
       const port = portOf(index)
       if (port === undefined) continue
@@ -219,9 +224,7 @@ function openCopy(
         ...settings,
       })
     }
-    const before = upDevices
-    upDevices = links.map(({ index, flags }) => `${index} ${flags}`).join()
-    return upDevices !== before
+    return [...before[0]].some(([index, flags]) => devices.get(index) !== flags)
   }
 
   /** Everything anew: the kernel does not tell of the routes that go with a device or an address of its own. */
