@@ -72,19 +72,19 @@ function commandLineOf(commands) {
 }
 
 /** One function, as `load` of src/cli/launch.ts runs it, behind the hash that its code is found by. */
-async function bundle(name, contents, plugins = [lateModules(), atHome()]) {
+async function bundle(name, contents, plugins = [lateModules(), atHome(), foreignFunctions()]) {
   const { outputFiles, metafile } = await build({
     ...COMMON,
     stdin: { contents, resolveDir: join(DIST, 'cli'), sourcefile: `bundle of ${name}` },
     format: 'cjs',
-    external: ['koffi', 'sluice/package.json'],
+    external: ['@koromix/*', 'sluice/package.json'],
     define: { 'import.meta.url': '__url' },
     plugins,
     write: false,
     metafile: true,
   })
   for (const path of Object.keys(metafile.inputs)) packages.add(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0])
-  const url = "const __url = require('node:url').pathToFileURL(__filename).href"
+  const url = "const __installed = require, __url = require('node:url').pathToFileURL(__filename).href"
   const text = inAscii(outputFiles[0].text)
   const body = `(function (exports, require, module, __filename, __dirname, __load) { ${url};\n${text}})`
   const hash = createHash('sha256').update(body).digest('hex').slice(0, 16)
@@ -157,6 +157,23 @@ function atHome() {
         const home = `new URL('./${path.split('/').at(-1)}', import.meta.url).href`
         return { contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', home) }
       })
+    },
+  }
+}
+
+/**
+ * koffi stands in the bundle but for its binary: Node takes 3 ms to find the package and to compile it. Where the binary
+ * is not found from here, because it lies in a folder of koffi's own, or is another version's, koffi itself is loaded.
+ */
+function foreignFunctions() {
+  const contents = "try { module.exports = require('koffi') } catch { module.exports = __installed('koffi') }"
+  return {
+    name: 'foreign functions',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^koffi$/ }, ({ namespace }) =>
+        namespace === 'koffi' ? undefined : { path: 'koffi', namespace: 'koffi' },
+      )
+      onLoad({ filter: /./, namespace: 'koffi' }, () => ({ contents, resolveDir: ROOT }))
     },
   }
 }

@@ -126,6 +126,18 @@ describe('sluice, installed', () => {
     }
   })
 
+  test('koffi is found where its binary lies in a folder of its own', () => {
+    const apart = join(folder, 'apart')
+    mkdirSync(join(apart, 'node_modules'), { recursive: true })
+    for (const part of ['package.json', 'dist']) cpSync(join(folder, part), join(apart, part), { recursive: true })
+    // As pnpm lays packages out: what koffi needs is found from where it really is.
+    symlinkSync(join(root, 'node_modules/koffi'), join(apart, 'node_modules/koffi'))
+    const drop = ['drop', 'udp', '--on', 'no-such-device']
+    const { status, stderr } = spawnSync(process.execPath, [join(apart, 'dist/bin/sluice.cjs'), ...drop])
+    assert.equal(status, 2, String(stderr))
+    assert.match(String(stderr), /^sluice: there is no network device "no-such-device"/)
+  })
+
   test('a bundle is ASCII, as it is read', () => {
     for (const name of readdirSync(bin).filter((file) => file.endsWith('.cjs') && file !== 'sluice.cjs'))
       assert.ok(!/[^\0-\x7f]/.test(readFileSync(join(bin, name), 'latin1')), name)
