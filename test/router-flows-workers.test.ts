@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Router, startRouter } from '../src/control/router/router.js'
+import { fifo, type Router, startRouter, tokenBucket } from '../src/control/router/router.js'
 import type { StageStatistics, Workers } from '../src/engine/index.js'
 import { parseAddress } from '../src/kernel/index.js'
 import { eventually } from './support/eventually.js'
@@ -19,6 +19,8 @@ const DOCUMENT_BYTES = 4 << 20
 const OUTSIDE = '192.0.2.1'
 const CONNECTIONS = 60
 const QUESTIONS = 200
+/** Of each port, in bits a second. */
+const RATE = 20e6
 
 /** Says to each who connects who he is, and by which port he sends datagrams. */
 const LISTENER = `
@@ -102,12 +104,14 @@ function openRig() {
     fromLeft: async (script: string) => (await runIn(network.left, [process.execPath, '-e', script])).stdout,
     ping: async (host: string) =>
       (await runIn(network.left, ['ping', '-c', '5', '-i', '0.05', '-W', '1', host])).stdout,
-    /** Ends worker 0, and waits until there is another. */
-    async killFirst() {
-      workers().kill('worker 0')
+    /** Ends a worker, and waits until there is another in its place. */
+    async restart(worker: string) {
+      workers().kill(worker)
       await eventually('it runs again', () => {
-        const [first] = workers().statistics()
-        return first!.isRunning && first!.restarts === 1
+        const found = workers()
+          .statistics()
+          .find(({ name }) => name === worker)!
+        return found.isRunning && found.restarts === 1
       })
     },
     /** Both have had packets to track, from both devices, and have handed over what was not theirs. */
@@ -156,7 +160,7 @@ describe('connections that are tracked by two workers', {
   })
 
   test('one that ends is started again, with no flows', async () => {
-    await rig.killFirst()
+    await rig.restart('worker 0')
     for (const host of [HOSTS[1], HOSTS6[1]]) {
       assert.match(await rig.ping(host), /5 received/)
       const said = (await rig.fromLeft(asking(host, CONNECTIONS))).trim().split('\n')
@@ -210,11 +214,65 @@ describe('addresses that are translated by two workers', {
   test('one that ends loses its flows alone', async () => {
     const asker = rig.start(rig.network().left, process.execPath, '-e', askingTwice(HOSTS[1], QUESTIONS))
     assert.deepEqual(await once(asker, 'message'), [QUESTIONS, undefined])
-    await rig.killFirst()
+    await rig.restart('worker 0')
     asker.send('again')
     const [same] = await once(asker, 'message')
     // Half of them, each by chance.
     assert(same > QUESTIONS / 4 && same < (QUESTIONS * 3) / 4, `${same} of ${QUESTIONS}`)
+  })
+})
+
+describe('queues before the ports of two workers', {
+  skip: skipUnless('root', 'ip', 'ping', 'iperf3'),
+}, () => {
+  const rig = openRig()
+  before(() =>
+    rig.open({
+      track: 4096,
+      queue: { discipline: tokenBucket({ bitsPerSecond: RATE }, fifo({ packets: 64 })) },
+    }),
+  )
+  after(rig.close)
+
+  test('take what either sends, and lose by name what is too much', async () => {
+    for (const host of [HOSTS[1], HOSTS6[1]]) {
+      assert.match(await rig.ping(host), /5 received/)
+      const said = (await rig.fromLeft(asking(host, CONNECTIONS))).trim().split('\n')
+      assert.equal(said.filter((text) => / \d+$/.test(text)).length, CONNECTIONS, said.join('\n'))
+    }
+    rig.assertShared()
+    // Each queue has one worker; by the other one packets go there.
+    const before = rig.packets('send queue before')
+    assert(
+      before.every((each) => each > 0),
+      `${before}`,
+    )
+  })
+
+  test('a rate is that of the port, whichever workers send', async () => {
+    const { left, right } = rig.network()
+    const meter = rig.start(right, 'iperf3', '-s', '-1', '--forceflush', '-B', HOSTS[1])
+    await once(meter.stdout!, 'data')
+    const flood = ['iperf3', '-J', '-u', '-b', '10M', '-P', '8', '-t', '2', '-c', HOSTS[1]]
+    const { end } = JSON.parse((await runIn(left, flood)).stdout)
+    const { lost_packets: lost, packets, bytes, seconds } = end.sum
+    assert(lost > 0, `${lost} of ${packets}`)
+    // A rate for each worker would be twice as much.
+    const bitsPerSecond = ((packets - lost) * (bytes / packets) * 8) / seconds
+    assert(bitsPerSecond < RATE * 1.5, `${bitsPerSecond} bit/s arrived`)
+    const total = () => rig.router().totals()
+    await eventually('what waits has left', () => {
+      const { received, forwarded, drops } = total()
+      return received === forwarded + Object.values(drops).reduce((sum, count) => sum + count, 0)
+    })
+    assert(total().drops['port right: queue full']! >= lost, JSON.stringify(total()))
+  })
+
+  test('whichever ends, packets go on', async () => {
+    for (const name of ['worker 0', 'worker 1']) {
+      await rig.restart(name)
+      assert.match(await rig.ping(HOSTS[1]), /5 received/)
+    }
   })
 })
 
@@ -228,7 +286,6 @@ test('what one worker alone can do is refused, in words', async () => {
   for (const [options, sentence] of [
     [{ track: 64, offload: 64 }, /flows are offloaded by one worker, not by 2/],
     [{ nat: chained }, /what is published is published again, which one worker alone can do/],
-    [{ queue: {} }, /a queue stands before each device by one worker, not by 2/],
   ] as const)
     await assert.rejects(startRouter({ devices: ['left', 'right'], workers: 2, warn: () => {}, ...options }), sentence)
 })

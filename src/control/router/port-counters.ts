@@ -39,15 +39,19 @@ export function openPortCounters(
   return { places, close: () => space.free(REGION) }
 }
 
-/** What has become of the packets that were handed to ports, and what was lost before the router had it, as of a stage `port NAME` each; read from any thread. */
-export function portStatistics({ counters }: Space, ports: readonly CountedSockets[]): StageStatistics[] {
+/** What has become of the packets that were handed to ports, and what was lost before the router had it, as of a stage `port NAME` each, with what a queue before it lost where that is kept; read from any thread. */
+export function portStatistics(
+  { counters }: Space,
+  ports: readonly CountedSockets[],
+  keepsQueue: (port: number) => boolean = () => true,
+): StageStatistics[] {
   const count = (reasons: readonly string[], at: number, drops: Record<string, number>) => {
     for (const [order, reason] of reasons.entries()) drops[reason] = (drops[reason] ?? 0) + counters[at / 8 + order]!
   }
-  return ports.map(({ device: { name }, queues, counters: { waiting, queues: places } }): StageStatistics => {
+  return ports.map(({ device: { name }, queues, counters: { waiting, queues: places } }, port): StageStatistics => {
     const drops: Record<string, number> = {}
     let packets = 0
-    count(QUEUE_REASONS, waiting, drops)
+    if (keepsQueue(port)) count(QUEUE_REASONS, waiting, drops)
     for (const queue of queues) {
       packets += counters[(places[queue]! + TRAFFIC_SENT_PACKETS) / 8]!
       count(XDP_REASONS, places[queue]! + TRAFFIC_DROPS, drops)

@@ -7,14 +7,15 @@ import {
   type WorkerHost,
   type Workers,
 } from '../../engine/index.js'
-import { BUNDLE_BYTES, type Code, type Pool, type Space } from '../../memory/index.js'
+import type { Code, Pool, Space } from '../../memory/index.js'
 import type { RoutesPlace } from '../../route/index.js'
+import { createSharedQueue, packetsInQueue } from '../../transmit/index.js'
 import { asksBytes, hearAsks } from './asks.js'
 import type { Hooks } from './draw.js'
 import type { Mirror } from './mirror.js'
-import type { PortSockets } from './port.js'
 import { portStatistics } from './port-counters.js'
-import { drawForwarding, flowsOfEach, planFor, type RouterSettings, sharesOf } from './router-plan.js'
+import { ringSlots, SHARED_SLOTS } from './router-memory.js'
+import { drawForwarding, keepsQueue, planFor, type RouterSettings, sharesOf } from './router-plan.js'
 
 /** What forwards the packets of a router: workers in threads of their own, or an engine in this one. */
 export interface RouterEngine {
@@ -29,7 +30,7 @@ export interface RouterEngine {
 }
 
 /** What an engine of either kind is made of. */
-export interface EngineParts extends Omit<RouterSettings, 'tables' | 'asks' | 'workers'> {
+export interface EngineParts extends Omit<RouterSettings, 'tables' | 'asks' | 'workers' | 'shared'> {
   readonly space: Space
   readonly code: Code
   readonly pool: Pool
@@ -37,45 +38,6 @@ export interface EngineParts extends Omit<RouterSettings, 'tables' | 'asks' | 'w
   readonly mirror: Mirror
   /** Memory of each worker. */
   readonly partBytes: number
-}
-
-/** For the stages of a worker, beside its rings and flows. */
-const PART_BYTES = 2 << 20
-/** Of the four rings of a queue. */
-const RING_BYTES_AN_ENTRY = 64
-/** What a queue notes of each frame that the kernel may have. */
-const NOTED_BYTES_A_FRAME = 8
-/** Of an output to another worker, with its share of a ring's ends. */
-const OUTPUT_BYTES = BUNDLE_BYTES + 512
-/** What a flow takes, with its share of a table that is half empty. */
-const FLOW_MOST_BYTES = 256
-
-/** Packets that may wait before a port, and their share of what keeps them. */
-const QUEUE_BYTES = 1 << 20
-
-/** Packets that wait for a worker at most, of all others together. */
-const HANDED_OVER = 2048
-const LEAST_SLOTS = 128
-
-/** Packets that a ring from one of so many workers to another holds. */
-export function ringSlots(workers: number): number {
-  return Math.max(LEAST_SLOTS, 2 ** Math.ceil(Math.log2(HANDED_OVER / Math.max(1, workers - 1))))
-}
-
-/** Memory of one of so many workers, where the pool has so many frames. */
-export function partBytes(
-  { ports, track, queue }: Pick<EngineParts, 'track' | 'queue'> & { readonly ports: readonly PortSockets[] },
-  workers: number,
-  frames: number,
-): number {
-  const own = ports.map(({ queues, entries }) => ({ queues: Math.ceil(queues.length / workers), entries }))
-  const sockets = own.reduce(
-    (sum, { queues, entries }) => sum + queues * (entries * RING_BYTES_AN_ENTRY + frames * NOTED_BYTES_A_FRAME),
-    0,
-  )
-  const queues = queue === undefined ? 0 : ports.length * QUEUE_BYTES
-  const toOthers = track === 0 ? 0 : ports.length * workers * OUTPUT_BYTES
-  return PART_BYTES + toOthers + sockets + flowsOfEach(track, workers) * FLOW_MOST_BYTES + queues
 }
 
 /** Starts `count` workers; `warn` hears of each that ends without having been told to. Rejects where one cannot start. */
@@ -87,17 +49,25 @@ export async function startRouterWorkers(
   const { space, code, pool, tables, mirror, partBytes, ...forwarding } = parts
   const { offset } = space.reserve({ name: 'router asks', kind: 'state', bytes: asksBytes(count) })
   const place = { address: tables.address, ports: tables.ports }
+  // Each port has one queue, whose worker sends; the others hand it what they have.
+  const hasShared = parts.queue !== undefined && count > 1
+  const shared = parts.ports.flatMap(({ device: { name } }) =>
+    hasShared ? [createSharedQueue(space, `before ${name}`, { slots: SHARED_SLOTS, producers: count })] : [],
+  )
+  const places = shared.map(({ close: _, ...queue }) => queue)
   const workers = await startWorkers(planFor(count, parts.track > 0), space, code, pool, {
     slots: ringSlots(count),
-    settings: { ...forwarding, tables: place, asks: offset, workers: count },
+    settings: { ...forwarding, tables: place, asks: offset, workers: count, shared: places },
     partBytes,
+    underWay: () => places.flatMap((queue) => [...packetsInQueue(space, queue)]),
     onEnd: (name, { message }) => warn(`${name} of the router has ended (${message}) and is started again`),
   })
   const asks = hearAsks(space, code, offset, count, mirror.ask)
   const statistics = () =>
     workers.statistics().map((each, worker) => {
       const ports = sharesOf(parts.ports, count, worker)
-      return { ...each, stages: [...each.stages, ...portStatistics(space, ports)] }
+      const keeps = (port: number) => keepsQueue(port, count, worker)
+      return { ...each, stages: [...each.stages, ...portStatistics(space, ports, keeps)] }
     })
   return {
     served: { ...workers, statistics },
@@ -107,6 +77,7 @@ export async function startRouterWorkers(
     async close() {
       asks.close()
       await workers.close()
+      for (const queue of shared) queue.close()
       space.free('router asks')
     },
   }

@@ -1,7 +1,7 @@
 import { type Graph, planWorkers, type WorkerDraft, type WorkerHost } from '../../engine/index.js'
 import { type NatRule, openFlows } from '../../flow/index.js'
 import type { ErrorsOptions, HoldOptions, RoutesPlace } from '../../route/index.js'
-import { openQueue, type QueueOptions } from '../../transmit/index.js'
+import { openProducer, openQueue, type QueueOptions, type SharedQueuePlace } from '../../transmit/index.js'
 import { tellAsks } from './asks.js'
 import { type DrawnPeer, drawRouter, type Hooks } from './draw.js'
 import { type CountedSockets, openQueues } from './port.js'
@@ -21,6 +21,8 @@ export interface RouterSettings {
   /** Address of a word for that of their table, where somebody looks at it from outside. */
   readonly flowsAt?: number
   readonly queue?: Pick<QueueOptions, 'discipline' | 'byteLimit' | 'doorbell'>
+  /** With a queue before each port, and several workers: by which it gets packets of the others. */
+  readonly shared: readonly SharedQueuePlace[]
   readonly icmp?: ErrorsOptions
 }
 
@@ -86,6 +88,11 @@ export function flowsOfEach(flows: number, workers: number): number {
   return Math.ceil(flows / workers)
 }
 
+/** Whether one of so many workers has the queue before a port: ports are shared out in turn. */
+export function keepsQueue(port: number, workers: number, worker: number): boolean {
+  return port % workers === worker
+}
+
 /** The ports with those of their queues that one of so many workers has. */
 export function sharesOf(ports: readonly CountedSockets[], workers: number, worker: number): CountedSockets[] {
   return ports.map((port) => ({ ...port, queues: port.queues.filter((queue) => queue % workers === worker) }))
@@ -94,21 +101,29 @@ export function sharesOf(ports: readonly CountedSockets[], workers: number, work
 /** The graph that a thread forwards by; `keep` opens what is not there yet. */
 export function drawForwarding(
   { space, code, pool }: Pick<WorkerHost, 'space' | 'code' | 'pool'>,
-  { ports, share = ALONE, ...settings }: Omit<RouterSettings, 'asks' | 'workers'> & { readonly share?: Share },
+  {
+    ports,
+    share = ALONE,
+    ...settings
+  }: Omit<RouterSettings, 'asks' | 'workers' | 'shared'> &
+    Partial<Pick<RouterSettings, 'shared'>> & { readonly share?: Share },
   keep: WorkerHost['keep'],
   ask: HoldOptions['ask'],
   hooks?: Hooks,
 ): Graph {
-  const { tables, track, nat, flowsAt, queue, icmp } = settings
+  const { tables, track, nat, flowsAt, queue, icmp, shared: places = [] } = settings
   const { number, count, peers } = share
-  const drawn = ports.map((port) => {
+  const drawn = ports.map((port, place) => {
     const { name } = port.device
     const { queues: from } = keep(`sockets of ${name}`, () => openQueues(space, code, pool, port))
-    const waits =
-      queue &&
-      keep(`queue before ${name}`, () =>
-        openQueue(space, code, pool, from[0]!, { ...queue, drops: port.counters.waiting }),
-      )
+    const shared = places[place]
+    const before = () => {
+      const options = { ...queue, ...(shared && { shared }), drops: port.counters.waiting }
+      return openQueue(space, code, pool, from[0]!, options)
+    }
+    // Two devices of one name are not sent to: each producer is called after its port.
+    const toQueue = () => ({ ...openProducer(space, code, shared!, number), name: `queue before ${name}` })
+    const waits = queue && keep(`queue before ${name}`, shared && !keepsQueue(place, count, number) ? toQueue : before)
     return { name, from, to: waits ?? from[0]! }
   })
   const table = { flows: flowsOfEach(track, count), nat, owner: { number, count } }

@@ -11,9 +11,9 @@ import {
   openRoute,
 } from '../../kernel/index.js'
 import { GENERIC_WARNING, type XdpMode } from '../../loader/index.js'
-import { createPool, createSpace, DESCRIPTOR_BYTES, loadCode, type Space } from '../../memory/index.js'
-import { type ErrorsOptions, openRoutes, type Routes, type RoutesOptions, routesBytes } from '../../route/index.js'
-import { fifo, mostPackets, type QueueOptions } from '../../transmit/index.js'
+import type { Space } from '../../memory/index.js'
+import type { ErrorsOptions, Routes, RoutesOptions } from '../../route/index.js'
+import type { QueueOptions } from '../../transmit/index.js'
 import { checkRouterDevices, DeviceError, downNotes, findDeviceIn } from '../device.js'
 import { checkEthernet, checkTakeable } from '../takeable.js'
 import type { Hooks } from './draw.js'
@@ -22,14 +22,8 @@ import { isChained, translatedPorts, withPorts } from './nat.js'
 import { type Offload, type OffloadTotals, openOffload } from './offload.js'
 import { type CountedSockets, openPort, type RouterPort } from './port.js'
 import { openPortCounters, PORT, type PortPlace } from './port-counters.js'
-import {
-  type EngineParts,
-  partBytes,
-  type RouterEngine,
-  ringSlots,
-  startRouterHere,
-  startRouterWorkers,
-} from './router-engine.js'
+import { type EngineParts, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
+import { openMemory, type TABLES } from './router-memory.js'
 import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
 
 export interface RouterOptions {
@@ -98,28 +92,8 @@ export interface RouterTotals {
 }
 
 const ENTRIES = 2048
-const FRAMES_AN_ENTRY = 2.5
-const FRAME_BYTES = 2048
-const OTHER_BYTES = 16 << 20
-/** What addresses of 32 bits reach. */
-const MOST_BYTES = 2 ** 32
 /** Flows that a router knows which translates and is told of no number. */
 const NAT_FLOWS = 65_536
-/** For a full table of the Internet and as much again; for some thousand routes. */
-const TABLES = {
-  large: {
-    v4: { rootBits: 24, nodes: 16_384, routes: 1 << 20 },
-    v6: { rootBits: 16, nodes: 131_072, routes: 1 << 18 },
-    nextHops: 8192,
-    groups: 1024,
-  },
-  small: {
-    v4: { rootBits: 16, nodes: 1024, routes: 4096 },
-    v6: { rootBits: 16, nodes: 1024, routes: 1024 },
-    nextHops: 512,
-    groups: 16,
-  },
-} as const satisfies Readonly<Record<string, RoutesOptions>>
 
 /**
  * Forwards packets between network devices as the kernel's routes and
@@ -238,30 +212,9 @@ function forwardingOf(
   { track = 0, nat = [], queue, icmp }: RouterOptions,
   ports: readonly RouterPort[],
   places: readonly PortPlace[],
-): Omit<RouterSettings, 'tables' | 'asks' | 'workers'> {
+): Omit<RouterSettings, 'tables' | 'asks' | 'workers' | 'shared'> {
   const counted = ports.map(({ sockets }, port): CountedSockets => ({ ...sockets, counters: places[port]! }))
   return { ports: counted, track, nat, ...(queue && { queue }), ...(icmp && { icmp }) }
-}
-
-function openMemory(options: RouterOptions, ports: readonly RouterPort[]) {
-  const { devices, queue, track = 0, profile = 'large', tables } = options
-  const threads = Math.max(1, options.workers ?? 1)
-  const sockets = ports.map((port) => port.sockets)
-  const entries = sockets.reduce((sum, port) => sum + port.queues.length * port.entries, 0)
-  const waiting = queue === undefined ? 0 : devices.length * mostPackets(queue.discipline ?? fifo())
-  const handedOver = track === 0 ? 0 : threads * (threads - 1) * ringSlots(threads)
-  const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting + handedOver) / 256) * 256
-  const sizes = { ...TABLES[profile], ...tables, ports: devices.length }
-  const part = partBytes({ ports: sockets, track, ...(queue && { queue }) }, threads, frames)
-  const bytes = frames * FRAME_BYTES + routesBytes(sizes) + threads * part + handedOver * DESCRIPTOR_BYTES + OTHER_BYTES
-  if (bytes > MOST_BYTES)
-    throw new DeviceError(
-      `this router would take ${(bytes / 2 ** 30).toFixed(1)} GiB of memory, and one can have 4; track fewer connections`,
-    )
-  const space = createSpace(bytes)
-  const code = loadCode(space)
-  const pool = createPool(space, code, { 2048: frames })
-  return { space, code, pool, part, tables: openRoutes(space, code, 'router', sizes) }
 }
 
 function checkOptions({ workers = 1, hooks, track = 0, nat = [], queue, offload }: RouterOptions): void {
@@ -272,9 +225,9 @@ function checkOptions({ workers = 1, hooks, track = 0, nat = [], queue, offload 
   }
   if (hooks && workers > 0) throw new RangeError('hooks are functions of this thread; give the router 0 workers')
   if (workers < 2) return
-  // A rate is a port's as a whole, and what is offloaded is looked for in one table.
-  const one = queue ? 'a queue stands before each device' : offload === undefined ? null : 'flows are offloaded'
-  if (one !== null) throw new DeviceError(`${one} by one worker, not by ${workers}; leave one of the two out`)
+  // What is offloaded is looked for in one table.
+  if (offload !== undefined)
+    throw new DeviceError(`flows are offloaded by one worker, not by ${workers}; leave one of the two out`)
   if (isChained(nat))
     throw new DeviceError('what is published is published again, which one worker alone can do; publish the last host')
 }
