@@ -7,9 +7,11 @@ import {
   DROP_CROWDED,
   DROP_FULL,
   DROP_TAKEN,
+  FLOW_DEADLINE,
   FLOW_LAST_SEQUENCE,
   FLOW_STATE,
   FLOW_STATUS,
+  FLOW_WINDOWS,
   FLOWS_CLOCK,
   FLOWS_PACKET,
   FLOWS_SETTINGS,
@@ -34,6 +36,7 @@ import {
   STATUS_ASSURED,
   STATUS_DESTINATION,
   STATUS_REPLIED,
+  STATUS_SOURCE,
   TICK_MS,
   TUPLE_ADDRESSES,
   VERDICT_DROPPED,
@@ -60,7 +63,7 @@ import {
   writeIpv6Key,
 } from './packet.inline.as'
 import { hasRules, publish } from './publish.inline.as'
-import { isFree } from './rules.inline.as'
+import { isFree, isUnheard, makeFree } from './rules.inline.as'
 import {
   countOne,
   endFlow,
@@ -85,6 +88,7 @@ const STREAM_TICKS: u32 = 2000 / TICK_MS
 const IPV4_BYTES: u32 = 20
 const IPV6_BYTES: u32 = 40
 const ICMP_BYTES: u32 = 8
+const REDIRECT: u32 = 5
 /** Of the field of flags and offset, as it is loaded. */
 const FRAGMENT_OFFSET: u32 = 0xff1f
 const MORE_FRAGMENTS: u32 = 0x20
@@ -133,6 +137,11 @@ function judgeTracked(flows: u32, context: u32, protocol: u32, family: u32): u32
       continue
     }
     const status = <u32>load<u16>(flow, FLOW_STATUS)
+    if (isUnheard(flows, flow)) {
+      if (direction === 0) return beginAgain(flows, context, flow, protocol)
+      endFlow(flows, flow)
+      continue
+    }
     const become = advance(flows, context, flow, direction, protocol)
     if (become === AGAIN) {
       countOne(flows, COUNT_REPLACED)
@@ -148,6 +157,23 @@ function judgeTracked(flows: u32, context: u32, protocol: u32, family: u32): u32
     }
     return VERDICT_ESTABLISHED
   }
+}
+
+/**
+ * Once more the first packet of a flow of which none has left so far. It stays
+ * the same flow, for the one before may wait for a neighbour.
+ */
+function beginAgain(flows: u32, context: u32, flow: u32, protocol: u32): u32 {
+  if (protocol === PROTOCOL_TCP) {
+    if (!mayBegin(flows, context)) return VERDICT_INVALID
+    memory.fill(flow + <u32>FLOW_WINDOWS, 0, FLOW_DEADLINE - FLOW_WINDOWS)
+    memory.fill(flow + <u32>FLOW_STATE, 0, FLOW_STATUS - FLOW_STATE)
+    beginConnection(flows, context, flow)
+    if (judgeSegment(flows, context, flow, 0) !== PASSES) return VERDICT_INVALID
+  } else refresh(flows, flow, timeoutOf(flows, <u32>load<u8>(flow, FLOW_STATE)))
+  store<u32>(context, flow, PACKET_FLOW)
+  store<u32>(context, 0, PACKET_DIRECTION)
+  return VERDICT_NEW
 }
 
 /** Takes a packet of a known flow into account. */
@@ -178,7 +204,10 @@ function open(flows: u32, context: u32, protocol: u32, family: u32): u32 {
   let translation: u32 = 0
   if (hasRules(flows)) {
     if (publish(flows, context, answer)) translation = STATUS_DESTINATION
-    if (!isFree(flows, answer)) return VERDICT_DROPPED + DROP_TAKEN
+    if (!isFree(flows, answer)) {
+      if (!makeFree(flows, answer)) return VERDICT_DROPPED + DROP_TAKEN
+      translation |= STATUS_SOURCE
+    }
   }
   let flow = takeFlow(flows)
   if (flow === 0 && (load<u32>(flows, FLOWS_SETTINGS) & SETTING_EVICT) !== 0 && evict(flows, context))
@@ -245,10 +274,16 @@ function judgeError(flows: u32, context: u32, family: u32): u32 {
   if (reference === NO_FLOW && family === 4 && (<u32>load<u16>(at, 6) & MORE_FRAGMENTS) !== 0) return READ_FRAGMENT
   if (reference === NO_FLOW || !isToSender(context, inner, family)) return VERDICT_INVALID
   const flow = flowAt(flows, reference)
-  if (hasExpired(flows, flow)) return VERDICT_INVALID
+  if (hasExpired(flows, flow) || isUnheard(flows, flow) || isMisleading(context, flow, family)) return VERDICT_INVALID
   store<u32>(context, flow, PACKET_FLOW)
   store<u32>(context, reference & 1, PACKET_DIRECTION)
   return VERDICT_RELATED
+}
+
+/** A redirect names a router on the link of who sends it: where addresses are translated that is another link. */
+function isMisleading(context: u32, flow: u32, family: u32): bool {
+  if (family !== 4 || load<u8>(load<u32>(context, PACKET_TRANSPORT)) !== REDIRECT) return false
+  return (<u32>load<u16>(flow, FLOW_STATUS) & (STATUS_SOURCE | STATUS_DESTINATION)) !== 0
 }
 
 /**

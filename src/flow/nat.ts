@@ -24,7 +24,7 @@ export type PortRange = readonly [lowest: number, highest: number]
  * sources, and of those for destinations, the first that fits counts.
  *
  * - `source`: what comes from `from` and leaves by port `outPort` has one of
- *   `count` addresses from `to` on (1 where it is not said), the same for the same flow.
+ *   `count` addresses from `to` on (1 where it is not said), the same for the same host.
  * - `masquerade`: what leaves by `outPort` has the first address of that port.
  *   When the port has it no more, its flows end.
  * - `destination`: what is for `to` goes to `address` instead, and to `port`

@@ -318,6 +318,69 @@ describe('addresses that are translated', () => {
     translator.close()
   })
 
+  it('are the same for a source, whomever it speaks to', () => {
+    const translator = openTranslator([
+      {
+        kind: 'source',
+        from: prefix('10.0.0.0', 24),
+        outPort: OUTSIDE,
+        to: parseAddress(ADDRESSES[4].pool),
+        count: 64,
+      },
+      { kind: 'masquerade', outPort: OUTSIDE, ports: [2000, 2300] },
+    ])
+    const ask = (packet: Partial<TranslatedPacket>) => {
+      const frame = translatedFrame({ ...DATAGRAM, ...packet }, HOST_MACS[INSIDE], MACS[INSIDE])
+      return readSource(translator.pass(INSIDE, frame)!.frame, 'udp')
+    }
+    const first = ask({})
+    for (let port = 1; port < 20; port++) assert.deepEqual(ask({ sourcePort: 2000 + port }).source, first.source)
+    const inner = { source: parseAddress('10.1.0.1'), sourcePort: 9 }
+    const other = ask(inner)
+    assert(other.sourcePort >= 2000 && other.sourcePort <= 2300)
+    for (let server = 2; server < 20; server++)
+      assert.deepEqual(ask({ ...inner, destination: address(4, 'server', server) }), other)
+    translator.close()
+  })
+
+  it('are not kept from anybody by packets that go nowhere, nor answered by them', () => {
+    const translator = openTranslator([{ kind: 'masquerade', outPort: OUTSIDE }])
+    const stray = { ...answerTo(DATAGRAM, new Uint8Array(), {}), destination: parseAddress(ADDRESSES[4].own) }
+    const send = (port: number, packet: TranslatedPacket) =>
+      translator.pass(port, translatedFrame(packet, HOST_MACS[port]!, MACS[port]!))
+    assert.equal(send(OUTSIDE, stray)?.by, 'errors 1')
+    const out = send(INSIDE, DATAGRAM)
+    assert.deepEqual(out?.frame, leaving({ ...DATAGRAM, source: parseAddress(ADDRESSES[4].own) }, OUTSIDE))
+    // A connection whose SYN has not left is none.
+    const syn = { ...DATAGRAM, protocol: 'tcp', payload: new Uint8Array(), hops: 1 } as const
+    assert.equal(send(INSIDE, syn)?.by, 'errors 0')
+    assert.equal(send(OUTSIDE, { ...answerTo(syn, syn.payload, { flags: 0x12, hops: 64 }) })?.by, 'invalid 1')
+    assert.equal(send(INSIDE, { ...syn, hops: 64 })?.by, 'routed 0 1')
+    translator.close()
+  })
+
+  it('are another port for the source where the answer would be another flow’s', () => {
+    const translator = openTranslator(RULES)
+    const server = { source: address(4, 'server', 1), sourcePort: 10_000 }
+    const own = { destination: parseAddress(ADDRESSES[4].own), destinationPort: 80 }
+    const asked = { ...DATAGRAM, ...server, ...own, protocol: 'tcp', payload: new Uint8Array() } as const
+    const inner = { source: address(4, 'client', 9), sourcePort: 8080 }
+    // The published host goes on with a connection that nobody here knows.
+    const old = { ...asked, ...inner, destination: server.source, destinationPort: 10_000, flags: 0x10 }
+    const send = (port: number, packet: TranslatedPacket) =>
+      translator.pass(port, translatedFrame(packet, HOST_MACS[port]!, MACS[port]!))!
+    assert.equal(send(INSIDE, old).by, 'routed 0 1')
+    const { frame } = send(OUTSIDE, asked)
+    const { sourcePort } = readSource(frame, 'tcp')
+    assert.notEqual(sourcePort, 10_000)
+    const arrived = { ...asked, sourcePort, destination: inner.source, destinationPort: inner.sourcePort }
+    assert.deepEqual(frame, leaving(arrived, INSIDE))
+    const answer = { flags: 0x12, acknowledged: 2 }
+    const back = send(INSIDE, answerTo(arrived, asked.payload, answer))
+    assert.deepEqual(back.frame, leaving(answerTo(asked, asked.payload, answer), OUTSIDE))
+    translator.close()
+  })
+
   it('are as they were in what an ICMP error is to be made of', () => {
     const translator = openTranslator(RULES)
     const [asked, packet] = [

@@ -10,13 +10,15 @@ export interface HostSocket {
   close(): void
 }
 
-/** Sends and receives whole frames at a device of a namespace, beside its kernel. */
-export function openHostSocket(namespace: NetworkNamespace, name: string): HostSocket {
+/** Sends and receives whole frames at a device of a namespace, beside its kernel, which hands them over after `retireMs` at most. */
+export function openHostSocket(namespace: NetworkNamespace, name: string, retireMs = 8): HostSocket {
   const bench = openBench({ 2048: 512 })
   const route = openRoute(namespace)
   const { index: interfaceIndex } = findLink(route, name)
   closeNetlink(route)
-  const device = openPacketDevice(bench.space, bench.code, bench.worker, { name, namespace, interfaceIndex })
+  const device = openPacketDevice(bench.space, bench.code, bench.worker, {
+    ...{ name, namespace, interfaceIndex, retireMs },
+  })
   const [sent, received] = [bench.bundle('sent'), bench.bundle('received')]
   return {
     send(frames) {

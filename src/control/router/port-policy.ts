@@ -35,29 +35,29 @@ export function portPolicy(mac: string, translated: readonly TranslatedPorts[] =
   )
 }
 
-/** Fields of ICMP messages and of the packets that errors quote, by family; IPv6 is quoted without extension headers. */
+/** Answers to echoes and timestamps, errors, and fields of ICMP messages and of the packets that errors quote, by family; IPv6 is quoted without extension headers. */
 const MESSAGES = [
   {
     icmp: 'icmp',
-    echoReply: 0,
+    answers: 'icmp[0] = 0 or icmp[0] = 14',
     errors: 'icmp[0] = 3 or icmp[0] = 11 or icmp[0] = 12',
     protocol: 17,
     isEcho: 1,
     ports: 28,
   },
-  { icmp: 'icmp6', echoReply: 129, errors: 'icmp6[0] < 5', protocol: 14, isEcho: 58, ports: 48 },
+  { icmp: 'icmp6', answers: 'icmp6[0] = 129', errors: 'icmp6[0] < 5', protocol: 14, isEcho: 58, ports: 48 },
 ] as const
 
 function filterOf({ host, transport, ports: [lowest, highest] }: TranslatedPorts): string {
   const to = host === undefined ? '' : `dst host ${host} and `
   const filters = [`${to}${transport ?? ''} dst portrange ${lowest}-${highest}`]
-  for (const { icmp, echoReply, errors, protocol, isEcho, ports } of MESSAGES) {
+  for (const { icmp, answers, errors, protocol, isEcho, ports } of MESSAGES) {
     if (host !== undefined && host.includes(':') !== (icmp === 'icmp6')) continue
     const between = (at: number) => `${icmp}[${at}:2] >= ${lowest} and ${icmp}[${at}:2] <= ${highest}`
     filters.push(`${to}(${errors}) and ${icmp}[${protocol}] != ${isEcho} and ${between(ports)}`)
     if (transport !== undefined) continue
     filters.push(`${to}(${errors}) and ${icmp}[${protocol}] = ${isEcho} and ${between(ports + 4)}`)
-    filters.push(`${to}${icmp}[0] = ${echoReply} and ${between(4)}`)
+    filters.push(`${to}(${answers}) and ${between(4)}`)
   }
   return filters.map((filter) => `(${filter})`).join(' or ')
 }
