@@ -97,9 +97,9 @@ describe('real programs through a router', { skip: skipUnless('root', 'ip', 'pin
 describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, () => {
   test('shapes, tracks, says how many packets it has forwarded, and leaves the kernel as it was', async () => {
     const network = createRoutedNetwork()
-    const options = ['--for', '6s', '--track', '1k', '--queue', 'fq-codel', '--rate', '20M', '--small', '--json']
+    const options = ['--for', '8s', '--track', '1k', '--queue', 'fq-codel', '--rate', '20M', '--small', '--json']
     const command = runIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', ...options])
-    const server = runIn(network.right, ['timeout', '8', 'iperf3', '-s', '-1', '-B', HOSTS[1]])
+    const server = runIn(network.right, ['timeout', '10', 'iperf3', '-s', '-1', '-B', HOSTS[1]])
     await eventually('the router forwards', async () => {
       const { status } = await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
       return status === 0
