@@ -227,7 +227,7 @@ describe('a policy that is replaced', { skip: skipUnless('root') }, () => {
   it('carries counters, ends and buckets of rules that stay, wherever they stand now', async () => {
     const stays = drop('src host 10.0.0.1', { name: 'stays' })
     const ends = count('udp', { name: 'ends', for: '1s' })
-    const bucket = limit('src host 10.0.0.2', { name: 'bucket', per: 'source', rate: '1 pps', burst: 1 })
+    const bucket = limit('src host 10.0.0.2', { name: 'bucket', per: 'source', rate: '8 bit/s', burst: 60 })
     const loaded = load(stays, ends, bucket)
     for (const host of [1, 1, 2, 2, 3]) run(loaded, udp(host))
     loaded.replace(sourceOf(count('tcp', { name: 'new' }), bucket, ends, stays))
@@ -304,7 +304,8 @@ describe('a set of a policy in force', { skip: skipUnless('root') }, () => {
     lines(Array.from({ length: count }, (_, index) => `${20 + (index & 127)}.${index >> 7}.0.1`).join('\n'))
   const value = policy(
     { sets: { good: [], bad: [], unused: [] } },
-    limit('src net @good', { name: 'good', per: 'source', rate: '1 pps', burst: 3 }),
+    // Three packets, and the next after a minute.
+    limit('src net @good', { name: 'good', per: 'source', rate: '8 bit/s', burst: 3 * 60 }),
     drop('src net @bad', { name: 'bad', for: '10m' }),
   )
   const loadWith = (good: string, bad: string) => {

@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 export async function eventually(
   what: string,
   check: () => boolean | Promise<boolean>,
-  timeoutMs = 5000,
+  timeoutMs = 10_000,
 ): Promise<void> {
   for (let waitedMs = 0; !(await check()); waitedMs += 10) {
     if (waitedMs >= timeoutMs) throw new Error(`${what}: still not so after ${timeoutMs} ms`)
