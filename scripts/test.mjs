@@ -127,7 +127,8 @@ async function runFiles(files, concurrency) {
 function count(event, verdict) {
   const file = relative(BUILD, event.file ?? '').replace(/\.js$/, '.ts')
   if (event.nesting === 0) durations.set(file, (durations.get(file) ?? 0) + (event.details?.duration_ms ?? 0))
-  if (event.details?.type === 'suite') return
+  // A suite fails with its tests, which are counted themselves; or alone, where its own text has thrown, and then none of them ran.
+  if (event.details?.type === 'suite' && (verdict === 'passed' || isOfTests(event.details.error))) return
   // A file whose tests were all reported is reported once more as a whole.
   if (event.name === event.file && verdict === 'passed') return
   const where = `${file}: ${event.name}`
@@ -138,6 +139,10 @@ function count(event, verdict) {
   }
   totals[verdict]++
   if (verdict === 'failed') console.error(`✖ ${where}\n${indent(reasonOf(event.details?.error))}`)
+}
+
+function isOfTests(error) {
+  return error?.failureType === 'subtestsFailed'
 }
 
 function reasonOf(error) {
