@@ -123,9 +123,15 @@ export function openAdjacencies(
     if (entry === undefined || --entry.uses > 0) return
     byKey.delete(entry.key)
     byId.delete(id)
-    if (entry.neighbour !== null) byNeighbour.get(neighbourKey(entry.neighbour))?.delete(entry)
+    if (entry.neighbour !== null) forget(neighbourKey(entry.neighbour), entry)
     tables.removeNextHop(id)
     for (const member of entry.members) give(member)
+  }
+
+  /** Nothing stays of a neighbour that no hop leads to: whoever is on a link may have another address each time. */
+  function forget(neighbour: string, entry: Entry): void {
+    const entries = byNeighbour.get(neighbour)
+    if (entries?.delete(entry) && entries.size === 0) byNeighbour.delete(neighbour)
   }
 
   function isOnLink(id: number, index: number): boolean {
@@ -141,7 +147,7 @@ export function openAdjacencies(
     give,
     resolve(index, address, mac) {
       const entries = byNeighbour.get(neighbourKey({ index, address }))
-      if (entries === undefined || entries.size === 0) return false
+      if (entries === undefined) return false
       for (const { id, neighbour } of entries) tables.changeNextHop(id, asHop(neighbour!.port, neighbour!.mtu, mac))
       return true
     },

@@ -28,7 +28,10 @@ export function openRouteBook(): RouteBook {
   const usesOf = new Map<number, number>()
 
   function count({ nextHopId }: KernelRoute, uses: 1 | -1): void {
-    if (nextHopId !== 0) usesOf.set(nextHopId, (usesOf.get(nextHopId) ?? 0) + uses)
+    if (nextHopId === 0) return
+    const left = (usesOf.get(nextHopId) ?? 0) + uses
+    if (left > 0) usesOf.set(nextHopId, left)
+    else usesOf.delete(nextHopId)
   }
 
   return {
@@ -67,7 +70,7 @@ export function openRouteBook(): RouteBook {
       if (before.length === 0) byPrefix.delete(key)
       return true
     },
-    usesNextHop: (id) => (usesOf.get(id) ?? 0) > 0,
+    usesNextHop: (id) => usesOf.has(id),
     removeNextHop(id) {
       usesOf.delete(id)
       const keys: string[] = []
