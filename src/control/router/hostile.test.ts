@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { damagedFrame } from '../../../test/support/damaged-frame.js'
 import { openBench } from '../../../test/support/engine.js'
 import { type Random, seededRandom } from '../../../test/support/random.js'
 import { errorAbout, translatedIp } from '../../../test/support/translated-packet.js'
@@ -118,7 +119,7 @@ function frameFor(random: Random, port: number, gone: readonly Uint8Array[], dam
   const to = random.below(30) === 0 ? mac(0x77) : MACS[port]!
   writeEthernet(frame, to, NEIGHBOURS[port]!, ip[0]! >> 4 === 4 ? ETHERTYPE.ipv4 : ETHERTYPE.ipv6)
   frame.set(ip, 14)
-  return damages && random.below(2) === 0 ? damaged(random, frame) : frame
+  return damages && random.below(2) === 0 ? damagedFrame(random, frame) : frame
 }
 
 function ipFor(random: Random, port: number, gone: readonly Uint8Array[]): Uint8Array {
@@ -147,34 +148,6 @@ function ipFor(random: Random, port: number, gone: readonly Uint8Array[]): Uint8
     isUnsummed: protocol === 'udp' && family === 0 && random.below(4) === 0,
     flags: random.pick([2, 0x12, 0x10, 0x11, 4, 0x14, 0x3f]),
   })
-}
-
-/** Bits turned, bytes of meaning set, headers put in between, cut, or longer than it says. */
-function damaged(random: Random, frame: Uint8Array): Uint8Array {
-  const bytes = [...frame]
-  for (let times = 1 + random.below(3); times > 0; times--) {
-    const at = 12 + random.below(Math.min(bytes.length - 12, 110))
-    if (random.below(2) === 0) bytes[at]! ^= 1 << random.below(8)
-    else bytes[at] = random.pick([0, 1, 4, 6, 17, 43, 44, 51, 58, 60, 0x45, 0x4f, 0x60, 0x7f, 0xff])
-  }
-  if (bytes[12] === 0x86 && random.below(2) === 0) {
-    const types = Array.from({ length: 1 + random.below(12) }, () => random.pick([0, 43, 44, 60, 60, 51]))
-    types.push(bytes[20]!)
-    const headers = types.slice(1).flatMap((next) => [next, random.pick([0, 0, 0, 1, 255]), 1, 4, 0, 0, 0, 0])
-    bytes[20] = types[0]!
-    bytes.splice(54, 0, ...headers)
-    const payload = bytes.length - 54
-    ;[bytes[18], bytes[19]] = [payload >> 8, payload & 0xff]
-  } else if (random.below(2) === 0) {
-    // A right header all the same, so that what is behind it is looked at.
-    ;[bytes[24], bytes[25]] = [0, 0]
-    const header = Uint8Array.from(bytes.slice(14, 14 + (bytes[14]! & 15) * 4))
-    const sum = foldChecksum(addWords(0, header))
-    ;[bytes[24], bytes[25]] = [sum >> 8, sum & 0xff]
-  }
-  if (random.below(4) === 0) bytes.length = 1 + random.below(bytes.length)
-  else if (random.below(6) === 0) bytes.push(...new Uint8Array(random.below(60)))
-  return Uint8Array.from(bytes)
 }
 
 /** What any packet is that the router sends. */
