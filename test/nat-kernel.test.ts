@@ -105,119 +105,124 @@ interface UnderWay {
   readonly said: string[]
 }
 
-describe('addresses are translated as the kernel translates them', { skip: skipUnless('root', 'nft') }, () => {
-  const networks: NatNetwork[] = []
-  const warnings: string[] = []
-  let [passed, stopped] = [0, 0]
+for (const mtu of [1500, 700])
+  describe(`addresses are translated as the kernel translates them, over ways of ${mtu} bytes`, {
+    skip: skipUnless('root', 'nft', 'ip'),
+  }, () => {
+    const networks: NatNetwork[] = []
+    const warnings: string[] = []
+    let [passed, stopped, cut] = [0, 0, 0]
 
-  before(async () => {
-    networks.push(await openKernelNat(NFT_RULES))
-    networks.push(await openRouterNat(RULES, warnings))
-  })
-
-  after(async () => {
-    for (const network of networks) await network.close()
-    assert.deepEqual(warnings, [])
-  })
-
-  it('random conversations: byte for byte, but for the ports that are chosen', async (context) => {
-    const random = seededRandom(context, 'nat-kernel')
-    const waiting = Array.from({ length: CONVERSATIONS }, (_, number) =>
-      begin(randomNatConversation(random, number)),
-    ).filter(({ conversation }) => conversation.events.length > 0)
-    const active: UnderWay[] = []
-    for (let tag = 1; waiting.length + active.length > 0; ) {
-      while (active.length < AT_ONCE && waiting.length > 0) active.push(waiting.shift()!)
-      const speaking = active.filter(() => random.below(3) > 0)
-      await compare(
-        speaking.map((each): Step => ({ each, event: each.conversation.events[each.next++]!, tag: tag++ & 0xffff })),
-      )
-      for (const done of active.filter(({ conversation, next }) => next >= conversation.events.length))
-        active.splice(active.indexOf(done), 1)
-    }
-    assert(passed > CONVERSATIONS && stopped > CONVERSATIONS / 4, `${passed} packets passed, ${stopped} did not`)
-  })
-
-  it('ports that are all taken: of datagrams, of connections, and of such as have ended', async () => {
-    let tag = 0
-    const say = async (conversation: NatConversation) => {
-      const each = begin(conversation)
-      for (const event of conversation.events) await compare([{ each, event, tag: ++tag }])
-      return each.said.at(-1)!.split(': ')[1]
-    }
-    const datagram: TrackedPacket = { from: 'client', protocol: 'udp' }
-    const segments = (start: number): TrackedPacket[] => [
-      { from: 'client', flags: 'S', sequence: start },
-      { from: 'server', flags: 'S.', sequence: 1, acknowledged: start + 1 },
-      { from: 'client', flags: '.', sequence: start + 1, acknowledged: 2 },
-      { from: 'client', flags: 'F.', sequence: start + 1, acknowledged: 2 },
-      { from: 'server', flags: 'F.', sequence: 2, acknowledged: start + 2 },
-      { from: 'client', flags: '.', sequence: start + 2, acknowledged: 3 },
-    ]
-    for (let number = 0; number < 5; number++)
-      assert.equal(await say(smallPoolConversation(number, [datagram])), number < 4 ? 'outside' : '')
-    for (let number = 0; number < 4; number++)
-      assert.equal(await say(smallPoolConversation(number, segments(1000))), 'outside')
-    // Its numbers are not beyond those of who had the port before; then they are.
-    assert.equal(await say(smallPoolConversation(4, segments(900).slice(0, 1))), '')
-    assert.equal(await say(smallPoolConversation(5, segments(2000).slice(0, 3))), 'outside')
-    for (let number = 6; number < 9; number++)
-      assert.equal(await say(smallPoolConversation(number, segments(2000).slice(0, 3))), 'outside')
-    // None of these has ended.
-    assert.equal(await say(smallPoolConversation(9, segments(9000).slice(0, 1))), '')
-  })
-
-  /** Each step is one of another conversation. */
-  async function compare(steps: readonly Step[]): Promise<void> {
-    const packets = steps.map(({ each, event, tag }) => {
-      const both = each.views.map((view) => event.packet(view, tag))
-      // What one of the two knows too little for is not said.
-      return both.includes(null) ? [] : both
+    before(async () => {
+      networks.push(await openKernelNat(NFT_RULES, mtu))
+      networks.push(await openRouterNat(RULES, mtu, warnings))
     })
-    const found = []
-    for (const [index, network] of networks.entries()) {
-      const sent = steps.flatMap((step, at): SidedPacket[] => {
-        const ip = packets[at]![index]
-        return ip ? [{ side: sideOf(step), ip }] : []
-      })
-      found.push(read(steps, index, await network.pass(sent)))
-    }
-    const [kernel, router] = found
-    for (const step of steps) {
-      const { each, event } = step
-      const arrived = kernel!.get(step) ?? []
-      if (arrived.length > 0) passed++
-      else stopped++
-      each.said.push(`${event.description}: ${arrived.map((line) => line.split(' ')[0])}`)
-      assert.deepEqual(
-        router!.get(step) ?? [],
-        arrived,
-        `conversation ${each.conversation.number}\n${each.said.join('\n')}`,
-      )
-    }
-    assert.deepEqual(router!.get(null), kernel!.get(null))
-  }
 
-  /** What arrived, by the step that it is of: where, and what, as both routers should agree on it. */
-  function read(steps: readonly Step[], index: number, arrived: readonly SidedPacket[]): Map<Step | null, string[]> {
-    const byTag = new Map(steps.map((step) => [step.tag, step]))
-    const found = new Map<Step | null, string[]>()
-    for (const { side, ip } of arrived) {
-      const { quoted } = placesOf(ip)
-      // A router's own error goes to who has sent what it quotes; its own tag is chance.
-      const about = quoted === 0 ? undefined : byTag.get(tagOf(ip, quoted))
-      const isOwn = about !== undefined && sideOf(about) === side
-      const step = (isOwn ? about : byTag.get(tagOf(ip))) ?? null
-      if (step !== null && !isOwn && step.event.what === 'packet') learn(step, ip, index)
-      const { conversation, views } = step?.each ?? {}
-      const hosts = SIDES.flatMap((of) =>
-        conversation ? views![index]!.seen[of].map((seen) => ({ real: hostOf(conversation, of), seen })) : [],
-      )
-      found.set(step, [...(found.get(step) ?? []), `${side} ${plainOf(ip, hosts, isOwn)}`])
+    after(async () => {
+      for (const network of networks) await network.close()
+      assert.deepEqual(warnings, [])
+    })
+
+    it('random conversations: byte for byte, but for the ports that are chosen', async (context) => {
+      const random = seededRandom(context, 'nat-kernel')
+      const waiting = Array.from({ length: CONVERSATIONS }, (_, number) =>
+        begin(randomNatConversation(random, number, mtu < 1500 ? 1400 : 20)),
+      ).filter(({ conversation }) => conversation.events.length > 0)
+      const active: UnderWay[] = []
+      for (let tag = 1; waiting.length + active.length > 0; ) {
+        while (active.length < AT_ONCE && waiting.length > 0) active.push(waiting.shift()!)
+        const speaking = active.filter(() => random.below(3) > 0)
+        await compare(
+          speaking.map((each): Step => ({ each, event: each.conversation.events[each.next++]!, tag: tag++ & 0xffff })),
+        )
+        for (const done of active.filter(({ conversation, next }) => next >= conversation.events.length))
+          active.splice(active.indexOf(done), 1)
+      }
+      assert(passed > CONVERSATIONS && stopped > CONVERSATIONS / 4, `${passed} packets passed, ${stopped} did not`)
+      assert(mtu === 1500 || cut > CONVERSATIONS / 2, `${cut} fragments`)
+    })
+
+    it('ports that are all taken: of datagrams, of connections, and of such as have ended', async () => {
+      let tag = 0
+      const say = async (conversation: NatConversation) => {
+        const each = begin(conversation)
+        for (const event of conversation.events) await compare([{ each, event, tag: ++tag }])
+        return each.said.at(-1)!.split(': ')[1]
+      }
+      const datagram: TrackedPacket = { from: 'client', protocol: 'udp' }
+      const segments = (start: number): TrackedPacket[] => [
+        { from: 'client', flags: 'S', sequence: start },
+        { from: 'server', flags: 'S.', sequence: 1, acknowledged: start + 1 },
+        { from: 'client', flags: '.', sequence: start + 1, acknowledged: 2 },
+        { from: 'client', flags: 'F.', sequence: start + 1, acknowledged: 2 },
+        { from: 'server', flags: 'F.', sequence: 2, acknowledged: start + 2 },
+        { from: 'client', flags: '.', sequence: start + 2, acknowledged: 3 },
+      ]
+      for (let number = 0; number < 5; number++)
+        assert.equal(await say(smallPoolConversation(number, [datagram])), number < 4 ? 'outside' : '')
+      for (let number = 0; number < 4; number++)
+        assert.equal(await say(smallPoolConversation(number, segments(1000))), 'outside')
+      // Its numbers are not beyond those of who had the port before; then they are.
+      assert.equal(await say(smallPoolConversation(4, segments(900).slice(0, 1))), '')
+      assert.equal(await say(smallPoolConversation(5, segments(2000).slice(0, 3))), 'outside')
+      for (let number = 6; number < 9; number++)
+        assert.equal(await say(smallPoolConversation(number, segments(2000).slice(0, 3))), 'outside')
+      // None of these has ended.
+      assert.equal(await say(smallPoolConversation(9, segments(9000).slice(0, 1))), '')
+    })
+
+    /** Each step is one of another conversation. */
+    async function compare(steps: readonly Step[]): Promise<void> {
+      const packets = steps.map(({ each, event, tag }) => {
+        const both = each.views.map((view) => event.packet(view, tag))
+        // What one of the two knows too little for is not said.
+        return both.includes(null) ? [] : both
+      })
+      const found = []
+      for (const [index, network] of networks.entries()) {
+        const sent = steps.flatMap((step, at): SidedPacket[] => {
+          const ip = packets[at]![index]
+          return ip ? [{ side: sideOf(step), ip }] : []
+        })
+        found.push(read(steps, index, await network.pass(sent)))
+      }
+      const [kernel, router] = found
+      for (const step of steps) {
+        const { each, event } = step
+        const arrived = kernel!.get(step) ?? []
+        if (arrived.length > 0) passed++
+        else stopped++
+        each.said.push(`${event.description}: ${arrived.map((line) => line.split(' ')[0])}`)
+        assert.deepEqual(
+          router!.get(step) ?? [],
+          arrived,
+          `conversation ${each.conversation.number}\n${each.said.join('\n')}`,
+        )
+      }
+      assert.deepEqual(router!.get(null), kernel!.get(null))
     }
-    return found
-  }
-})
+
+    /** What arrived, by the step that it is of: where, and what, as both routers should agree on it. */
+    function read(steps: readonly Step[], index: number, arrived: readonly SidedPacket[]): Map<Step | null, string[]> {
+      const byTag = new Map(steps.map((step) => [step.tag, step]))
+      const found = new Map<Step | null, string[]>()
+      for (const { side, ip } of arrived) {
+        const { quoted, isFragment } = placesOf(ip)
+        if (isFragment) cut++
+        // A router's own error goes to who has sent what it quotes; its own tag is chance.
+        const about = quoted === 0 ? undefined : byTag.get(tagOf(ip, quoted))
+        const isOwn = about !== undefined && sideOf(about) === side
+        const step = (isOwn ? about : byTag.get(tagOf(ip))) ?? null
+        if (step !== null && !isOwn && step.event.what === 'packet') learn(step, ip, index)
+        const { conversation, views } = step?.each ?? {}
+        const hosts = SIDES.flatMap((of) =>
+          conversation ? views![index]!.seen[of].map((seen) => ({ real: hostOf(conversation, of), seen })) : [],
+        )
+        found.set(step, [...(found.get(step) ?? []), `${side} ${plainOf(ip, hosts, isOwn)}`])
+      }
+      return found
+    }
+  })
 
 /** One packet of a conversation in both networks, and what it is known by. */
 interface Step {
@@ -234,6 +239,7 @@ function sideOf({ each: { conversation }, event }: Step): Side {
 /** What the other of the two knows from now on. */
 function learn(step: Step, ip: Uint8Array, index: number): void {
   const { each, event } = step
+  if (placesOf(ip).isLater) return
   const view = each.views[index]!
   view.received[event.from === 'opener' ? 'answerer' : 'opener'] = ip
   const places = placesOf(ip)

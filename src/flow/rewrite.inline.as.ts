@@ -27,6 +27,8 @@ export const STATUS_TRANSLATED: u32 = STATUS_DESTINATION | STATUS_SOURCE
 const ICMP_BYTES: u32 = 8
 const IPV6_BYTES: u32 = 40
 const IPV4_SUM: u32 = 10
+/** As it is loaded. */
+const FRAGMENT_OFFSET: u32 = 0xff1f
 const ICMP_SUM: u32 = 2
 const ICMP_ID: u32 = 4
 const TCP_SUM: u32 = 16
@@ -79,6 +81,11 @@ function transportOf(network: u32, family: u32): u32 {
   return transport
 }
 
+/** Whether the transport's header is in another fragment. */
+function isLaterFragment(network: u32, family: u32): bool {
+  return family === 4 && (<u32>load<u16>(network, 6) & FRAGMENT_OFFSET) !== 0
+}
+
 /** Translates one side of a packet of a flow, if it is to be. */
 export function translateSide(flow: u32, direction: u32, network: u32, flags: u32, side: u32): void {
   if (translates(flow, direction, side)) writeSide(flow, direction, network, flags, side, 1 - direction, 1 - side)
@@ -97,6 +104,7 @@ function writeSide(flow: u32, direction: u32, network: u32, flags: u32, side: u3
   const protocol = <u32>load<u8>(key, KEY_PROTOCOL)
   const change = putAddress(addressOf(network, side, family), addressIn(flow, from, place, family), family)
   if (family === 4) mend(network + IPV4_SUM, change)
+  if (isLaterFragment(network, family)) return
   const transport = transportOf(network, family)
   const ports = putPort(key, place, transport, side, side === direction)
   mendTransport(protocol, family, transport, change, ports, flags)
@@ -149,6 +157,7 @@ export function translateError(flow: u32, direction: u32, network: u32, end: u32
   const address = addressIn(flow, other, 1 - side, family)
   const outer = putAddress(addressOf(network, side, family), address, family)
   if (family === 4) mend(network + IPV4_SUM, outer)
+  if (isLaterFragment(network, family)) return
   const message = transportOf(network, family)
   const quoted = message + ICMP_BYTES
   const inner = putAddress(addressOf(quoted, 1 - side, family), address, family)

@@ -16,6 +16,7 @@ import {
 } from '../memory/formats'
 import { poolTake } from '../memory/pool.as'
 import { addBytes, foldSum } from '../wire/checksum.inline.as'
+import { NOTE_REASON_BEFORE } from './formats'
 
 /** Offsets from the packet's first byte (RFC 791, 3.1). */
 export const NETWORK: u32 = 14
@@ -88,7 +89,9 @@ export function takeFragmentFrame(pool: u32, state: u32, bytes: u32): u32 {
 export function writeFragment(target: u32, packet: u32, header: u32, at: u32, bytes: u32, isFollowed: bool): void {
   const to = load<u32>(target, DESCRIPTOR_ADDRESS)
   const network = to + NETWORK
-  memory.fill(to - NOTED_BEFORE, 0, NOTED_BEFORE - COPIED_BEFORE)
+  // Why it was cut is over; what other rooms have noted holds for each fragment.
+  memory.copy(to - NOTED_BEFORE, packet - NOTED_BEFORE, NOTED_BEFORE - <u32>NOTE_REASON_BEFORE)
+  memory.fill(to - <u32>NOTE_REASON_BEFORE, 0, <u32>NOTE_REASON_BEFORE - COPIED_BEFORE)
   memory.copy(to - COPIED_BEFORE, packet - COPIED_BEFORE, COPIED_BEFORE + NETWORK + (at === 0 ? header : HEADER_BYTES))
   // Type and hash were those of a whole packet.
   const valid = to - METADATA_BYTES + METADATA_VALID

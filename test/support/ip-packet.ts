@@ -22,6 +22,9 @@ export interface IpPlaces {
   readonly sum: number
   /** An ICMP error: where the packet begins that it quotes, else 0. */
   readonly quoted: number
+  /** Of IPv4: it is one of several, and not the first. */
+  readonly isFragment: boolean
+  readonly isLater: boolean
 }
 
 /** Reads the headers of the IP packet at `start`. */
@@ -30,13 +33,17 @@ export function placesOf(bytes: Uint8Array, start = 0): IpPlaces {
   const protocol = bytes[start + (isIpv4 ? 9 : 6)]!
   const transport = start + (isIpv4 ? (bytes[start]! & 15) * 4 : 40)
   const field = transport + (SUM_AT[protocol] ?? Number.POSITIVE_INFINITY)
-  const isThere = field + 2 <= bytes.length && !(protocol === 17 && read16(bytes, field) === 0)
+  const fragment = isIpv4 ? read16(bytes, start + 6) & 0x3fff : 0
+  const isLater = (fragment & 0x1fff) !== 0
+  const isThere = !isLater && field + 2 <= bytes.length && !(protocol === 17 && read16(bytes, field) === 0)
   return {
     ...{ isIpv4, protocol, transport },
     addresses: start + (isIpv4 ? 12 : 8),
     addressBytes: isIpv4 ? 4 : 16,
     sum: isThere ? field : 0,
-    quoted: isError(protocol, bytes[transport]!) && bytes.length >= transport + 28 ? transport + 8 : 0,
+    quoted: !isLater && isError(protocol, bytes[transport]!) && bytes.length >= transport + 28 ? transport + 8 : 0,
+    isFragment: fragment !== 0,
+    isLater,
   }
 }
 
@@ -44,26 +51,27 @@ function isError(protocol: number, type: number): boolean {
   return protocol === ICMP ? ERRORS_V4.includes(type) : protocol === ICMPV6 && type < 128
 }
 
-/** Where the port of a side stands, or the identifier of an ICMP query; 0 for neither. */
-export function portAt(bytes: Uint8Array, { protocol, transport, isIpv4 }: IpPlaces, side: 0 | 1): number {
+/** Where the port of a side stands, or the identifier of an ICMP query; 0 where neither is there. */
+export function portAt(bytes: Uint8Array, { protocol, transport, isIpv4, isLater }: IpPlaces, side: 0 | 1): number {
+  if (isLater) return 0
   if (protocol === 6 || protocol === 17) return transport + side * 2
   const type = bytes[transport]!
   const isQuery = isIpv4 ? protocol === ICMP && QUERIES_V4.includes(type) : protocol === ICMPV6 && type >= 128
   return isQuery ? transport + 4 : 0
 }
 
-/** Whether the sums of the IP header and of the transport, where it has one, are right; the packet is whole. */
+/** Whether the sums of the IP header and of the transport, where it has one and all of it is there, are right. */
 export function areSumsRight(bytes: Uint8Array): boolean {
   const places = placesOf(bytes)
   const header = places.isIpv4 ? foldChecksum(addWords(0, bytes, 0, places.transport)) : 0
-  return header === 0 && (places.sum === 0 || foldChecksum(transportSum(bytes, places)) === 0)
+  return header === 0 && (places.sum === 0 || places.isFragment || foldChecksum(transportSum(bytes, places)) === 0)
 }
 
-/** Makes both sums right; where a UDP datagram has none it stays so. */
+/** Makes both sums right; where a UDP datagram has none it stays so, and that of a fragment is of the whole. */
 export function mendSums(bytes: Uint8Array): void {
   const places = placesOf(bytes)
   if (places.isIpv4) mendHeader(bytes, 0)
-  if (places.sum === 0) return
+  if (places.sum === 0 || places.isFragment) return
   write16(bytes, places.sum, 0)
   const sum = foldChecksum(transportSum(bytes, places))
   write16(bytes, places.sum, sum === 0 && places.protocol === 17 ? 0xffff : sum)

@@ -92,11 +92,11 @@ const ERRORS = {
   ],
 } as const
 
-/** A conversation that no other one has, by its number. */
-export function randomNatConversation(random: Random, number: number): NatConversation {
+/** A conversation that no other one has, by its number; with datagrams of up to `mostBytes` that may be cut. */
+export function randomNatConversation(random: Random, number: number, mostBytes: number): NatConversation {
   const isPublished = random.below(4) === 0
   const ends = isPublished ? publishedEnds(random, number) : outwardEnds(random, number)
-  const plain = plainPackets(random, ends)
+  const plain = plainPackets(random, ends, mostBytes)
   const events = plain.flatMap((packet): NatEvent[] => {
     const isUnsummed = packet.protocol === 'udp' && packet.family === 4 && random.below(4) === 0
     const said = [eventOf(ends, packet, random.below(16) === 0 ? 1 : 64, isUnsummed)]
@@ -143,17 +143,18 @@ function publishedEnds(random: Random, number: number): Ends {
 }
 
 /** What the two say, by the roles that the tracker's tests have names for. */
-function plainPackets(random: Random, { protocol, opener }: Ends): TrackedPacket[] {
+function plainPackets(random: Random, { protocol, opener }: Ends, mostBytes: number): TrackedPacket[] {
   const family = familyOf(opener)
   if (protocol === 'tcp') return randomConversation(random, 1, family)
   const isTimestamp = protocol === 'icmp' && family === 4 && random.below(4) === 0
   return Array.from({ length: 1 + random.below(12) }, (_, at): TrackedPacket => {
     const from = at === 0 || random.below(2) === 0 ? 'client' : 'server'
-    const payload = Uint8Array.from({ length: random.below(20) }, () => random.below(256))
+    const length = random.below(random.below(2) === 0 ? 20 : mostBytes)
+    const payload = Uint8Array.from({ length }, () => random.below(256))
     // Now and then an answer to nothing.
     const isOdd = protocol === 'icmp' && from === 'client' && random.below(8) === 0
     const type = isOdd ? (family === 4 ? 0 : 129) : isTimestamp ? (from === 'client' ? 13 : 14) : undefined
-    return { from, family, protocol, payload, ...(type !== undefined && { type }) }
+    return { from, family, protocol, payload, ...(length > 20 && { fragment: 0 }), ...(type !== undefined && { type }) }
   })
 }
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { setTimeout } from 'node:timers/promises'
 import { type NatRule, startRouter } from '../../src/control/router/router.js'
-import { addNeighbour, addRoute, closeNetlink, findLink, openRoute, writeSysctl } from '../../src/kernel/index.js'
+import { addNeighbour, closeNetlink, findLink, openRoute, writeSysctl } from '../../src/kernel/index.js'
 import { ETHERTYPE, writeEthernet } from '../../src/wire/index.js'
 import { read16 } from './flow-packet.js'
 import { type HostSocket, openHostSocket } from './host-socket.js'
@@ -35,14 +35,16 @@ const PAIRS = [
 /** Sends what tells that all before it has passed; nobody else has these addresses. */
 const MARKERS = { inside: 250, outside: 251 } as const
 const POOL_NETWORK = '203.0.113.0/24'
+/** Of IPv4 (RFC 791), and of IPv6 (RFC 8200). */
+const LEAST_MTU = [68, 1280] as const
 const WAIT_MS = 5000
 const IP_TYPES: readonly number[] = [ETHERTYPE.ipv4, ETHERTYPE.ipv6]
 
 const mac = (kind: 1 | 2, number: 1 | 2) => Uint8Array.of(2, 0, 0, 0, 0, kind * 16 + number)
 
-/** Linux's own, by rules of nftables. */
-export function openKernelNat(rules: string): Promise<NatNetwork> {
-  return openNetwork(async ({ router }) => {
+/** Linux's own, by rules of nftables; its routes to the hosts have that MTU, the links one of 1,500. */
+export function openKernelNat(rules: string, mtu: number): Promise<NatNetwork> {
+  return openNetwork(mtu, async ({ router }) => {
     const off = ['ipv4/conf/all/send_redirects', 'ipv4/conf/left/send_redirects', 'ipv4/conf/right/send_redirects']
     for (const setting of [...off, 'ipv4/icmp_ratelimit', 'ipv6/icmp/ratelimit']) writeSysctl(router, setting, 0)
     for (const setting of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeSysctl(router, setting, 1)
@@ -53,8 +55,8 @@ export function openKernelNat(rules: string): Promise<NatNetwork> {
 }
 
 /** `sluice route`, by rules of ours. */
-export function openRouterNat(nat: readonly NatRule[], warnings: string[]): Promise<NatNetwork> {
-  return openNetwork(async ({ router: namespace }) => {
+export function openRouterNat(nat: readonly NatRule[], mtu: number, warnings: string[]): Promise<NatNetwork> {
+  return openNetwork(mtu, async ({ router: namespace }) => {
     const router = await startRouter({
       devices: ['left', 'right'],
       namespace,
@@ -69,22 +71,32 @@ export function openRouterNat(nat: readonly NatRule[], warnings: string[]): Prom
   })
 }
 
-async function openNetwork(start: (network: RoutedNetwork) => Promise<() => Promise<void>>): Promise<NatNetwork> {
+async function openNetwork(
+  mtu: number,
+  start: (network: RoutedNetwork) => Promise<() => Promise<void>>,
+): Promise<NatNetwork> {
   const network = createRoutedNetwork()
   const route = openRoute(network.router)
-  for (const [side, device, number] of PAIRS) {
+  for (const [, device, number] of PAIRS) {
     const { index } = findLink(route, device)
-    for (const [at, via] of [HOSTS[number - 1]!, HOSTS6[number - 1]!].entries()) {
+    for (const via of [HOSTS[number - 1]!, HOSTS6[number - 1]!])
       addNeighbour(route, index, via, `02:00:00:00:00:2${number}`)
-      addRoute(route, PREFIXES[side][at]!, via)
-    }
     const host = network.hosts[number - 1]!
     for (const setting of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeSysctl(host, setting, 0)
   }
   closeNetlink(route)
   // What is for nobody of the pool goes nowhere: Linux limits what it says of it.
-  const [command, ...rest] = [...inside(network.router), 'ip', 'route', 'add', 'blackhole', POOL_NETWORK]
-  execFileSync(command!, rest)
+  const lines = [
+    `route add blackhole ${POOL_NETWORK}`,
+    ...PAIRS.flatMap(([side, , number]) =>
+      [HOSTS, HOSTS6].map(
+        (hosts, at) =>
+          `route add ${PREFIXES[side][at]} via ${hosts[number - 1]} mtu lock ${Math.max(mtu, LEAST_MTU[at]!)}`,
+      ),
+    ),
+  ]
+  const [command, ...rest] = [...inside(network.router), 'ip', '-batch', '-']
+  execFileSync(command!, rest, { input: lines.join('\n') })
   const stop = await start(network)
   const sockets = { inside: openHostSocket(network.left, 'eth0', 1), outside: openHostSocket(network.right, 'eth0', 1) }
   let marks = 0

@@ -1,20 +1,26 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openBench } from '../../../test/support/engine.js'
-import { flowFrame } from '../../../test/support/flow-packet.js'
+import { flowFrame, pseudoHeaderSum } from '../../../test/support/flow-packet.js'
 import { createLink } from '../../device/index.js'
 import { type Device, printGraph, startEngine } from '../../engine/index.js'
-import { openFlows } from '../../flow/index.js'
+import { type NatRule, openFlows } from '../../flow/index.js'
 import { BUNDLE_BYTES } from '../../memory/index.js'
 import { openRoutes } from '../../route/index.js'
 import { count } from '../../stages/index.js'
+import { addWords, foldChecksum, write16 } from '../../wire/index.js'
 import { drawRouter, type Hooks } from './draw.js'
 
 const SIZES = { rootBits: 16, nodes: 64, routes: 64 } as const
 const mac = (last: number) => Uint8Array.of(2, 0, 0, 0, 0, last)
 
 /** A router of two links in memory: 192.0.2.0/25 is behind the first port, the rest of 192.0.2.0/24 behind the second. */
-function build(options: { readonly hooks?: Hooks; readonly tracks?: boolean; readonly rightMtu?: number }) {
+function build(options: {
+  readonly hooks?: Hooks
+  readonly tracks?: boolean
+  readonly rightMtu?: number
+  readonly nat?: readonly NatRule[]
+}) {
   const bench = openBench({ 2048: 512 })
   const { space, code, worker } = bench
   const tables = openRoutes(space, code, 'test', { v4: SIZES, v6: SIZES, ports: 2 })
@@ -25,7 +31,7 @@ function build(options: { readonly hooks?: Hooks; readonly tracks?: boolean; rea
     const hop = tables.addNextHop({ kind: 'forward', port, mac: mac(port + 0x11) })
     assert.equal(tables.insert({ address: Uint8Array.of(192, 0, 2, 0), length: 25 - port }, hop), null)
   })
-  const flows = options.tracks ? openFlows(space, code, 'test', { flows: 64 }) : undefined
+  const flows = options.tracks ? openFlows(space, code, 'test', { flows: 64, nat: options.nat ?? [] }) : undefined
   const ports = links.map(([near], port) => ({
     name: ['left', 'right'][port]!,
     from: [near as Device],
@@ -159,4 +165,25 @@ test('pieces and answers meet the hooks of those that leave, of a flow that is r
   close()
   assert.equal(bench.inUse(), 0)
   assert.equal(bench.pool.faults().doubleFree, 0)
+})
+
+test('each piece leaves by the source that the whole is translated to, and the sum is that of the whole', () => {
+  const nat: readonly NatRule[] = [{ kind: 'masquerade', outPort: 1, ports: [5000, 5000] }]
+  const { exchangeFrames, close, bench } = build({ tracks: true, rightMtu: 576, nat })
+  const asked = { family: 4, protocol: 'udp', payload: new Uint8Array(1400).fill(7), flow: 1, fragment: 0 } as const
+  const frame = flowFrame(asked)
+  frame.set(mac(1))
+  const pieces = exchangeFrames(0, frame)
+  assert.equal(pieces.length, 3)
+  for (const piece of pieces) assert.deepEqual([...piece.subarray(26, 30)], [192, 0, 2, 101])
+  const whole = Uint8Array.from(pieces.flatMap((piece) => [...piece.subarray(34)]))
+  const wanted = flowFrame(asked)
+  wanted.set([192, 0, 2, 101], 26)
+  write16(wanted, 34, 5000)
+  write16(wanted, 40, 0)
+  const pseudo = pseudoHeaderSum(wanted, 14, false, whole.length)
+  write16(wanted, 40, foldChecksum(addWords(pseudo, wanted, 34)))
+  assert.deepEqual(whole, wanted.subarray(34))
+  close()
+  assert.equal(bench.inUse(), 0)
 })

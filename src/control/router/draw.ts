@@ -80,19 +80,18 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], 
   const answered = flows?.translates ? [restore('restore', flows), answer] : [answer]
   const handedOver = arrived('arrived', ports.length)
   for (const { from } of peers) lines.push([receive(from), handedOver])
-  // Pieces are cut before their source is translated, and most have no ports.
-  const tooLong = flows?.translates ? discard('fragments, translated') : null
 
   /** From an output that leads to a port, to its end. */
-  function leave(begin: string, from: number, to: number, prefix: string, learns: boolean): void {
+  function leave(begin: string, from: number, to: number, prefix: 'again ' | 'cached ' | 'pieces ' | ''): void {
     const [source, target] = [ports[from]!, ports[to]!]
     const seen = (hooks.forward ?? []).map((make) => renamed(make(source, target), prefix))
+    const isTranslated = prefix === 'cached '
     const learning =
-      learns && flows
+      flows && !isTranslated && prefix !== 'pieces '
         ? [remember(`${prefix}remember ${source.name} ${target.name}`, flows, { inPort: from, port: to })]
         : []
     const translating =
-      learns && flows?.translates
+      flows?.translates && !isTranslated
         ? [translate(`${prefix}translate ${source.name} ${target.name}`, flows, { routes: tables, port: to })]
         : []
     lines.push([begin, ...translating, ...seen, ...learning, ...ends[to]!])
@@ -113,11 +112,11 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], 
       for (const output of ['new', 'related', 'untracked']) lines.push([`${tracked.name}.${output}`, route])
       lines.push([`${tracked.name}.invalid`, invalid])
       for (let to = 0; to < tracked.outputs.length - TRACK_OUTPUTS; to++)
-        leave(`${tracked.name}.cached ${to}`, inPort, to, 'cached ', false)
+        leave(`${tracked.name}.cached ${to}`, inPort, to, 'cached ')
     }
     ports.forEach((_, to) => {
-      leave(`${route.name}.port ${to}`, inPort, to, '', true)
-      leave(`${again.name}.port ${to}`, inPort, to, 'again ', true)
+      leave(`${route.name}.port ${to}`, inPort, to, '')
+      leave(`${again.name}.port ${to}`, inPort, to, 'again ')
     })
     lines.push([`${route.name}.unresolved`, held, again])
     lines.push([`${held.name}.failed`, ...answered])
@@ -125,15 +124,11 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], 
     const cut = fragment(`fragment ${port.name}`, tables)
     lines.push([`${route.name}.errors`, cut, ...answered], [`${again.name}.errors`, ...answered])
     for (const { name } of [route, again]) lines.push([`${name}.local`, forKernel])
-    if (tooLong !== null) {
-      lines.push([`${cut.name}.fragments`, tooLong])
-      return
-    }
     const pieces = forward(`pieces ${port.name}`, tables, { inPort })
-    lines.push([`${cut.name}.fragments`, pieces], [`${pieces.name}.errors`, answer])
+    lines.push([`${cut.name}.fragments`, pieces], [`${pieces.name}.errors`, ...answered])
     lines.push([`${pieces.name}.unresolved`, held], [`${pieces.name}.local`, forKernel])
     ports.forEach((_, to) => {
-      leave(`${pieces.name}.port ${to}`, inPort, to, 'pieces ', false)
+      leave(`${pieces.name}.port ${to}`, inPort, to, 'pieces ')
     })
   })
   lines.push(...drawAnswers(answer, ends, { tables, ask, forKernel, unresolved }))
