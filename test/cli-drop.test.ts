@@ -106,10 +106,10 @@ test('status, list and top see the rule while it runs, and nobody changes it', {
   const asked = (...args: string[]) => JSON.parse(runCli([...args, '--json']).stdout)
   await eventually('it can be asked', () => runCli(['status']).status === 0)
   sendDatagrams(network, DATAGRAMS, PORT)
-  const [{ name, kind, device, mode, dropped, programId, policy }] = asked('status').services
+  const [{ name, kind, devices, mode, dropped, programId, policy }] = asked('status').services
   assert.deepEqual(
-    [name, kind, device, mode, dropped, programId, policy],
-    ['drop', 'rule', 'far', 'native', DATAGRAMS, attachedProgram(network).programId, null],
+    [name, kind, devices, mode, dropped, programId, policy],
+    ['drop', 'rule', ['far'], 'native', DATAGRAMS, attachedProgram(network).programId, null],
   )
   const { rules, keptPrefixes } = asked('list')
   assert.deepEqual(keptPrefixes, ['192.0.2.9'])

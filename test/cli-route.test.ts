@@ -56,7 +56,7 @@ for (const [options, stage, output] of [
 
     test('status knows it, and what its memory is used for', () => {
       const [service] = JSON.parse(run('status', '--memory', '--json')).services
-      assert.equal(service.name, 'route')
+      assert.deepEqual([service.name, service.devices, service.mode], ['route', ['left', 'right'], 'native'])
       const names = service.memory.regions.map(({ name }: Region) => name).join('\n')
       for (const name of [/^worker 0: .*right queue 0/m, /^worker 1: .*left queue 1/m, /^routes router v4 root$/m])
         assert.match(names, name)
@@ -67,6 +67,10 @@ for (const [options, stage, output] of [
       assert.deepEqual(new Set(stages.map(({ engine }) => engine)), new Set(['worker 0', 'worker 1']))
       const routed = stages.filter((each) => each.stage === stage)
       assert(routed.some(({ packetsPerSecond }) => packetsPerSecond > 0))
+      const table = run('top', '--once', '--device', 'right')
+      const head = /^route \d+ at left and right\n.*\n│ stage +│ packets\/s │ a bundle │ ns a packet │ drops\/s │\n/
+      assert.match(table, head)
+      assert.match(table, /\n│ worker [01]: .* │\n[\s\S]*\nfurther stages: \d+ without a packet so far\n$/)
     })
 
     test('trace and capture follow packets', () => {
@@ -91,6 +95,24 @@ for (const [options, stage, output] of [
     })
   })
 }
+
+test('a router whose device is removed ends with its totals, one sentence and status 2', {
+  skip: skipUnless('root', 'ip', 'ping'),
+}, async () => {
+  const network = createRoutedNetwork()
+  const running = runIn(network.router, [process.execPath, BUNDLED, 'route', 'left', 'right', '--json'])
+  await eventually('it routes', async () => {
+    return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
+  })
+  await runIn(network.router, ['ip', 'link', 'del', 'right'])
+  const { status, stdout, stderr } = await running
+  assert.equal(status, 2, stderr)
+  const { endedBy, forwarded } = JSON.parse(stdout)
+  assert.equal(endedBy, 'failure')
+  assert(forwarded >= 2, stdout)
+  assert.match(stderr, /\nsluice: the device right has been removed: [^\n]*\n$/)
+  network.close()
+})
 
 test('devices that make no router are one sentence and status 2, in user space and in the driver', () => {
   for (const way of [[], ['--in-driver']]) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { type DriverRouter, startDriverRouter } from '../src/control/router/driver-router.js'
+import type { StageRate } from '../src/control/service/rates.js'
 import {
   closeNetlink,
   findLink,
@@ -13,7 +14,7 @@ import {
   writeSysctl,
 } from '../src/kernel/index.js'
 import { type Forwarder, type OffloadFlow, openForwarder } from '../src/offload/index.js'
-import { CLI } from './support/cli.js'
+import { CLI, runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
@@ -37,12 +38,17 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
   after(() => network.close())
 
   test('sluice route --in-driver forwards, and says what became of packets', async () => {
-    const command = [process.execPath, CLI, 'route', 'left', 'right', '--in-driver', '--for', '2s', '--json']
+    const command = [process.execPath, CLI, 'route', 'left', 'right', '--in-driver', '--for', '6s', '--json']
     const running = runIn(network.router, command)
     const route = openRoute(network.router)
     await eventually('programs', () => ['left', 'right'].every((name) => findLink(route, name).xdp.mode !== 'none'))
     const { stdout } = await runIn(network.left, ['ping', '-c', '10', '-i', '0.05', HOSTS[1]])
     assert.match(stdout, / 10 received/)
+    const { stages } = JSON.parse(runCli(['top', '--device', 'right', '--json']).stdout) as { stages: StageRate[] }
+    assert(stages.find(({ stage }) => stage === 'forwarded by a look-up')!.packets >= 18)
+    const traced = runCli(['trace', 'icmp', '--device', 'right'])
+    assert.equal(traced.status, 2)
+    assert.match(traced.stderr, /the packets of this router stay in the drivers/)
     const { status, stdout: document } = await running
     assert.equal(status, 0)
     const { forwarded, endedBy, others } = JSON.parse(document)

@@ -39,8 +39,8 @@ describe('workers in threads that are served', () => {
   it('are named by status, with what their memory is used for', () => {
     const { services } = JSON.parse(run('status', '--json'))
     assert.deepEqual(
-      services.map(({ pid, name, kind, device }: Record<string, unknown>) => [pid, name, kind, device]),
-      [[program.pid, 'two workers', 'engine', null]],
+      services.map(({ pid, name, kind, devices }: Record<string, unknown>) => [pid, name, kind, devices]),
+      [[program.pid, 'two workers', 'engine', []]],
     )
     const [{ memory }] = JSON.parse(run('status', '--memory', '--json')).services
     const names = memory.regions.map(({ name }: { name: string }) => name)
@@ -105,7 +105,7 @@ describe('workers in threads that are served', () => {
     const report = run('capture', 'back: kind.matched', '-w', path, '--limit', '20', '--json')
     assert.deepEqual(
       { ...JSON.parse(report), id: '' },
-      { id: '', device: null, edge: 'back: kind.matched', packets: 20, lost: 0 },
+      { id: '', devices: [], edge: 'back: kind.matched', packets: 20, lost: 0 },
     )
     assert.match(read(), /^(.* IP 192\.0\.2\.1\.4001 > 192\.0\.2\.250\.9: UDP, length 18\n){20}$/)
     run('capture', 'front: receive from main', 'udp src port 4002', '-w', path, '--limit', '3')

@@ -84,7 +84,7 @@ test('status and list say what runs and what it has counted', { skip }, async ()
   send()
   const [service] = JSON.parse(run('status', '--json')).services
   assert.deepEqual(
-    [service.pid, service.name, service.device, service.mode, service.programId, service.policy.rules],
+    [service.pid, service.name, service.devices[0], service.mode, service.programId, service.policy.rules],
     [child.pid, 'protect', 'far', 'native', attachedProgram(network).programId, 3],
   )
   const { rules, sets, keptPrefixes } = list()
@@ -112,8 +112,12 @@ test('status and list say what runs and what it has counted', { skip }, async ()
 test('where nothing runs they say what would, and who named something has made a mistake', () => {
   for (const [args, status, said] of [
     [['top'], 1, /: no Sluice service runs here; start one with: sluice protect DEVICE --policy FILE\n$/],
-    [['trace', 'udp'], 1, /: no engine runs here; a program shows its engine by serveEngine of the package sluice/],
-    [['capture', 'a.b', '-w', '-'], 1, /: no engine runs here; a program shows its engine by serveEngine/],
+    [
+      ['trace', 'udp'],
+      1,
+      /: no engine runs here; sluice route and sluice bridge have one, and a program shows its own by serveEngine of the package sluice/,
+    ],
+    [['capture', 'a.b', '-w', '-'], 1, /: no engine runs here; sluice route and sluice bridge have one/],
     [
       ['status', '--device', 'nope'],
       2,
@@ -127,7 +131,7 @@ test('where nothing runs they say what would, and who named something has made a
     [
       ['trace', 'udp', '--device', 'nope'],
       2,
-      /at nope; sluice status lists those that run, or a program shows its engine/,
+      /at nope; sluice status lists those that run, or sluice route and sluice bridge have one/,
     ],
     [['top', '--process', '1'], 2, /no service runs as 1; sluice status lists them/],
   ] as const) {
@@ -416,8 +420,8 @@ test('top gives rates by rule', { skip }, async () => {
   const child = startCommand([process.execPath, CLI, 'top', '--json', '--interval', '2s'])
   await eventually('it looks', () => connectionsTo(protecting) > 0)
   send()
-  const { device, rules, seconds } = await documentOf(child)
-  assert.equal(device, 'far')
+  const { devices, rules, seconds } = await documentOf(child)
+  assert.deepEqual(devices, ['far'])
   assert.ok(seconds >= 1.9)
   const seen = (rules as RuleRate[]).find(({ name }) => name === 'seen')!
   assert.ok(Math.abs(seen.packetsPerSecond * seconds - DATAGRAMS) < 1e-6)
@@ -445,8 +449,8 @@ test('an engine of a program is seen by its stages, and measured while somebody 
   await eventually('its socket is there', () => sockets().includes(`${engine.pid}.sock`))
   const stop = pinging()
   try {
-    const { stages, device } = JSON.parse(run('top', '--json'))
-    assert.equal(device, 'far')
+    const { stages, devices } = JSON.parse(run('top', '--json'))
+    assert.deepEqual(devices, ['far'])
     const reflect = stages.find(({ stage }: { stage: string }) => stage.startsWith('reflect'))
     assert.ok(reflect.packetsPerSecond > 0 && reflect.packetsPerBundle >= 1 && reflect.nanosecondsPerPacket > 0)
     assert.match(run('top', '--once'), /│ handler of queue 0 +│/)
@@ -472,7 +476,7 @@ test('an engine of a program is seen by its stages, and measured while somebody 
     const captured = run('capture', 'reflect queue 0.out', 'icmp', '-w', path, '--limit', '2', '--json')
     assert.deepEqual(
       { ...JSON.parse(captured), id: '' },
-      { id: '', device: 'far', edge: 'reflect queue 0.out', packets: 2, lost: 0 },
+      { id: '', devices: ['far'], edge: 'reflect queue 0.out', packets: 2, lost: 0 },
     )
     const read = execFileSync('tcpdump', ['-n', '-r', path], { encoding: 'utf8', stdio: 'pipe' })
     assert.match(read, /^(.* ICMP echo reply, .*\n){2}$/)

@@ -1,10 +1,9 @@
 import { Command } from 'commander'
 import { type Bridge, startBridge } from '../control/bridge.js'
-import { serveEngine } from '../control/service/engine-service.js'
 import { formatDuration, parseDuration } from './duration.js'
-import { type End, listenForEnd, openDisplay, TICK_MS } from './foreground.js'
+import { type End, listenForEnd, showUntilEnd, untilWhen } from './foreground.js'
+import { openEngineControl } from './open-engine-control.js'
 import { note, print, printJson } from './output.js'
-import { formatQuantity } from './quantity.js'
 
 interface BridgeOptions {
   readonly for?: number
@@ -44,44 +43,23 @@ async function bridge(one: string, other: string, options: BridgeOptions): Promi
 }
 
 async function watch(running: Bridge, options: BridgeOptions, end: End): Promise<void> {
-  const startedAt = performance.now()
-  const failure = running.done.then(
-    () => null,
-    (error: unknown) => {
-      end.now('failure')
-      return error
-    },
-  )
   const [one, other] = running.statistics()
-  const until = options.for === undefined ? 'until Ctrl-C' : `for ${formatDuration(options.for)}`
-  note(`joining ${one!.name} (${one!.mode}) and ${other!.name} (${other!.mode}), ${until}`)
+  note(`joining ${one!.name} (${one!.mode}) and ${other!.name} (${other!.mode}), ${untilWhen(options.for)}`)
   for (const text of running.notes) note(text)
-  const control = await serveEngine(running).catch((error) => {
-    note(`warning: sluice status and top will not see this: ${(error as Error).message}`)
-    return null
+  const control = await openEngineControl(running)
+  const { endedBy, elapsedMs } = await showUntilEnd(running, end, {
+    packets: () => sentBy(running),
+    line: (packets, rate) => `${packets} packets carried over (${rate})`,
   })
-  const show = await openDisplay()
-  let before = { packets: 0, at: startedAt }
-  const timer = setInterval(() => {
-    const [packets, at] = [sentBy(running), performance.now()]
-    const rate = ((packets - before.packets) * 1000) / (at - before.at)
-    before = { packets, at }
-    show.update(`${formatDuration(at - startedAt)}: ${packets} packets carried over (${formatQuantity(rate)}/s)`)
-  }, TICK_MS)
-  const endedBy = await end.promise
-  clearInterval(timer)
-  show.close()
   await control?.close()
   running.close()
-  const error = await failure
-  if (error !== null) throw error
-  const elapsedMs = performance.now() - startedAt
   const ends = running.statistics()
   if (options.json) printJson({ ends, seconds: Math.round(elapsedMs / 10) / 100, endedBy })
   else
     print(
       `${sentBy(running)} packets carried over between ${ends.map(({ name }) => name).join(' and ')} in ${formatDuration(elapsedMs)}`,
     )
+  await running.done
 }
 
 function sentBy(running: Bridge): number {

@@ -61,6 +61,6 @@ async function capture(edge: string, expression: string, options: CaptureOptions
   } finally {
     connection.close()
   }
-  if (options.json) printJson({ id: place.id, device: status.device, edge, packets, lost })
+  if (options.json) printJson({ id: place.id, devices: status.devices, edge, packets, lost })
   else note(`${packets} packets written${lost === 0 ? '' : `; ${lost} more came faster than they were fetched`}`)
 }

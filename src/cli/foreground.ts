@@ -1,6 +1,7 @@
 import { Option } from 'commander'
 import { formatDuration } from './duration.js'
 import { note, standardError } from './output.js'
+import { formatQuantity } from './quantity.js'
 
 /** How often a command that stays says how it goes. */
 export const TICK_MS = 1000
@@ -20,12 +21,15 @@ export function announce(
   running: { readonly mode: string; readonly warnings: readonly string[]; readonly kept: readonly string[] },
   { on, for: forMs, keepSsh }: { readonly on: string; readonly for?: number; readonly keepSsh: boolean },
 ): void {
-  const until = forMs === undefined ? 'until Ctrl-C' : `for ${formatDuration(forMs)}`
-  note(`${doing} at ${on} (${running.mode}), ${until}`)
+  note(`${doing} at ${on} (${running.mode}), ${untilWhen(forMs)}`)
   for (const what of running.kept) note(`never dropped: what comes from ${what}`)
   if (running.kept.length === 0 && keepSsh)
     note('no SSH session found, nothing is spared; name your own address with --keep')
   for (const warning of running.warnings) note(`warning: ${warning}`)
+}
+
+export function untilWhen(forMs: number | undefined): string {
+  return forMs === undefined ? 'until Ctrl-C' : `for ${formatDuration(forMs)}`
 }
 
 /** What ends a command that stays: `promise` resolves with `time`, `detached` or the signal's name. */
@@ -70,4 +74,29 @@ export async function openDisplay(stream = standardError()): Promise<Display> {
   if (terminal === null) return { update: (text) => void stream.write(`${text}\n`), close() {} }
   const update = terminal.createLogUpdate(stream)
   return { update, close: () => update.done() }
+}
+
+/**
+ * Says each second how many packets there were, in a line behind the time, until `end`, or until `done` rejects. Then
+ * it has ended by `failure`, and who called it has the error from `done`, once the totals are said.
+ */
+export async function showUntilEnd(
+  { done }: { readonly done: Promise<void> },
+  end: End,
+  { packets, line }: { packets(): number; line(packets: number, rate: string): string },
+): Promise<{ readonly endedBy: string; readonly elapsedMs: number }> {
+  const startedAt = performance.now()
+  done.catch(() => end.now('failure'))
+  const show = await openDisplay()
+  let before = { count: packets(), at: startedAt }
+  const timer = setInterval(() => {
+    const [count, at] = [packets(), performance.now()]
+    const rate = ((count - before.count) * 1000) / (at - before.at)
+    before = { count, at }
+    show.update(`${formatDuration(at - startedAt)}: ${line(count, `${formatQuantity(rate)}/s`)}`)
+  }, TICK_MS)
+  const endedBy = await end.promise
+  clearInterval(timer)
+  show.close()
+  return { endedBy, elapsedMs: performance.now() - startedAt }
 }

@@ -1,8 +1,9 @@
 import { type DriverTotals, startDriverRouter } from '../control/router/driver-router.js'
+import { driverService } from '../control/service/driver-service.js'
 import { formatDuration } from './duration.js'
-import { type End, openDisplay, TICK_MS } from './foreground.js'
+import { type End, showUntilEnd, untilWhen } from './foreground.js'
+import { openControl } from './open-control.js'
 import { note, print, printJson } from './output.js'
-import { formatQuantity } from './quantity.js'
 
 interface DriverRouteOptions {
   readonly for?: number
@@ -12,40 +13,25 @@ interface DriverRouteOptions {
 
 /** `sluice route --in-driver`: nothing comes to user space, which only watches the kernel's changes. */
 export async function routeInDriver(devices: readonly string[], options: DriverRouteOptions, end: End): Promise<void> {
-  const startedAt = performance.now()
   const router = startDriverRouter({ devices, flows: options.flows, warn: (sentence) => note(`warning: ${sentence}`) })
-  const failure = router.done.then(
-    () => null,
-    (error: unknown) => {
-      end.now('failure')
-      return error
-    },
-  )
   if (options.for !== undefined) end.after(options.for)
-  const until = options.for === undefined ? 'until Ctrl-C' : `for ${formatDuration(options.for)}`
-  note(
-    `routing in the drivers of ${router.devices.map(({ name, mode }) => `${name} (${mode})`).join(' and ')}, ${until}`,
-  )
-  const show = await openDisplay()
-  let before = { forwarded: 0, at: startedAt }
-  const timer = setInterval(() => {
-    const [{ forwarded, activeFlows, others }, at] = [router.totals(), performance.now()]
-    const rate = ((forwarded - before.forwarded) * 1000) / (at - before.at)
-    before = { forwarded, at }
-    const flows = options.flows === 0 ? '' : `, ${activeFlows} flows`
-    const rest = Object.values(others).reduce((sum, count) => sum + count, 0)
-    show.update(
-      `${formatDuration(at - startedAt)}: ${forwarded} packets forwarded (${formatQuantity(rate)}/s)${flows}, ${rest} left to the kernel`,
-    )
-  }, TICK_MS)
-  const endedBy = await end.promise
-  clearInterval(timer)
-  show.close()
+  const names = router.devices.map(({ name, mode }) => `${name} (${mode})`).join(' and ')
+  note(`routing in the drivers of ${names}, ${untilWhen(options.for)}`)
+  const control = await openControl(driverService(router))
+  const { endedBy, elapsedMs } = await showUntilEnd(router, end, {
+    packets: () => router.totals().forwarded,
+    line(packets, rate) {
+      const { activeFlows, others } = router.totals()
+      const flows = options.flows === 0 ? '' : `, ${activeFlows} flows`
+      const rest = Object.values(others).reduce((sum, count) => sum + count, 0)
+      return `${packets} packets forwarded (${rate})${flows}, ${rest} left to the kernel`
+    },
+  })
   const totals = router.totals()
+  control?.close()
   router.close()
-  const error = await failure
-  if (error !== null) throw error
-  summarize(totals, devices, endedBy, performance.now() - startedAt, options)
+  summarize(totals, devices, endedBy, elapsedMs, options)
+  await router.done
 }
 
 function summarize(

@@ -11,11 +11,10 @@ import {
   startRouter,
   tokenBucket,
 } from '../control/router/router.js'
-import { serveEngine } from '../control/service/engine-service.js'
 import { formatDuration, parseDuration } from './duration.js'
-import { type End, listenForEnd, openDisplay, TICK_MS } from './foreground.js'
+import { type End, listenForEnd, showUntilEnd, untilWhen } from './foreground.js'
+import { openEngineControl } from './open-engine-control.js'
 import { InputError, note, print, printJson } from './output.js'
-import { formatQuantity } from './quantity.js'
 import { parseBitRate, parseCount } from './rate.js'
 import { routeInDriver } from './route-in-driver.js'
 
@@ -162,48 +161,22 @@ function queueOf({ queue, rate }: RouteOptions): { readonly queue?: { readonly d
 }
 
 async function watch(router: Router, options: RouteOptions, end: End): Promise<void> {
-  const startedAt = performance.now()
-  const failure = router.done.then(
-    () => null,
-    (error: unknown) => {
-      end.now('failure')
-      return error
-    },
-  )
-  const until = options.for === undefined ? 'until Ctrl-C' : `for ${formatDuration(options.for)}`
-  const { routes } = router.mirror.statistics()
-  note(
-    `routing between ${router.ports.map(({ name, mode }) => `${name} (${mode})`).join(' and ')}, ${until}; ${routes} routes`,
-  )
+  const names = router.ports.map(({ name, mode }) => `${name} (${mode})`).join(' and ')
+  note(`routing between ${names}, ${untilWhen(options.for)}; ${router.mirror.statistics().routes} routes`)
   for (const text of router.notes) note(text)
-  const control = await serveEngine({ name: 'route', space: router.space, engine: router.engine }).catch((error) => {
-    note(`warning: sluice status and top will not see this: ${(error as Error).message}`)
-    return null
+  const control = await openEngineControl(router)
+  const { endedBy, elapsedMs } = await showUntilEnd(router, end, {
+    packets: () => router.totals().forwarded,
+    line(packets, rate) {
+      const { routes, hosts } = router.mirror.statistics()
+      return `${packets} packets forwarded (${rate}), ${routes} routes, ${hosts} hosts`
+    },
   })
-  const show = await openDisplay()
-  let before = { forwarded: 0, at: startedAt }
-  const timer = setInterval(() => {
-    const [{ forwarded }, at] = [router.totals(), performance.now()]
-    const rate = ((forwarded - before.forwarded) * 1000) / (at - before.at)
-    before = { forwarded, at }
-    const { routes: known, hosts } = router.mirror.statistics()
-    show.update(
-      `${formatDuration(at - startedAt)}: ${forwarded} packets forwarded (${formatQuantity(rate)}/s), ${known} routes, ${hosts} hosts`,
-    )
-  }, TICK_MS)
-  const endedBy = await end.promise
-  clearInterval(timer)
-  show.close()
   const totals = router.totals()
   await control?.close()
   router.close()
-  const error = await failure
-  if (error !== null) throw error
-  summarize(
-    totals,
-    { devices: router.ports.map(({ name }) => name), endedBy, elapsedMs: performance.now() - startedAt },
-    options,
-  )
+  summarize(totals, { devices: router.devices, endedBy, elapsedMs }, options)
+  await router.done
 }
 
 function summarize(

@@ -20,7 +20,7 @@ export async function askChosen<Asked extends Request>(
   const { place, status } = await chooseService(choice, kinds)
   const connection = connectTo(place)
   try {
-    return { id: place.id, device: status.device ?? status.name, result: await connection.ask(request) }
+    return { id: place.id, device: status.devices.join(' and ') || status.name, result: await connection.ask(request) }
   } finally {
     connection.close()
   }

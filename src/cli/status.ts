@@ -69,7 +69,7 @@ function drawServices(found: readonly FoundService[]): string {
     found.map(({ place, status: each }) => [
       place.id,
       each.name,
-      each.device ?? '-',
+      each.devices.join(', ') || '-',
       each.mode ?? '-',
       formatDuration(now - Date.parse(each.since)),
       each.programId ?? '-',

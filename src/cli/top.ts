@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { chooseService, connectTo, type FoundService, type ServiceConnection } from '../control/service/ask.js'
 import type { EngineStages, ListedRule } from '../control/service/protocol.js'
 import { type RuleRate, ruleRates, type StageRate, stageRates } from '../control/service/rates.js'
@@ -22,7 +22,11 @@ export function topCommand(): Command {
     new Command('top').description('show what a running service does: by rule, or by stage of its engine'),
   )
     .option('--once', 'once, after one interval, and not until Ctrl-C')
-    .option('--interval <duration>', 'how long rates are taken over', parseDuration, TICK_MS)
+    .addOption(
+      new Option('--interval <duration>', 'how long rates are taken over')
+        .argParser(parseDuration)
+        .default(TICK_MS, '1s'),
+    )
     .option('--json', 'once, as one JSON document on standard output')
     .addHelpText(
       'after',
@@ -93,22 +97,25 @@ function lookAtStages(connection: ServiceConnection): () => Promise<Seen> {
 }
 
 function document({ place, status }: FoundService, { seconds, rules, stages }: Seen) {
-  const { name, device } = status
-  return { id: place.id, name, device, seconds, ...(rules === null ? {} : { rules }), ...(stages && { stages }) }
+  const { name, devices } = status
+  return { id: place.id, name, devices, seconds, ...(rules === null ? {} : { rules }), ...(stages && { stages }) }
 }
 
 function draw({ place, status }: FoundService, seen: Seen): string {
-  const title = `${status.name} ${place.id}${status.device === null ? '' : ` at ${status.device}`}`
-  return `${title}\n${seen.stages === null ? drawRules(seen.rules ?? []) : drawStages(seen.stages)}`
+  const title = `${status.name} ${place.id}${status.devices.length === 0 ? '' : ` at ${status.devices.join(' and ')}`}`
+  const text = `${title}\n${seen.stages === null ? drawRules(seen.rules ?? []) : drawStages(seen.stages)}`
+  // A row that a terminal breaks in two takes the place of another.
+  const { columns = Number.POSITIVE_INFINITY } = standardOutput()
+  return text.replace(/^.*$/gm, (line) => line.slice(0, columns))
 }
 
-/** As many rows as a terminal has room for beside the head. */
-function rowsOnScreen(): number {
-  return Math.max(5, (standardOutput().rows ?? 1000) - 6)
+/** As many rows as a terminal has room for beside the head and so many other lines. */
+function rowsOnScreen(others: number): number {
+  return Math.max(5, (standardOutput().rows ?? 1000) - 5 - others)
 }
 
 function drawRules(rules: readonly RuleRate[]): string {
-  const shown = rules.slice(0, rowsOnScreen())
+  const shown = rules.slice(0, rowsOnScreen(1))
   const table = drawTable(
     ['rule', 'action', 'packets/s', 'bytes/s', 'over/s', 'packets'],
     shown.map(({ name, action, mode, packetsPerSecond, bytesPerSecond, overPerSecond, packets }) => [
@@ -123,22 +130,31 @@ function drawRules(rules: readonly RuleRate[]): string {
   return shown.length === rules.length ? table : `${table}\nand ${rules.length - shown.length} more rules`
 }
 
+/** Those that have had packets, in the order of the graph; a router has twenty, most of them for what seldom comes. */
 function drawStages(stages: readonly StageRate[]): string {
   const isOne = new Set(stages.map(({ engine }) => engine)).size === 1
-  return drawTable(
-    ['stage', 'packets/s', 'bundles/s', 'packets a bundle', 'ns a packet', 'drops/s'],
-    stages.map((rate) => [
-      isOne ? rate.stage : `${rate.engine}: ${rate.stage}`,
+  const nameOf = ({ engine, stage }: StageRate) => (isOne ? stage : `${engine}: ${stage}`)
+  const busy = stages.filter(({ packets, drops }) => packets > 0 || sum(drops) > 0)
+  const dropped = busy.flatMap((rate) => {
+    const reasons = Object.entries(rate.dropsPerSecond).filter(([, perSecond]) => perSecond > 0)
+    return reasons.map(([reason, perSecond]) => `dropped at ${nameOf(rate)}: ${reason}, ${formatQuantity(perSecond)}/s`)
+  })
+  const shown = busy.slice(0, rowsOnScreen(dropped.length + 1))
+  const table = drawTable(
+    ['stage', 'packets/s', 'a bundle', 'ns a packet', 'drops/s'],
+    shown.map((rate) => [
+      nameOf(rate),
       formatQuantity(rate.packetsPerSecond).trim(),
-      formatQuantity(rate.bundlesPerSecond).trim(),
       rate.packetsPerBundle === null ? '-' : rate.packetsPerBundle.toFixed(1),
       rate.nanosecondsPerPacket === null ? '-' : rate.nanosecondsPerPacket.toFixed(1),
-      drawDrops(rate),
+      sum(rate.dropsPerSecond) === 0 ? '-' : formatQuantity(sum(rate.dropsPerSecond)).trim(),
     ]),
   )
+  const [more, idle] = [busy.length - shown.length, stages.length - busy.length]
+  const rest = [...(more > 0 ? [`${more} more`] : []), ...(idle > 0 ? [`${idle} without a packet so far`] : [])]
+  return [table, ...dropped, ...(rest.length > 0 ? [`further stages: ${rest.join(', ')}`] : [])].join('\n')
 }
 
-function drawDrops({ dropsPerSecond }: StageRate): string {
-  const some = Object.entries(dropsPerSecond).filter(([, rate]) => rate > 0)
-  return some.length === 0 ? '-' : some.map(([reason, rate]) => `${reason}: ${formatQuantity(rate).trim()}`).join(', ')
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0)
 }

@@ -54,6 +54,6 @@ async function trace(expression: string, options: TraceOptions): Promise<void> {
   } finally {
     connection.close()
   }
-  if (options.json) printJson({ id: place.id, device: status.device, expression, packets: all })
+  if (options.json) printJson({ id: place.id, devices: status.devices, expression, packets: all })
   else note(`${all.length} of at most ${options.limit} packets followed`)
 }

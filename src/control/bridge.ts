@@ -15,6 +15,9 @@ import { TrafficError } from './traffic-error.js'
 /** A wire between two devices: what comes in at one goes out at the other, as it came. */
 export interface Bridge {
   readonly name: string
+  readonly devices: readonly string[]
+  /** How packets are taken, of each end where they differ. */
+  readonly mode: string
   readonly space: Space
   readonly engine: Engine
   /** What the operator should know of the devices, a sentence each. */
@@ -88,6 +91,8 @@ export function startBridge(one: string, other: string): Bridge {
     const running = { engine, spin: false, round: engine.round, isOpen: () => isOpen }
     return {
       name: 'bridge',
+      devices: ends.map(({ name }) => name),
+      mode: [...new Set(ends.map(({ mode }) => mode))].join(', '),
       space,
       engine,
       notes: ends.flatMap(({ notes }) => notes),

@@ -66,6 +66,9 @@ export interface RouterOptions {
 
 export interface Router {
   readonly name: string
+  readonly devices: readonly string[]
+  /** How packets are taken, of each port where they differ. */
+  readonly mode: string
   readonly space: Space
   readonly engine: RouterEngine['served']
   readonly mirror: Mirror
@@ -184,7 +187,9 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     const lookout = watchLinks(netlink, links)
     closers.push(lookout.close)
     return {
-      name: 'router',
+      name: 'route',
+      devices,
+      mode: [...new Set(modes)].join(', '),
       space,
       engine: engine.served,
       mirror,

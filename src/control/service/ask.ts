@@ -102,7 +102,7 @@ export async function findServices({ device, process }: ServiceChoice = {}): Pro
       }
     }),
   )
-  return { found: found.flat().filter(({ status }) => device === undefined || status.device === device), silent }
+  return { found: found.flat().filter(({ status }) => device === undefined || status.devices.includes(device)), silent }
 }
 
 /** The one service that is meant; of several, the only one of these kinds. Throws AskError and RunDirectoryError. */
@@ -115,11 +115,16 @@ export async function chooseService(
   const candidates = fitting.length > 0 ? fitting : found
   if (candidates.length === 1) return candidates[0]!
   if (candidates.length === 0) throw none(choice, kinds, silent)
-  const list = candidates.map(({ place, status }) => `${place.id} (${status.name}, ${status.device ?? 'no device'})`)
+  const list = candidates.map(({ place, status }) => `${place.id} (${status.name}, ${nameOf(status)})`)
   throw new AskError(
     `${candidates.length} services run: ${list.join(', ')}; choose one with --device DEVICE or --process ID`,
     true,
   )
+}
+
+/** The devices of a service, for a sentence. */
+function nameOf({ devices }: ServiceStatus): string {
+  return devices.length === 0 ? 'no device' : devices.join(' and ')
 }
 
 /** What to say where no service is found: where one was named, that was a mistake. */
@@ -132,7 +137,7 @@ export function none(
   if (process !== undefined) return new AskError(`no service runs as ${process}; sluice status lists them`, true)
   const isEngine = kinds.every((kind) => kind === 'engine')
   const remedy = isEngine
-    ? 'a program shows its engine by serveEngine of the package sluice, as examples/answer-ping.ts does'
+    ? 'sluice route and sluice bridge have one, and a program shows its own by serveEngine of the package sluice'
     : `start one with: sluice protect ${device ?? 'DEVICE'} --policy FILE`
   return device === undefined
     ? new AskError(`no ${isEngine ? 'engine' : 'Sluice service'} runs here; ${remedy}`, false)

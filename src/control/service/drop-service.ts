@@ -17,7 +17,7 @@ export function dropService(running: RunningDrop, { expression, device, forMs }:
     status: () => ({
       name: 'drop',
       kind: 'rule',
-      device,
+      devices: [device],
       mode: running.mode,
       programId: running.programId,
       since: new Date(since).toISOString(),

@@ -1,5 +1,4 @@
 import type { Engine, StageStatistics, Workers } from '../../engine/index.js'
-import type { XdpMode } from '../../loader/index.js'
 import type { Space } from '../../memory/index.js'
 import { startEdgeCapture } from './edge-capture.js'
 import { type ControlSocket, listen } from './listen.js'
@@ -10,9 +9,11 @@ import { startTrace } from './trace.js'
 export interface ServedEngine {
   /** What `sluice status` calls it. */
   readonly name: string
-  /** Where its packets come from, if that is one device. */
+  /** Where its packets come from, if that is one device; `devices` where it is several. */
   readonly device?: string | undefined
-  readonly mode?: XdpMode | undefined
+  readonly devices?: readonly string[] | undefined
+  /** How they are taken: `native` or `generic`, of each device where they differ. */
+  readonly mode?: string | undefined
   /** Of the program that hands it its packets. */
   readonly programId?: number | undefined
   readonly space: Space
@@ -27,7 +28,8 @@ export interface ServedEngine {
  * `sluice capture` look at an engine of this process, until the socket is closed or the process ends. Time
  * a packet is measured only while somebody looks. Throws RunDirectoryError.
  */
-export function serveEngine({ name, device, mode, programId, space, engine }: ServedEngine): Promise<ControlSocket> {
+export function serveEngine(served: ServedEngine): Promise<ControlSocket> {
+  const { name, device, devices = device === undefined ? [] : [device], mode, programId, space, engine } = served
   const since = new Date().toISOString()
   const stages = (): readonly EngineStages[] => {
     const statistics = engine.statistics()
@@ -39,7 +41,7 @@ export function serveEngine({ name, device, mode, programId, space, engine }: Se
     status: () => ({
       name,
       kind: 'engine',
-      device: device ?? null,
+      devices,
       mode: mode ?? null,
       programId: programId ?? null,
       since,

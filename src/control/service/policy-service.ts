@@ -13,7 +13,7 @@ export function policyService(running: RunningPolicy, device: string, file: stri
       return {
         name: 'protect',
         kind: 'policy',
-        device,
+        devices: [device],
         mode: running.mode,
         programId: running.programId(),
         since,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { StageStatistics } from '../../engine/index.js'
-import type { PolicyCount, RuleCount, XdpMode } from '../../loader/index.js'
+import type { PolicyCount, RuleCount } from '../../loader/index.js'
 import type { Layout } from '../../memory/index.js'
 import type { ActionKind, Mode } from '../../policy/index.js'
 import type { TracedPacket } from './trace.js'
@@ -92,8 +92,10 @@ export interface ServiceStatus {
   readonly name: string
   /** `rule` is one rule, which is not to be changed. */
   readonly kind: 'policy' | 'rule' | 'engine'
-  readonly device: string | null
-  readonly mode: XdpMode | null
+  /** Where its packets come from, as `--device` names them; none where nobody has said. */
+  readonly devices: readonly string[]
+  /** `native` or `generic`; where devices differ, of each of them. */
+  readonly mode: string | null
   /** As the kernel numbers it, and bpftool shows it. */
   readonly programId: number | null
   /** ISO 8601. */
