@@ -114,7 +114,7 @@ describe('workers in threads that are served', () => {
     assert.equal(lost.status, 2)
     assert.match(
       lost.stderr,
-      /no edge "front: kind.matched"; there are front: receive from main, front: seen.out, back: receive from front, /,
+      /no edge "front: kind.matched"; choose one of\n {2}front: receive from main\n {2}front: seen.out\n {2}back: receive from front\n/,
     )
   })
 

@@ -46,6 +46,7 @@ async function capture(edge: string, expression: string, options: CaptureOptions
   try {
     await connection.ask({ do: 'capture', edge, expression: expression || null, limit: options.limit ?? null })
     const file = createCapturedFile(options.write)
+    let isWhole = false
     try {
       await askUntilDone(async () => {
         const captured = await connection.ask({ do: 'captured' })
@@ -54,9 +55,10 @@ async function capture(edge: string, expression: string, options: CaptureOptions
         lost = captured.lost
         return captured.isDone
       }, options.for)
-      file.finish()
+      isWhole = true
     } finally {
-      file.discard()
+      file.close()
+      if (!isWhole) note(`${packets} packets were written before`)
     }
   } finally {
     connection.close()

@@ -2,7 +2,7 @@ import { createWaiter, type Waiter } from '../kernel/index.js'
 import { BUNDLE_BYTES, type Code, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
 import type { Device } from './device.js'
 import { openEngineTrace, type TraceOptions } from './engine-trace.js'
-import { deviceOf, type Graph, GraphError } from './graph.js'
+import { deviceOf, type Graph, noEdge } from './graph.js'
 import { edgeName, edgesOf, onEdges } from './on-edges.js'
 import { type OpenStage, openStage, readStage, type StagePlace } from './open-stage.js'
 import { isSameStage, type Stage } from './stage.js'
@@ -216,8 +216,7 @@ export function startEngine(
     },
     tap(edge, stage) {
       const tap = { edge, stage }
-      if (!edgesOf(drawn).includes(edge))
-        throw new GraphError(`there is no edge "${edge}"; there are ${edgesOf(drawn).join(', ')}`)
+      if (!edgesOf(drawn).includes(edge)) throw noEdge(edge, edgesOf(drawn))
       use(drawn, [...taps, tap])
       return () => {
         if (taps.includes(tap))

@@ -26,6 +26,13 @@ export class GraphError extends Error {
   override name = 'GraphError'
 }
 
+/** Names those of `edges` that have `edge` in their names, or all: a router has sixty. */
+export function noEdge(edge: string, edges: readonly string[]): GraphError {
+  const near = edges.filter((each) => each.includes(edge))
+  const named = near.length > 0 ? near : edges
+  return new GraphError(`there is no edge "${edge}"; choose one of${named.map((each) => `\n  ${each}`).join('')}`)
+}
+
 /** The packets that a device receives. */
 export function receive(device: Device): Source {
   return { device }

@@ -17,7 +17,7 @@ import { beforeExit } from './before-exit.js'
 import { openBell, openWake } from './bell.js'
 import type { Device } from './device.js'
 import type { EngineOptions } from './engine.js'
-import { GraphError } from './graph.js'
+import { noEdge } from './graph.js'
 import { type Plan, ringsOf } from './plan.js'
 import { createRing, packetsUnderWay, type Ring } from './ring.js'
 import type { Publish } from './ring-device.js'
@@ -251,8 +251,7 @@ export async function startWorkers<Settings>(
       const all = workers.flatMap((worker) => worker.edges().map((each) => ({ worker, edge: each })))
       const nameOf = (each: (typeof all)[number]) => `${each.worker.name}: ${each.edge}`
       const found = all.find((each) => nameOf(each) === edge)
-      if (found === undefined)
-        throw new GraphError(`there is no edge "${edge}"; there are ${all.map(nameOf).join(', ')}`)
+      if (found === undefined) throw noEdge(edge, all.map(nameOf))
       void found.worker.capture(name, { edge: found.edge, ...rest })
       return () => void found.worker.capture(name, null).then(ended)
     },

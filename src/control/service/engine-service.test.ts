@@ -186,8 +186,9 @@ describe('an engine that is served', () => {
     const all = { do: 'capture', expression: null, limit: null } as const
     await assert.rejects(
       connection.ask({ ...all, edge: 'even.other' }),
-      /no edge "even.other"; there are receive wire b, even.rest, odd.out, even.matched$/,
+      /no edge "even.other"; choose one of\n {2}receive wire b\n {2}even.rest\n {2}odd.out\n {2}even.matched$/,
     )
+    await assert.rejects(connection.ask({ ...all, edge: 'matched' }), /choose one of\n {2}even.matched$/)
     await assert.rejects(connection.ask({ ...all, edge: 'odd.out', expression: 'ipp' }), /\^/)
     assert.deepEqual(rig.space.layout(), layout)
     await connection.ask({ ...all, edge: 'even.rest', expression: 'ip and less 70', limit: 3 })
@@ -204,7 +205,7 @@ describe('an engine that is served', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'sluice-')), 'edge.pcapng')
     const file = createCapturedFile(path)
     file.write(captured.packets)
-    file.finish()
+    file.close()
     const lines = execFileSync('tcpdump', ['-e', '-n', '-r', path], { encoding: 'utf8', stdio: 'pipe' })
       .trim()
       .split('\n')
