@@ -21,6 +21,7 @@ import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './suppor
 import { runIn } from './support/run-in.js'
 
 const DEVICES = ['left', 'right', 'other']
+const STREAMS = 8
 
 describe('busy flows of the engine in the drivers', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, () => {
   let network: RoutedNetwork
@@ -66,7 +67,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
       // A neighbour that is found is a change, after which flows are promoted anew.
       await runIn(network.left, ['ping', '-c', '2', '-i', '0.1', host])
       const [before, engineBefore] = [driver().packets, byEngine()]
-      const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-b', '40M', '-t', '5', '-c', host])
+      const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-b', '40M', '-t', '3', '-c', host])
       assert(JSON.parse(stdout).end?.sum_received.bytes > 10 << 20, stderr + stdout.slice(-500))
       const [moved, engine] = [driver().packets - before, byEngine() - engineBefore]
       assert(moved > engine, `${moved} by the driver, ${engine} by the engine`)
@@ -147,7 +148,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
       ] as const) {
         await serve(host, at === own ? HOSTS[0] : at)
         const [before, engineBefore] = [driver().packets, byEngine()]
-        const { stdout, stderr } = await runIn(from, ['iperf3', '-J', '-b', '40M', '-t', '4', '-c', at, ...args])
+        const { stdout, stderr } = await runIn(from, ['iperf3', '-J', '-b', '40M', '-t', '3', '-c', at, ...args])
         assert(JSON.parse(stdout).end?.sum_received.bytes > 10 << 20, stderr + stdout.slice(-500))
         const [moved, engine] = [driver().packets - before, byEngine() - engineBefore]
         assert(moved > engine, `${moved} by the driver, ${engine} by the engine`)
@@ -156,6 +157,32 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
     } finally {
       router.close()
       await router.done
+    }
+  })
+
+  test('flows of several workers go by the drivers, whoever has them', async () => {
+    const wide = createRoutedNetwork({ queues: 2 })
+    for (const host of wide.hosts) setFeatures('eth0', { 'rx-gro': true }, host)
+    const warn = (sentence: string) => warnings.push(sentence)
+    router = await startRouter({
+      ...{ devices: ['left', 'right'], namespace: wide.router, workers: 2, track: 1024, offload: 64, warn },
+      nat: [{ kind: 'masquerade', outPort: 1 }],
+    })
+    try {
+      await serve(wide.right, HOSTS[1])
+      await runIn(wide.left, ['ping', '-c', '2', '-i', '0.1', HOSTS[1]])
+      const streams = ['-P', `${STREAMS}`, '-b', '5M', '-t', '4']
+      const command = runIn(wide.left, ['iperf3', '-J', ...streams, '-c', HOSTS[1]])
+      // So many are all in one worker's table once in 128 times.
+      await eventually('all streams in the drivers', () => driver().flows >= STREAMS)
+      const { stdout, stderr } = await command
+      assert(JSON.parse(stdout).end?.sum_received.bytes > 10 << 20, stderr + stdout.slice(-500))
+      assert(driver().packets > byEngine(), `${driver().packets} by the driver, ${byEngine()} by the engine`)
+      await eventually('no flows', () => driver().flows === 0)
+    } finally {
+      router.close()
+      await router.done
+      wide.close()
     }
   })
 

@@ -8,7 +8,7 @@ import { openPromoter, type Promoter } from './promoter.js'
 
 /** Busy flows of a router's engine, forwarded in the drivers of its ports. */
 export interface Offload {
-  /** Where the engine writes the address of its table of flows. */
+  /** Where workers write the addresses of their tables of flows, a word each. */
   readonly flowsAt: number
   /** Puts the flow tables in front of the ports' policies, and begins to fill them. Throws LoadError and RedirectError. */
   attach(): XdpMode[]
@@ -31,7 +31,6 @@ export interface OffloadTotals {
 }
 
 const REGION = 'router flows'
-const REGION_BYTES = 64
 
 export interface OffloadOptions {
   readonly space: Space
@@ -40,14 +39,15 @@ export interface OffloadOptions {
   readonly ports: readonly RouterPort[]
   /** Directions of flows, of each family. */
   readonly capacity: number
+  readonly workers: number
   readonly namespace?: NetworkNamespace
 }
 
 /** Loads what will stand in front of the ports. Throws LoadError. */
-export function openOffload({ space, tables, links, ports, capacity, namespace }: OffloadOptions): Offload {
+export function openOffload({ space, tables, links, ports, capacity, workers, namespace }: OffloadOptions): Offload {
   const devices = links.map(({ name, index, mac }) => ({ name, index, mac: parseMac(mac) }))
   const front = openFront(devices, capacity, namespace)
-  const { offset: flowsAt } = space.reserve({ name: REGION, kind: 'state', bytes: REGION_BYTES })
+  const { offset: flowsAt } = space.reserve({ name: REGION, kind: 'state', bytes: workers * 4 })
   const macs = links.map(({ mac }) => mac)
   let promoter: Promoter | null = null
   const follow = (port: number) => front.follow(port, ports[port]!.program())
@@ -62,7 +62,7 @@ export function openOffload({ space, tables, links, ports, capacity, namespace }
       front.open()
       promoter = openPromoter({
         space,
-        flowsAt,
+        flowsAt: Array.from({ length: workers }, (_, worker) => flowsAt + worker * 4),
         generation: () => Atomics.load(space.words, (tables.address + TABLES_GENERATION) / 4),
         tier: front.flows,
         ports: ports.map(({ index }) => index),

@@ -54,7 +54,13 @@ function openRig(nat: readonly NatRule[] = [], { flows = 4096, capacity = 64 } =
   const flowsAt = space.reserve({ name: 'test flows', kind: 'state', bytes: 64 }).offset
   space.words[flowsAt / 4] = translator.flows.address
   const tier = openTier(capacity)
-  const promoter = openPromoter({ space, flowsAt, generation: tables.generation, tier, ports: INDICES })
+  const promoter = openPromoter({
+    space,
+    flowsAt: [flowsAt, flowsAt + 4],
+    generation: tables.generation,
+    tier,
+    ports: INDICES,
+  })
   return {
     ...{ translator, tier, promoter },
     /** The frame that leaves, if one does, and by what. */

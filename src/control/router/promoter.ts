@@ -5,8 +5,8 @@ import { nameOf, type OffloadFlow, type OffloadKey, type Tier } from '../../offl
 /** From where flows are promoted, and whereto. */
 export interface PromoterOptions {
   readonly space: Space
-  /** Address of a word: that of the engine's table of flows, 0 until there is one. */
-  readonly flowsAt: number
+  /** Address of a word for each worker: that of its table of flows, 0 until there is one. */
+  readonly flowsAt: readonly number[]
   /** The generation of routes as it is now. */
   readonly generation: () => number
   readonly tier: Tier
@@ -31,7 +31,7 @@ export interface Promoter {
 const LOOK_MS = 200
 /** After so many looks in a row, at each of which a flow had had packets since the one before, it is installed at the next. */
 const BUSY_LOOKS = 2
-/** Flows that are looked at each time, so that a large table does not hold this thread up. */
+/** Flows of all tables that are looked at each time, so that large ones do not hold this thread up. */
 const MOST_LOOKED_AT = 65_536
 /** Looks between two readings of what the tier has counted. */
 const LOOKS_A_READING = 5
@@ -51,14 +51,32 @@ interface Promoted {
   busyAt: number
 }
 
+/** The flows of a worker, as they were when they were looked at last. */
+interface Table {
+  /** Address of the word that says where it is. */
+  readonly at: number
+  head: number
+  flows: DecidedFlows | null
+  /** The flow that is looked at next. */
+  next: number
+  deadlines: Uint32Array
+  /** Of those that had packets. */
+  readonly candidates: Map<number, Candidate>
+  readonly promoted: Map<number, Promoted>
+}
+
 /** Promotes until it is closed; then nothing is installed any more. */
 export function openPromoter({ space, flowsAt, generation, tier, ports }: PromoterOptions): Promoter {
-  let [head, table]: [number, DecidedFlows | null] = [0, null]
-  let deadlines = new Uint32Array(0)
-  /** Of those that had packets when they were looked at last. */
-  const candidates = new Map<number, Candidate>()
-  const promoted = new Map<number, Promoted>()
-  let [known, next, looks] = [generation(), 0, 0]
+  const tables = flowsAt.map(
+    (at): Table => ({
+      ...{ at, head: 0, flows: null, next: 0, deadlines: new Uint32Array(0) },
+      ...{ candidates: new Map(), promoted: new Map() },
+    }),
+  )
+  const most = tier.capacity / 2
+  let [known, looks] = [generation(), 0]
+
+  const count = () => tables.reduce((sum, { promoted }) => sum + promoted.size, 0)
 
   function changed(): void {
     if (generation() === known) return
@@ -68,74 +86,92 @@ export function openPromoter({ space, flowsAt, generation, tier, ports }: Promot
 
   function suspend(): void {
     tier.invalidate()
-    for (const flow of promoted.values()) withdraw(flow)
+    for (const table of tables) withdrawAll(table)
   }
 
-  function withdraw({ number, keys }: Promoted): void {
+  function withdrawAll(table: Table): void {
+    for (const flow of table.promoted.values()) withdraw(table, flow)
+  }
+
+  function withdraw({ promoted }: Table, { number, keys }: Promoted): void {
     for (const key of keys) tier.withdraw(key)
     promoted.delete(number)
   }
 
   /** A worker that was started again has another table, of which nothing is known. */
-  function findTable(): DecidedFlows | null {
-    const now = Atomics.load(space.words, flowsAt / 4)
-    if (now !== head) {
-      for (const flow of promoted.values()) withdraw(flow)
-      candidates.clear()
-      ;[head, next] = [now, 0]
-      table = head === 0 ? null : openDecided(space, head)
-      deadlines = new Uint32Array(table?.capacity ?? 0)
+  function find(table: Table): DecidedFlows | null {
+    const now = Atomics.load(space.words, table.at / 4)
+    if (now !== table.head) {
+      withdrawAll(table)
+      table.candidates.clear()
+      const flows = now === 0 ? null : openDecided(space, now)
+      Object.assign(table, { head: now, next: 0, flows, deadlines: new Uint32Array(flows?.capacity ?? 0) })
     }
-    return table
+    return table.flows
   }
 
-  function install(flows: DecidedFlows, number: number, stamp: number, now: number): void {
+  function install(table: Table, flows: DecidedFlows, number: number, stamp: number, now: number): void {
     const keys: OffloadKey[] = []
     for (const flow of offloadOf(flows.read(number), ports)) if (tier.install(flow)) keys.push(flow.key)
     const entry = { number, stamp, keys, packets: 0, busyAt: now }
     // What was read is what the stamp is of only if it still is.
-    if (keys.length === 0 || flows.stamp(number, known) !== stamp) withdraw(entry)
-    else promoted.set(number, entry)
+    if (keys.length === 0 || flows.stamp(number, known) !== stamp) withdraw(table, entry)
+    else table.promoted.set(number, entry)
   }
 
   /** A flow that has had packets since it was looked at last. */
-  function consider(flows: DecidedFlows, number: number, now: number): void {
+  function consider(table: Table, flows: DecidedFlows, number: number, now: number): void {
+    const { candidates } = table
     const stamp = flows.stamp(number, known)
     const before = candidates.get(number)
     candidates.delete(number)
-    if (stamp === 0 || promoted.size >= tier.capacity / 2 || candidates.size >= tier.capacity) return
-    const looks = before?.stamp === stamp ? before.looks + 1 : 1
+    if (stamp === 0 || count() >= most || candidates.size >= tier.capacity) return
+    const times = before?.stamp === stamp ? before.looks + 1 : 1
     // Windows are not followed from here on: that must have been so for one look, for the worker may have been at the flow.
-    if (looks >= BUSY_LOOKS && flows.trackLiberally(number) && looks > BUSY_LOOKS) install(flows, number, stamp, now)
-    else candidates.set(number, { stamp, looks })
+    const isReady = times >= BUSY_LOOKS && flows.trackLiberally(number) && times > BUSY_LOOKS
+    if (isReady) install(table, flows, number, stamp, now)
+    else candidates.set(number, { stamp, looks: times })
   }
 
   function look(now: number): void {
     changed()
-    const flows = findTable()
-    if (flows === null) return
-    for (const flow of promoted.values()) if (flows.stamp(flow.number, known) !== flow.stamp) withdraw(flow)
-    if (++looks % LOOKS_A_READING === 0) readCounters(flows, now)
-    const count = Math.min(flows.capacity, MOST_LOOKED_AT)
-    for (let looked = 0; looked < count; looked++, next = next + 1 === flows.capacity ? 0 : next + 1) {
+    looks++
+    const found = tables.flatMap((table) => {
+      const flows = find(table)
+      return flows === null ? [] : [{ table, flows }]
+    })
+    for (const { table, flows } of found)
+      for (const flow of table.promoted.values())
+        if (flows.stamp(flow.number, known) !== flow.stamp) withdraw(table, flow)
+    if (looks % LOOKS_A_READING === 0 && count() > 0) {
+      const counted = new Map(tier.counters().map(({ key, packets }) => [nameOf(key), packets]))
+      for (const { table, flows } of found) takeCounters(table, flows, counted, now)
+    }
+    for (const { table, flows } of found) lookAt(table, flows, now)
+  }
+
+  function lookAt(table: Table, flows: DecidedFlows, now: number): void {
+    const { deadlines, candidates, promoted } = table
+    const steps = Math.min(flows.capacity, Math.ceil(MOST_LOOKED_AT / tables.length))
+    let { next } = table
+    for (let step = 0; step < steps; step++, next = next + 1 === flows.capacity ? 0 : next + 1) {
       const deadline = flows.deadline(next)
       if (deadline === deadlines[next]) candidates.delete(next)
-      else if (!promoted.has(next)) consider(flows, next, now)
+      else if (!promoted.has(next)) consider(table, flows, next, now)
       deadlines[next] = deadline
     }
+    table.next = next
   }
 
   /** Flows that the tier has had packets of live on in the engine; others are the engine's again. */
-  function readCounters(flows: DecidedFlows, now: number): void {
-    if (promoted.size === 0) return
-    const counted = new Map(tier.counters().map(({ key, packets }) => [nameOf(key), packets]))
-    for (const flow of promoted.values()) {
+  function takeCounters(table: Table, flows: DecidedFlows, counted: ReadonlyMap<string, number>, now: number): void {
+    for (const flow of table.promoted.values()) {
       const packets = flow.keys.reduce((sum, key) => sum + (counted.get(nameOf(key)) ?? 0), 0)
       if (packets !== flow.packets) {
         flow.packets = packets
         flow.busyAt = now
         flows.keepAlive(flow.number)
-      } else if (now - flow.busyAt >= IDLE_MS) withdraw(flow)
+      } else if (now - flow.busyAt >= IDLE_MS) withdraw(table, flow)
     }
   }
 
@@ -144,10 +180,10 @@ export function openPromoter({ space, flowsAt, generation, tier, ports }: Promot
     changed,
     suspend,
     look,
-    flows: () => promoted.size,
+    flows: count,
     close() {
       clearInterval(timer)
-      for (const flow of promoted.values()) withdraw(flow)
+      for (const table of tables) withdrawAll(table)
     },
   }
 }

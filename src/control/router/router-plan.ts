@@ -18,7 +18,7 @@ export interface RouterSettings {
   readonly track: number
   /** What is translated of them. */
   readonly nat: readonly NatRule[]
-  /** Address of a word for that of their table, where somebody looks at it from outside. */
+  /** Address of words, one for the table of each worker, where somebody looks at them from outside. */
   readonly flowsAt?: number
   readonly queue?: Pick<QueueOptions, 'discipline' | 'byteLimit' | 'doorbell'>
   /** With a queue before each port, and several workers: by which it gets packets of the others. */
@@ -128,7 +128,7 @@ export function drawForwarding(
   })
   const table = { flows: flowsOfEach(track, count), nat, owner: { number, count } }
   const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', table))
-  if (flows && flowsAt !== undefined) Atomics.store(space.words, flowsAt / 4, flows.address)
+  if (flows && flowsAt !== undefined) Atomics.store(space.words, flowsAt / 4 + number, flows.address)
   const options = { ...(flows && { flows, peers }), ...(icmp && { icmp }), ...(hooks && { hooks }) }
   return drawRouter({ ports: drawn, tables, ask, ...options })
 }

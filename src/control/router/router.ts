@@ -170,7 +170,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       }),
     )
     if (options.offload !== undefined) {
-      const place = { capacity: options.offload, ...(namespace && { namespace }) }
+      const place = { capacity: options.offload, workers: Math.max(1, workers), ...(namespace && { namespace }) }
       offload = later(openOffload({ space, tables, links, ports, ...place }))
     }
     const parts: EngineParts = {
@@ -230,9 +230,6 @@ function checkOptions({ workers = 1, hooks, track = 0, nat = [], queue, offload 
   }
   if (hooks && workers > 0) throw new RangeError('hooks are functions of this thread; give the router 0 workers')
   if (workers < 2) return
-  // What is offloaded is looked for in one table.
-  if (offload !== undefined)
-    throw new DeviceError(`flows are offloaded by one worker, not by ${workers}; leave one of the two out`)
   if (isChained(nat))
     throw new DeviceError('what is published is published again, which one worker alone can do; publish the last host')
 }
