@@ -11,8 +11,9 @@ const FRAME_BYTES = 2048
 const OTHER_BYTES = 16 << 20
 /** What addresses of 32 bits reach. */
 const MOST_BYTES = 2 ** 32
-/** For the stages of a worker, beside its rings and flows. */
+/** For the stages of a worker, beside its rings and flows, and for those of each way from one port to another. */
 const PART_BYTES = 2 << 20
+const WAY_BYTES = 48 << 10
 /** Of the four rings of a queue. */
 const RING_BYTES_AN_ENTRY = 64
 /** What a queue notes of each frame that the kernel may have. */
@@ -81,7 +82,7 @@ export function ringSlots(workers: number): number {
 }
 
 /** Memory of one of so many workers, where the pool has so many frames. */
-function partBytes(
+export function partBytes(
   { ports, track, queue }: Pick<RouterSettings, 'track' | 'queue'> & { readonly ports: readonly PortSockets[] },
   workers: number,
   frames: number,
@@ -93,5 +94,6 @@ function partBytes(
   )
   const queues = queue === undefined ? 0 : ports.length * QUEUE_BYTES
   const toOthers = track === 0 ? 0 : ports.length * workers * OUTPUT_BYTES
-  return PART_BYTES + toOthers + sockets + flowsOfEach(track, workers) * FLOW_MOST_BYTES + queues
+  const ways = ports.length ** 2 * WAY_BYTES
+  return PART_BYTES + ways + toOthers + sockets + flowsOfEach(track, workers) * FLOW_MOST_BYTES + queues
 }
