@@ -117,7 +117,7 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
       Object.keys(drops).filter((reason) => !reason.includes('codel')),
       [],
     )
-    assert.match(stderr, /routing between left \(native\) and right \(native\), for 6s/)
+    assert.match(stderr, /routing between left \(native\) and right \(native\), for 8s/)
     await server
     assert.doesNotMatch((await runIn(network.router, ['ip', '-d', 'link'])).stdout, /xdp/)
     network.close()
