@@ -245,6 +245,39 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
     await eventually('the route of the tables', () => look('10.30.0.9') === 'none')
   })
 
+  test('routes that there was no room for have it when others are gone', async () => {
+    const own = createSpace(16 << 20)
+    const few = openRoutes(own, loadCode(own, true), 'few', {
+      v4: { rootBits: 16, nodes: 64, routes: 48 },
+      v6: { rootBits: 16, nodes: 64, routes: 64 },
+    })
+    const said: string[] = []
+    const route = openRoute(router!)
+    const { index } = findLink(route, 'one')
+    closeNetlink(route)
+    const small = mirrorKernel({
+      tables: few,
+      ports: [index],
+      namespace: router!,
+      warn: (sentence) => said.push(sentence),
+    })
+    const [early, late] = [0, 50].map((first) =>
+      Array.from({ length: 50 }, (_, route) => `10.20.${first + route}.0/24`),
+    )
+    ip(router!, ...[...early!, ...late!].map((prefix) => `route add ${prefix} via 192.0.2.2`))
+    await eventually('the routes are refused', () => small.statistics().refused >= 50)
+    const { refused } = small.statistics()
+    const found = (prefix: string) => few.lookup(parseAddress(prefix.replace('0/24', '1'))).prefixLength === 24
+    assert.ok(!late!.some(found))
+    ip(router!, ...early!.map((prefix) => `route del ${prefix}`))
+    await eventually('some of the others are in', () => late!.filter(found).length > 20)
+    assert.equal(small.statistics().refused, refused)
+    assert.deepEqual(said.length, 1)
+    small.close()
+    ip(router!, ...late!.map((prefix) => `route del ${prefix}`))
+    await eventually('the route of the tables', () => look('10.20.99.1') === 'none')
+  })
+
   test('what leaves in a tunnel is not sent without it', async () => {
     ip(router!, 'route add 10.6.0.0/16 encap ip id 7 dst 192.0.2.2 via 192.0.2.2')
     await eventually('the route of the tables', () => look('10.6.1.1') === 'local')

@@ -78,6 +78,9 @@ const MOST_AT_ONCE = 512
 /** Neighbours that are no longer sure are asked again, so many at most each second. */
 const MOST_REFRESHED = 16
 const SECOND_MS = 1000
+/** Routes that are tried again in a second, and those that have no room still. */
+const MOST_TRIED_AGAIN = 4096
+const MOST_REFUSED_AGAIN = 16
 /** Addresses that are asked for in a second because of packets, at most: whoever sends to all of a network has the kernel ask for no more. */
 const MOST_ASKED = 1024
 /** IFF_UP, IFF_RUNNING and IFF_LOWER_UP of linux/if.h. */
@@ -139,6 +142,8 @@ function openCopy(
   const portByIndex = new Map(ports.map((index, port) => [index, port]))
   const portOf = (index: number) => portByIndex.get(index)
   const installed = new Map<string, Installed>()
+  /** Prefixes that have a route which the tables had no room for. */
+  const homeless = new Set<string>()
   const adjacencies = openAdjacencies(tables, portOf, (index, address) => hosts.macOf(index, address))
   const hosts = openHosts(tables, adjacencies, portOf, hopAbove, (address) =>
     installed.has(prefixKey({ destination: address, lengthBits: address.length * 8 })),
@@ -163,6 +168,7 @@ function openCopy(
   /** Brings one prefix of the tables to what the book says. */
   function settle(key: string): void {
     const [best, before] = [book.best(key), installed.get(key)]
+    if (best === undefined) homeless.delete(key)
     if (best === undefined ? !drop(key, before) : !put(key, best, before)) return
     hosts.routeChanged((installed.get(key) ?? before)!.prefix)
     if (before !== undefined) adjacencies.give(before.hop)
@@ -183,12 +189,29 @@ function openCopy(
     if (refusal === null) {
       installed.set(key, { prefix, hop: hop as number })
       if (hop !== before?.hop) theirs.changed(key, prefix, adjacencies.isKernels(hop as number))
+      homeless.delete(key)
       return true
     }
-    if (refused++ === 0) warn(refusal)
+    if (!homeless.has(key) && refused++ === 0) warn(refusal)
+    homeless.add(key)
     if (typeof hop === 'number') adjacencies.give(hop)
     // Better no answer than one that the kernel has taken back.
     return drop(key, before)
+  }
+
+  /** Tries those that were refused, in turn, until a few are refused again. Whether one has a place now. */
+  function house(): boolean {
+    const before = homeless.size
+    let [tries, left] = [Math.min(before, MOST_TRIED_AGAIN), MOST_REFUSED_AGAIN]
+    for (const key of homeless) {
+      if (tries-- === 0) break
+      // The last in the order now, so that the others are tried the next time.
+      homeless.delete(key)
+      homeless.add(key)
+      settle(key)
+      if (homeless.has(key) && --left === 0) break
+    }
+    return homeless.size < before
   }
 
   function takeHop(route: KernelRoute): number | string {
@@ -274,11 +297,15 @@ function openCopy(
       if ((isOfPorts && readPorts()) || hasLostAddress || isLate) list()
       else theirs.tell(installed)
     },
-    /** Gateways that nobody knows, and neighbours of whom the kernel is no longer sure, are asked for. Whether everything was listed anew. */
+    /**
+     * Gateways that nobody knows, and neighbours of whom the kernel is no longer sure, are asked for, and routes are
+     * tried again that there was no room for. Whether the tables have changed.
+     */
     refresh(): boolean {
       const lists = isOutdated
       if (lists) list()
-      else theirs.tell(installed)
+      const hasHoused = house()
+      theirs.tell(installed)
       const all = [...adjacencies.unresolved(), ...hosts.stale()]
       // In turn: those who never answer must not keep the others from being asked.
       const count = Math.min(MOST_REFRESHED, all.length)
@@ -286,7 +313,7 @@ function openCopy(
         const { index, address } = all[refreshed++ % all.length]!
         request(index, address, Number.POSITIVE_INFINITY)
       }
-      return lists
+      return lists || hasHoused
     },
     ask(hop: number, address: Uint8Array) {
       const awaited = adjacencies.awaited(hop, address)
