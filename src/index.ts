@@ -25,6 +25,7 @@ export {
   type ControlSocket,
   DeviceError,
   findDevice,
+  LostDeviceError,
   type PolicySurroundings,
   policySource,
   type ServedEngine,

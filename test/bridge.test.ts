@@ -46,7 +46,7 @@ function build(): { readonly between: NetworkNamespace; readonly hosts: NetworkN
   }
 }
 
-describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, () => {
+describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bpftool') }, () => {
   for (const [one, other] of [
     ['one', 'xdp:other'],
     ['packet:one', 'other'],
@@ -109,6 +109,30 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, 
     assert.equal(tunnel.status, 2)
     assert.match(tunnel.stderr, /tunnel carries no Ethernet frames/)
     await taken
+    close()
+  })
+
+  test('who has its program taken off ends with one sentence and status 1', async () => {
+    const { between, close } = build()
+    for (const command of ['bridge', 'route']) {
+      const running = runIn(between, [process.execPath, CLI, command, 'one', 'other', '--for', '10s', '--json'])
+      let id = ''
+      await eventually('the program is there', async () => {
+        const [link] = JSON.parse((await runIn(between, ['ip', '-j', '-d', 'link', 'show', 'other'])).stdout)
+        id = String(link.xdp?.prog?.id ?? '')
+        return id !== ''
+      })
+      const links = JSON.parse((await runIn(between, ['bpftool', '-j', 'link', 'show'])).stdout)
+      const link = links.find(({ prog_id }: { prog_id: number }) => String(prog_id) === id)
+      await runIn(between, ['bpftool', 'link', 'detach', 'id', String(link.id)])
+      const { status, stdout, stderr } = await running
+      assert.equal(status, 1, stderr)
+      assert.equal(JSON.parse(stdout).endedBy, 'failure')
+      assert.match(
+        stderr,
+        /\nsluice: somebody has taken the program off other, and its packets go to the kernel; [^\n]*\n$/,
+      )
+    }
     close()
   })
 

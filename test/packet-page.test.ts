@@ -129,7 +129,7 @@ describe('packets taken from a device', { skip: skipUnless('root', 'ping', 'ip')
     deleteLink(route, pair.near.name)
     closeNetlink(route)
     await assert.rejects(taken.done, {
-      name: 'DeviceError',
+      name: 'LostDeviceError',
       message: /near queue \d is gone: the device has been removed/,
     })
   })

@@ -5,6 +5,7 @@ import { GENERIC_WARNING, loadPolicy, type XdpMode } from '../loader/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../memory/index.js'
 import { divert, policy } from '../policy/index.js'
 import { segment } from '../stages/index.js'
+import { programGone } from './device.js'
 import { policySource } from './policy-source.js'
 import { runEngine } from './take-packets.js'
 import { checkEthernet, checkTakeable } from './takeable.js'
@@ -24,7 +25,7 @@ export interface Bridge {
   readonly notes: readonly string[]
   /** Of each end, in the order they were named. */
   statistics(): readonly (DeviceStatistics & Pick<WireEnd, 'name' | 'mode'>)[]
-  /** Resolves when it is closed, rejects with a DeviceError where a device has been removed. */
+  /** Resolves when it is closed, rejects with a LostDeviceError where a device, or its program, is gone. */
   readonly done: Promise<void>
   close(): void
 }
@@ -40,6 +41,8 @@ interface WireEnd {
   /** Whether the device takes such packets as they are. */
   readonly takesUnfinished: boolean
   readonly notes: readonly string[]
+  /** Whether its packets still come here, and not to the kernel. */
+  isAttached(): boolean
   close(): void
 }
 
@@ -88,7 +91,11 @@ export function startBridge(one: string, other: string): Bridge {
       last = statistics()
       close()
     }
-    const running = { engine, spin: false, round: engine.round, isOpen: () => isOpen }
+    const lost = () => [
+      ...engine.lost(),
+      ...ends.filter((each) => !each.isAttached()).map(({ name }) => programGone(name)),
+    ]
+    const running = { engine, spin: false, round: engine.round, isOpen: () => isOpen, lost }
     return {
       name: 'bridge',
       devices: ends.map(({ name }) => name),
@@ -147,7 +154,10 @@ function openWireEnd(bench: TrafficBench, end: TrafficEnd): WireEnd {
     const device = openTapDevice(space, code, pool, { name, ...place })
     setLink(end.place!.route, device.interfaceIndex, { up: true })
     const { close } = device
-    return { name, mode: 'TAP', queues: [device], givesUnfinished: false, takesUnfinished: true, notes: [], close }
+    return {
+      ...{ name, mode: 'TAP', queues: [device], notes: [] },
+      ...{ givesUnfinished: false, takesUnfinished: true, isAttached: () => true, close },
+    }
   }
   const device = openPacketDevice(space, code, pool, {
     name,
@@ -161,7 +171,7 @@ function openWireEnd(bench: TrafficBench, end: TrafficEnd): WireEnd {
   const note = `the kernel sees what comes in at ${name} as well; give it no address there`
   return {
     ...{ name, mode: 'packet socket', queues: [device], notes: [note] },
-    ...{ givesUnfinished: true, takesUnfinished: true, close: device.close },
+    ...{ givesUnfinished: true, takesUnfinished: true, isAttached: () => true, close: device.close },
   }
 }
 
@@ -190,11 +200,11 @@ function openQueues({ space, code, pool }: TrafficBench, end: TrafficEnd): WireE
       }),
     )
     const attach = () => later(loaded.attach(device))
-    const { mode } = namespace === undefined ? attach() : withNamespace(namespace, attach)
+    const { mode, isAttached } = namespace === undefined ? attach() : withNamespace(namespace, attach)
     const notes = [...(mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []), ...xdp.notes]
     return {
       ...{ name: device.name, mode, queues: xdp.queues, notes },
-      ...{ givesUnfinished: false, takesUnfinished: false, close },
+      ...{ givesUnfinished: false, takesUnfinished: false, isAttached, close },
     }
   } catch (error) {
     close()

@@ -13,6 +13,16 @@ export class DeviceError extends Error {
   override name = 'DeviceError'
 }
 
+/** A device has been removed while it was at work, or its program taken off: one sentence. Nobody's input was wrong. */
+export class LostDeviceError extends Error {
+  override name = 'LostDeviceError'
+}
+
+/** What to say where another process has taken the program of a device off. */
+export function programGone(device: string): string {
+  return `somebody has taken the program off ${device}, and its packets go to the kernel; start again where it is needed`
+}
+
 /** The device called `name` in this thread's network namespace. Throws DeviceError. */
 export function findDevice(name: string): Link {
   const route = openRoute()

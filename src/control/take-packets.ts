@@ -15,7 +15,7 @@ import { type LoadedPolicy, loadPolicy, type XdpMode } from '../loader/index.js'
 import { createPool, createSpace, loadCode } from '../memory/index.js'
 import { divert, policy } from '../policy/index.js'
 import { handle, type PacketBundle, reflect } from '../stages/index.js'
-import { DeviceError, findDevice } from './device.js'
+import { findDevice, LostDeviceError, programGone } from './device.js'
 import { policySource } from './policy-source.js'
 import type { ServedEngine } from './service/engine-service.js'
 
@@ -38,8 +38,8 @@ export interface TakenPackets extends ServedEngine {
   /** Sums of all queues; `drops` by reason, with `unanswered` for those that the handler did not answer. */
   statistics(): DeviceStatistics
   /**
-   * Resolves when it is closed. Rejects when the device has been removed, with
-   * a DeviceError, and with what the handler throws; all is given back then.
+   * Resolves when it is closed. Rejects when the device has been removed, or the program taken off, with
+   * a LostDeviceError, and with what the handler throws; all is given back then.
    */
   readonly done: Promise<void>
   /** The device goes on as without us, and all memory is given back. Can be called again, and from the handler. */
@@ -100,6 +100,7 @@ export function takePackets(
       if (!isOpen) release()
     }
   }
+  const lost = () => [...engine.lost(), ...(link.isAttached() ? [] : [programGone(from.name)])]
   return {
     name: 'packets',
     device: from.name,
@@ -110,7 +111,7 @@ export function takePackets(
     isZeroCopy: xdp.isZeroCopy,
     notes: xdp.notes,
     statistics: () => last ?? sum(xdp.queues, engine),
-    done: runEngine({ engine, round, spin: options.spin ?? false, isOpen: () => isOpen }).finally(close),
+    done: runEngine({ engine, round, spin: options.spin ?? false, isOpen: () => isOpen, lost }).finally(close),
     close,
   }
 }
@@ -155,14 +156,16 @@ interface Run {
   readonly spin: boolean
   round(): number
   isOpen(): boolean
+  /** A sentence for each device that is not there any more, or has lost its program. */
+  lost(): readonly string[]
 }
 
 const WAIT_MS = 1000
 /** How often the kernel is asked whether the device is still there. */
 const LOOK_MS = 250
 
-/** Lets an engine go round until `isOpen` says no; rejects with a DeviceError where a device of it has been removed. */
-export async function runEngine({ engine, spin, round, isOpen }: Run): Promise<void> {
+/** Lets an engine go round until `isOpen` says no; rejects with a LostDeviceError where `lost` names a loss. */
+export async function runEngine({ engine, spin, round, isOpen, lost }: Run): Promise<void> {
   let looked = performance.now()
   const turn = createTurn(engine, { round, spinUs: spin ? Number.POSITIVE_INFINITY : 0, isAsked: () => !isOpen() })
   // What is wrong at the first packet is to be told by `done`, not thrown at whoever begins.
@@ -175,8 +178,8 @@ export async function runEngine({ engine, spin, round, isOpen }: Run): Promise<v
     const now = performance.now()
     if (now - looked < LOOK_MS || !isOpen()) continue
     looked = now
-    const [loss] = engine.lost()
-    if (loss !== undefined) throw new DeviceError(loss)
+    const [loss] = lost()
+    if (loss !== undefined) throw new LostDeviceError(loss)
   }
 }
 

@@ -12,7 +12,7 @@ import {
 import { createClock } from '../kernel/index.js'
 import { BUNDLE_BYTES, BUNDLE_DESCRIPTORS, createPool, createSpace, loadCode, type PoolSize } from '../memory/index.js'
 import { discard } from '../stages/index.js'
-import { DeviceError } from './device.js'
+import { LostDeviceError } from './device.js'
 import { type OpenEnd, openEnd, openLinkEnds, type TrafficBench, type TrafficEnd } from './traffic-end.js'
 
 /** What has gone out so far. */
@@ -276,7 +276,9 @@ async function settle(
 
 function checkDevice(device: Device | undefined): void {
   if (device?.state?.() === 'gone')
-    throw new DeviceError(`${device.name}: the device has been removed, and nothing is sent or received there any more`)
+    throw new LostDeviceError(
+      `${device.name}: the device has been removed, and nothing is sent or received there any more`,
+    )
 }
 
 /** Until the next packet is due, or something arrives. */

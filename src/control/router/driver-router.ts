@@ -12,7 +12,7 @@ import {
   readSysctl,
 } from '../../kernel/index.js'
 import { type CountName, type ForwardDevice, type Forwarder, openForwarder } from '../../offload/index.js'
-import { checkRouterDevices, DeviceError, downNotes, findDeviceIn } from '../device.js'
+import { checkRouterDevices, downNotes, findDeviceIn, LostDeviceError } from '../device.js'
 import { checkTakeable } from '../takeable.js'
 import { watchNeighbours } from './neighbour-watch.js'
 
@@ -29,7 +29,7 @@ export interface DriverRouterOptions {
 export interface DriverRouter {
   readonly devices: Forwarder['devices']
   totals(): DriverTotals
-  /** Resolves when it is closed, rejects with a DeviceError where a device has gone or lost its program. */
+  /** Resolves when it is closed, rejects with a LostDeviceError where a device has gone or lost its program. */
   readonly done: Promise<void>
   close(): void
 }
@@ -93,13 +93,23 @@ export function startDriverRouter({ devices, namespace, flows, warn }: DriverRou
       forwarder.flows?.sweep(IDLE_MS, performance.now())
       neighbours.refresh()
       const lost = forwarder.lost()
-      if (lost !== null) fail(new DeviceError(`${lost} has gone, or its program was taken off`))
+      if (lost === null) return
+      fail(
+        new LostDeviceError(
+          `${lost} has been removed, or somebody has taken the program off it; start again where it is needed`,
+        ),
+      )
     }, SWEEP_MS)
     closers.push(() => clearInterval(timer))
+    let last: DriverTotals | null = null
+    const end = () => {
+      last = totalsOf(forwarder)
+      close()
+    }
     return {
       devices: forwarder.devices,
-      totals: () => totalsOf(forwarder),
-      done: done.finally(close),
+      totals: () => last ?? totalsOf(forwarder),
+      done: done.finally(end),
       close: () => finish(),
     }
   } catch (error) {

@@ -14,7 +14,7 @@ import { GENERIC_WARNING, type XdpMode } from '../../loader/index.js'
 import type { Space } from '../../memory/index.js'
 import type { ErrorsOptions, Routes, RoutesOptions } from '../../route/index.js'
 import type { QueueOptions } from '../../transmit/index.js'
-import { checkRouterDevices, DeviceError, downNotes, findDeviceIn } from '../device.js'
+import { checkRouterDevices, DeviceError, downNotes, findDeviceIn, LostDeviceError, programGone } from '../device.js'
 import { checkEthernet, checkTakeable } from '../takeable.js'
 import type { Hooks } from './draw.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
@@ -79,7 +79,7 @@ export interface Router {
   /** What each stage has done, of each worker, and each port behind them. */
   stages(): readonly StageStatistics[]
   totals(): RouterTotals
-  /** Resolves when it is closed, rejects with a DeviceError where a device has been removed. */
+  /** Resolves when it is closed, rejects with a LostDeviceError where a device, or its program, is gone. */
   readonly done: Promise<void>
   close(): void
 }
@@ -186,6 +186,9 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     const stopped = new Promise<void>((resolve) => (stop = resolve))
     const lookout = watchLinks(netlink, links)
     closers.push(lookout.close)
+    const first = parts.track === 0 ? 'route' : workers > 1 ? 'owner' : 'track'
+    const totals = () => withDriver(totalsOf(ports, engine, first), offload)
+    let last: RouterTotals | null = null
     return {
       name: 'route',
       devices,
@@ -201,9 +204,11 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
         ...xdpNotes(sockets.device),
       ]),
       stages: engine.stages,
-      totals: () =>
-        withDriver(totalsOf(ports, engine, parts.track === 0 ? 'route' : workers > 1 ? 'owner' : 'track'), offload),
-      done: Promise.race([stopped, lookout.lost, engine.failed]).finally(close),
+      totals: () => last ?? totals(),
+      done: Promise.race([stopped, lookout.lost, engine.failed]).finally(() => {
+        last = totals()
+        return close()
+      }),
       close: stop,
     }
   } catch (error) {
@@ -246,14 +251,17 @@ function checkWorkers(workers: number, ports: readonly RouterPort[]): void {
 
 const LOOK_MS = 250
 
-/** `lost` rejects with a DeviceError when one of these is there no more. */
+/** `lost` rejects with a LostDeviceError when one of these is there no more, or has no program any more. */
 function watchLinks(netlink: NetlinkSocket, links: readonly Link[]) {
   let timer: NodeJS.Timeout
   const lost = new Promise<never>((_, reject) => {
     timer = setInterval(() => {
-      const there = new Set(listLinks(netlink).map(({ index }) => index))
+      const there = new Map(listLinks(netlink).map((link) => [link.index, link]))
       const gone = links.find(({ index }) => !there.has(index))
-      if (gone) reject(new DeviceError(`the device ${gone.name} has been removed: no packets come from it any more`))
+      const bare = links.find(({ index }) => there.get(index)?.xdp.mode === 'none')
+      if (gone)
+        reject(new LostDeviceError(`the device ${gone.name} has been removed: no packets come from it any more`))
+      else if (bare) reject(new LostDeviceError(programGone(bare.name)))
     }, LOOK_MS)
   })
   return { lost, close: () => clearInterval(timer) }
