@@ -15,7 +15,15 @@ import {
   writeSysctl,
 } from '../src/kernel/index.js'
 import { createSpace, loadCode, type Space } from '../src/memory/index.js'
-import { openRoutes, type Prefix, type Routes } from '../src/route/index.js'
+import {
+  HOP_BYTES,
+  HOP_WAY,
+  openRoutes,
+  type Prefix,
+  type Routes,
+  TABLES_HOPS,
+  WAY_MTU_SHIFT,
+} from '../src/route/index.js'
 import { describeHop } from './support/describe-hop.js'
 import { eventually } from './support/eventually.js'
 import { ip, routeGet } from './support/kernel-routes.js'
@@ -276,6 +284,28 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
     small.close()
     ip(router!, ...late!.map((prefix) => `route del ${prefix}`))
     await eventually('the route of the tables', () => look('10.20.99.1') === 'none')
+  })
+
+  test('the MTU of a network on the link is that of its hosts', async () => {
+    const mtuOf = (address: string) => {
+      const { nextHop } = tables.lookup(parseAddress(address))
+      const hops = space.words[(tables.address + TABLES_HOPS) / 4]!
+      return space.words[(hops + nextHop * HOP_BYTES + HOP_WAY) / 4]! >>> WAY_MTU_SHIFT
+    }
+    ip(
+      router!,
+      'neigh replace 10.40.0.9 lladdr 02:00:00:00:00:49 dev one',
+      'neigh replace 2001:db8:40::9 lladdr 02:00:00:00:00:4a dev one',
+    )
+    for (const mtu of [1300, 1400]) {
+      ip(router!, ...['10.40.0.0/16', '2001:db8:40::/48'].map((prefix) => `route replace ${prefix} dev one mtu ${mtu}`))
+      await eventually(`an MTU of ${mtu}`, () => mtuOf('10.40.0.9') === mtu && mtuOf('2001:db8:40::9') === mtu)
+      assert.deepEqual(['10.40.0.9', '2001:db8:40::9'].map(look), ['one 020000000049', 'one 02000000004a'])
+    }
+    ip(router!, 'route replace 10.40.0.0/16 dev one')
+    await eventually('that of the port', () => mtuOf('10.40.0.9') === 1500)
+    ip(router!, 'route del 10.40.0.0/16', 'route del 2001:db8:40::/48')
+    await eventually('the route of the tables', () => look('10.40.0.9') === 'none' && look('2001:db8:40::9') === 'none')
   })
 
   test('what leaves in a tunnel is not sent without it', async () => {

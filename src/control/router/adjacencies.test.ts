@@ -35,7 +35,7 @@ test('nothing stays of neighbours that have come and gone', () => {
   )
   const grown = staying((n) => {
     const address = Uint8Array.of(10, n >> 16, n >> 8, n)
-    const id = adjacencies.takeHost(DEVICE, address)
+    const id = adjacencies.takeHost(DEVICE, address, 0)
     assert.equal(adjacencies.resolve(DEVICE, address, Uint8Array.of(2, 0, 0, 0, 1, 1)), true)
     adjacencies.give(id)
     assert.equal(adjacencies.resolve(DEVICE, address, null), false)

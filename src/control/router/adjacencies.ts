@@ -12,16 +12,19 @@ export type PortOf = (index: number) => number | undefined
 export interface Adjacencies {
   /** Counts one use more of the hop that a route leads to; gives its number. Throws RangeError where there is no room. */
   take(route: KernelRoute): number
-  /** As a route to a single host on the link, whose hardware address is known or not. */
-  takeHost(index: number, address: Uint8Array): number
+  /** As a route to a single host on the link, whose hardware address is known or not; `mtu` is its network's, 0 for the port's. */
+  takeHost(index: number, address: Uint8Array, mtu: number): number
   /** Ends one use. */
   give(id: number): void
   /** What a neighbour answers to has changed; null: nobody knows. Whether it is in use. */
   resolve(index: number, address: Uint8Array, mac: Uint8Array | null): boolean
   /** Whose hardware address a packet to `address` waits for; null where the hop is not there any more, or leads to nobody. */
   awaited(id: number, address: Uint8Array): Neighbour | null
-  /** Whether packets by this hop, or by one that a group holds, wait for the address of their own destination: the device's network is on the link. */
-  isOnLink(id: number, index: number): boolean
+  /**
+   * The MTU of the route (0: the port's) where packets by this hop, or by one that a group holds, wait for the address
+   * of their own destination: the device's network is on the link. Null where they do not.
+   */
+  linkMtu(id: number, index: number): number | null
   /** Whether this hop hands packets to the kernel. */
   isKernels(id: number): boolean
   /** Neighbours in use whose hardware address is not known. */
@@ -42,6 +45,8 @@ interface Entry {
   readonly neighbour: (Neighbour & { readonly port: number; readonly mtu: number }) | null
   /** The device whose network is on the link; 0 for another hop. */
   readonly link: number
+  /** Of a network on the link. */
+  readonly mtu: number
 }
 
 /** `macOf` is asked for what is known already of a neighbour that a route leads to. */
@@ -58,7 +63,7 @@ export function openAdjacencies(
   function use(key: string, make: () => Pick<Entry, 'id'> & Partial<Entry>): number {
     let entry = byKey.get(key)
     if (entry === undefined) {
-      entry = { members: [], neighbour: null, link: 0, ...make(), key, uses: 0 }
+      entry = { members: [], neighbour: null, link: 0, mtu: 0, ...make(), key, uses: 0 }
       byKey.set(key, entry)
       byId.set(entry.id, entry)
       if (entry.neighbour !== null) {
@@ -79,7 +84,11 @@ export function openAdjacencies(
   function takeHop({ gateway, index }: RouteHop, mtuBytes: number): number {
     const port = portOf(index)!
     if (gateway !== null) return takeNeighbour({ index, address: gateway }, port, mtuBytes)
-    return use(`link ${index} ${mtuBytes}`, () => ({ id: tables.addNextHop(asHop(port, mtuBytes, null)), link: index }))
+    return use(`link ${index} ${mtuBytes}`, () => ({
+      id: tables.addNextHop(asHop(port, mtuBytes, null)),
+      link: index,
+      mtu: mtuBytes,
+    }))
   }
 
   function takeNeighbour({ index, address }: Neighbour, port: number, mtu: number): number {
@@ -134,15 +143,21 @@ export function openAdjacencies(
     if (entries?.delete(entry) && entries.size === 0) byNeighbour.delete(neighbour)
   }
 
-  function isOnLink(id: number, index: number): boolean {
+  function linkMtu(id: number, index: number): number | null {
     const entry = byId.get(id)
-    return entry !== undefined && (entry.link === index || entry.members.some((member) => isOnLink(member, index)))
+    if (entry === undefined) return null
+    if (entry.link === index) return entry.mtu
+    for (const member of entry.members) {
+      const mtu = linkMtu(member, index)
+      if (mtu !== null) return mtu
+    }
+    return null
   }
 
   return {
     take,
-    takeHost(index, address) {
-      return takeNeighbour({ index, address }, portOf(index)!, 0)
+    takeHost(index, address, mtu) {
+      return takeNeighbour({ index, address }, portOf(index)!, mtu)
     },
     give,
     resolve(index, address, mac) {
@@ -155,7 +170,7 @@ export function openAdjacencies(
       const { neighbour = null, link = 0 } = byId.get(id) ?? {}
       return neighbour ?? (link === 0 ? null : { index: link, address })
     },
-    isOnLink,
+    linkMtu,
     isKernels: (id) => byId.get(id)?.key === 'local',
     unresolved: () =>
       [...byId.values()].flatMap(({ neighbour }) =>

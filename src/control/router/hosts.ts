@@ -30,41 +30,45 @@ export function openHosts(
   const neighbours = new Map<string, KernelNeighbour>()
   /** The same by the first two bytes of their addresses: most routes are of networks in which no neighbour is. */
   const blocks = new Map<number, Map<string, KernelNeighbour>>()
-  /** Next hops of the hosts that have a route. */
-  const routes = new Map<string, number>()
+  /** Next hops of the hosts that have a route, and the MTU that it has of its network's. */
+  const routes = new Map<string, { readonly hop: number; readonly mtu: number }>()
 
   /** Gives it a route, or takes it away; as it should be now. */
   function settle(key: string, neighbour: KernelNeighbour): void {
     const { index, address } = neighbour
     const before = routes.get(key)
-    if (!isWanted(neighbour)) {
+    const mtu = wantedMtu(neighbour)
+    if (mtu === null) {
       if (before === undefined) return
       routes.delete(key)
       // The prefix may be a route of the kernel's own by now.
       if (!hasOwnRoute(address) && !leadElsewhere(address)) tables.remove({ address, length: address.length * 8 })
-      adjacencies.give(before)
+      adjacencies.give(before.hop)
       return
     }
-    if (before !== undefined) return
-    const hop = adjacencies.takeHost(index, address)
-    if (tables.insert({ address, length: address.length * 8 }, hop) === null) routes.set(key, hop)
-    else adjacencies.give(hop)
+    if (before?.mtu === mtu) return
+    const hop = adjacencies.takeHost(index, address, mtu)
+    if (tables.insert({ address, length: address.length * 8 }, hop) === null) {
+      routes.set(key, { hop, mtu })
+      if (before !== undefined) adjacencies.give(before.hop)
+    } else adjacencies.give(hop)
   }
 
   /** Whether the host is known on another link of its network's route, and the route leads there now. */
   function leadElsewhere(address: Uint8Array): boolean {
     for (const [key, other] of blocks.get(blockOf(address)) ?? []) {
-      const hop = routes.get(key)
+      const hop = routes.get(key)?.hop
       if (hop === undefined || Buffer.compare(other.address, address) !== 0) continue
       if (tables.insert({ address, length: address.length * 8 }, hop) === null) return true
     }
     return false
   }
 
-  function isWanted({ index, address, mac }: KernelNeighbour): boolean {
-    if (mac === null || portOf(index) === undefined || isLinkLocal(address) || hasOwnRoute(address)) return false
+  /** The MTU of the host's network, where it is to have a route; else null. */
+  function wantedMtu({ index, address, mac }: KernelNeighbour): number | null {
+    if (mac === null || portOf(index) === undefined || isLinkLocal(address) || hasOwnRoute(address)) return null
     const above = hopAbove(address)
-    return above !== undefined && adjacencies.isOnLink(above, index)
+    return above === undefined ? null : adjacencies.linkMtu(above, index)
   }
 
   function change(neighbour: KernelNeighbour, isGone: boolean): void {
