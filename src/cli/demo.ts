@@ -24,7 +24,7 @@ const MOST_SECONDS = 600
 export function demoCommand(): Command {
   return new Command('demo')
     .description(
-      'Floods a web service in a network of its own on this machine, and brings it back with one rule in the driver.',
+      'flood a web service in a network of its own on this machine, and bring it back with one rule in the driver',
     )
     .option('--seconds <n>', 'how long the whole takes', wholeNumber(LEAST_SECONDS, MOST_SECONDS), 25)
     .option('--rate <pps>', 'packets a second that the generator aims at', wholeNumber(1000, 20_000_000), 2_700_000)
@@ -32,13 +32,13 @@ export function demoCommand(): Command {
     .addHelpText(
       'after',
       `
-Phases: calm, flood without defence, flood with iptables (where it is installed),
-flood with the rule, calm again. Needs root for the real network; without it the
-same rule and packets run over a link in memory.
+Phases: calm, flood without defence, flood with iptables (where that is
+installed), flood with the rule, calm again. Needs root for the real network;
+without it the same rule and packets run over a link in memory.
 
-Example:
-  sudo sluice demo --seconds 40
-  sudo sluice demo --json | jq '.phases[] | {name, service}'`,
+Examples:
+  $ sudo sluice demo --seconds 40
+  $ sudo sluice demo --json | jq '.phases[] | {name, service}'`,
     )
     .action(runDemoCommand)
 }

@@ -87,7 +87,8 @@ is sent. What is not named stays as it was captured. Stamps, by which packets
 are measured, are written over the first 18 bytes of a payload.
 
 Nothing is sent to an address outside of this machine unless --confirm names
-it. Every run ends after --for or --count, ${DEFAULT_TIME} or ${DEFAULT_COUNT} packets where nothing is said.`,
+it. Every run ends after --for or --count, ${DEFAULT_TIME} or ${DEFAULT_COUNT} packets where
+nothing is said.`,
     )
     .action(generate)
 }

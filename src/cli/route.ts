@@ -85,9 +85,8 @@ export function routeCommand(): Command {
     .addHelpText(
       'after',
       `
-Example:
+Examples:
   $ sudo sluice route eth0 eth1 --reverse-path strict
-
   $ sudo sluice route lan0 wan0 --masquerade wan0 --publish 203.0.113.1:80=192.0.2.2:8080
 
 Routes and neighbours are the kernel's, and follow its changes: use ip route, or

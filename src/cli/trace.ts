@@ -34,7 +34,8 @@ export function traceCommand(): Command {
 Example:
   $ sudo sluice trace 'udp port 53' --limit 3
 
-Each is taken through the stages alone while the others go as ever; nothing is done before and after.`,
+Each is taken through the stages alone while the others go as ever; nothing is
+done before and after.`,
     )
     .action((words: string[], options: TraceOptions) => trace(words.join(' '), options))
 }

@@ -6,7 +6,7 @@ import type { NameResolver } from '../filter/index.js'
 import { attachXdp, GENERIC_WARNING, type XdpMode } from '../loader/attach.js'
 import { type RuleCount, ruleCountReader } from '../loader/counters.js'
 import { loadProgram } from '../loader/load.js'
-import { findDevice } from './device.js'
+import { downNotes, findDevice } from './device.js'
 import { asFilterError } from './filter-error.js'
 import { findKept, type KeepRequest, type KeepRule } from './keep.js'
 
@@ -52,7 +52,11 @@ export function startDrop(request: DropRequest): RunningDrop {
     return {
       mode: link.mode,
       programId: loaded.info.id,
-      warnings: [...(link.mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []), ...warnings],
+      warnings: [
+        ...downNotes(device),
+        ...(link.mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []),
+        ...warnings,
+      ],
       kept: kept.map(({ what }) => what),
       read() {
         const counts = readCounts()

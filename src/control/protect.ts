@@ -9,7 +9,7 @@ import {
 } from '../loader/index.js'
 import type { ActionKind, Mode, Rule, SetContents } from '../policy/index.js'
 import { NO_CHANGES, type PolicyChanges } from './changes.js'
-import { findDevice } from './device.js'
+import { downNotes, findDevice } from './device.js'
 import { sum } from './drop.js'
 import { findKept, type KeepRequest, type KeepRule } from './keep.js'
 import { type PolicyFile, readPolicyFile } from './policy-file.js'
@@ -104,7 +104,11 @@ export function startProtect(request: ProtectRequest): RunningPolicy {
     const link = loaded.attach(device, request.mode ?? undefined)
     return {
       mode: link.mode,
-      notices: [...(link.mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []), ...notices],
+      notices: [
+        ...downNotes(device),
+        ...(link.mode === 'generic' ? [`${device.name} ${GENERIC_WARNING}`] : []),
+        ...notices,
+      ],
       get warnings() {
         return version.warnings
       },

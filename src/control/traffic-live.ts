@@ -20,7 +20,9 @@ export function startLive({ plan, end, spec, forMs }: PreparedTraffic): TrafficR
     throw new TrafficError(`live: needs a veth device; send at ${end.name.name} without live:`)
   if (plan.arrivals !== 'constant') throw new TrafficError('live: sends at an even rate; leave --arrivals out')
   if (plan.packetsPerSecond < SLEEPING_RATE)
-    throw new TrafficError(`live: keeps rates from ${SLEEPING_RATE} packets a second on; leave live: out below`)
+    throw new TrafficError(
+      `live: keeps rates from ${SLEEPING_RATE} packets a second on; give such a --rate, or leave live: out`,
+    )
   const taken = () => takenFrames(link.name, place!.namespace)
   const takenBefore = taken()
   const flood = startFlood(place!.namespace ?? null, {
