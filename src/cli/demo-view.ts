@@ -86,8 +86,8 @@ function summarizeDevices({ phases, firstDropMs, mode, cores, machine }: DemoRes
   ]
   if (calm.service.p50Ms !== null && defended.service.p50Ms !== null) {
     lines.push(
-      `Under ${rate(defended.flood.offeredPps)} packets a second the rule kept the median at ` +
-        `${ratio(defended.service.p50Ms, calm.service.p50Ms)} and the p99 at ` +
+      `Under ${rate(defended.flood.offeredPps)} packets a second, with the rule, the median was ` +
+        `${ratio(defended.service.p50Ms, calm.service.p50Ms)} and the p99 ` +
         `${ratio(defended.service.p99Ms!, calm.service.p99Ms!)} times the calm one.`,
     )
   }
@@ -199,5 +199,6 @@ function share(packets: number, { sent }: FloodFigures): string {
 }
 
 function ratio(value: number, of: number): string {
-  return (value / of).toFixed(2)
+  const times = value / of
+  return times < 10 ? times.toFixed(2) : times.toFixed(0)
 }
