@@ -10,6 +10,7 @@ import {
   openRoute,
   setFeatures,
   setLink,
+  writeSysctl,
 } from '../../src/kernel/index.js'
 
 /**
@@ -39,10 +40,10 @@ export function createRoutedNetwork({
   readonly others?: readonly string[]
   readonly queues?: number
 } = {}): RoutedNetwork {
-  const router = createNamespace()
+  const router = createPrompt()
   const middle = openRoute(router)
   const hosts = ['left', 'right', ...others].map((name, before) => {
-    const [host, network] = [createNamespace(), before + 1]
+    const [host, network] = [createPrompt(), before + 1]
     const far = openRoute(host)
     createVeth(
       middle,
@@ -78,4 +79,11 @@ export function createRoutedNetwork({
       for (const namespace of [router, ...hosts]) closeNamespace(namespace)
     },
   }
+}
+
+/** A namespace whose IPv6 addresses hold at once: nobody else can have them (RFC 4862, 5.4, takes more than a second). */
+function createPrompt(): NetworkNamespace {
+  const namespace = createNamespace()
+  for (const scope of ['all', 'default']) writeSysctl(namespace, `ipv6/conf/${scope}/accept_dad`, 0)
+  return namespace
 }
