@@ -62,6 +62,8 @@ export interface Device {
   wait(timeoutMs: number): Promise<void>
   /** What a thread that sleeps in poll(2) is woken by, when `receive` may give something; missing where the kernel has no part in it. */
   readonly descriptor?: number
+  /** Called around such a sleep, before the last look and behind it, where somebody has to know of it to wake who sleeps. */
+  poll?(isAsleep: boolean): void
   statistics(): DeviceStatistics
   /** How it stands with what is behind the device, asked of the kernel at each call; missing where it cannot change. */
   state?(): DeviceState

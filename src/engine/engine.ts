@@ -44,7 +44,7 @@ export interface Engine {
    * Sleeps in the kernel until a device has something, at most so long, and
    * gives whether one has. A tenth of the cost of `wait`, but the event loop
    * stands still meanwhile. False at once where the kernel cannot wake it for
-   * all that it waits for: for another worker's ring, or for a due time.
+   * all that it waits for: for a due time, or the ring of a thread without an event.
    */
   doze(mostMs: number): boolean
   /** Resolves when a device may have something, when one that could not send all should try again, or after `timeoutMs`. */
@@ -190,7 +190,10 @@ export function startEngine(
     isReady,
     doze(mostMs) {
       if (waiter === null || isHeldUp()) return false
-      return waiter.wait(mostMs) > 0 && isReady()
+      for (let index = 0; index < entries.length; index++) entries[index]!.device.poll?.(true)
+      const mayHave = isReady() || waiter.wait(mostMs) > 0
+      for (let index = 0; index < entries.length; index++) entries[index]!.device.poll?.(false)
+      return mayHave && isReady()
     },
     async wait(timeoutMs) {
       if (isReady()) return
@@ -264,7 +267,8 @@ function targetsOf(open: readonly OpenStage[]): Device[] {
 function waiterFor(entries: ReturnType<typeof entriesOf>, keepers: readonly Keeper[]): Waiter | null {
   const descriptors = entries.flatMap(({ device }) => device.descriptor ?? [])
   if (keepers.length > 0 || descriptors.length === 0 || descriptors.length < entries.length) return null
-  return createWaiter(descriptors)
+  // Rings to a worker share one.
+  return createWaiter([...new Set(descriptors)])
 }
 
 /** A device that keeps packets until later. */

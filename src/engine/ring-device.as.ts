@@ -1,4 +1,5 @@
 import {
+  BELL_LOOP,
   BUNDLE_COUNT,
   BUNDLE_DESCRIPTORS,
   DESCRIPTOR_BYTES,
@@ -50,10 +51,13 @@ export function ringSendEach(ring: u32, traffic: u32, bundle: u32): u32 {
   return countSent(traffic, bundle, before, sent)
 }
 
-/** Wakes the worker of that bell, if it sleeps. */
-export function bellRing(bell: u32): void {
-  if (atomic.load<u32>(bell, WORKER_BELL) === 0) return
-  if (atomic.cmpxchg<u32>(bell, 1, 0, WORKER_BELL) === 1) atomic.notify(bell + WORKER_BELL, 1)
+/** Wakes the worker of that bell, if it sleeps; gives BELL_POLL where the caller has to, because it sleeps in the kernel. */
+export function bellRing(bell: u32): u32 {
+  const state = atomic.load<u32>(bell, WORKER_BELL)
+  if (state === 0 || atomic.cmpxchg<u32>(bell, state, 0, WORKER_BELL) !== state) return 0
+  // All that wait there: some may have been rung for before, and not know it yet.
+  if (state === BELL_LOOP) atomic.notify(bell + WORKER_BELL, -1)
+  return state
 }
 
 function countSent(traffic: u32, bundle: u32, before: u32, count: u32): u32 {

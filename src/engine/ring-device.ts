@@ -59,6 +59,7 @@ export function openReceiver(space: Space, code: Code, pool: WorkerPool, name: s
         flush() {},
         isReady,
         wait: (timeoutMs) => bell.wait(() => !isOpen() || isReady(), timeoutMs),
+        ...(bell.descriptor === undefined ? {} : { descriptor: bell.descriptor, poll: bell.poll }),
       }
     },
     bell.ring,

@@ -1,4 +1,4 @@
-import { closeNoted, takeUpClaim, waitForGrants, wholePages } from '../kernel/index.js'
+import { closeNoted, openEvent, takeUpClaim, waitForGrants, wholePages } from '../kernel/index.js'
 import {
   BUNDLE_BYTES,
   BUNDLE_DESCRIPTORS,
@@ -140,17 +140,21 @@ export async function startWorkers<Settings>(
       reserve(`worker ${name} control`, 'counters', WORKER_BYTES).offset,
     ]),
   )
+  const events = new Map(Object.keys(plan.workers).map((name) => [name, openEvent()]))
   const opened: Ring[] = []
   const rings = ringsOf(plan).map(([from, to]): PlannedRing => {
     const bell = controls.get(to)
     if (bell === undefined) throw new Error(`worker ${from} sends to ${to}, which the plan does not have`)
     const ring = createRing(space, code, `ring ${from} to ${to}`, slots)
     opened.push(ring)
-    return { from, to, bell, publish, address: ring.address, slots: ring.slots }
+    const event = events.get(to)?.fd
+    return { from, to, bell, ...(event !== undefined && { event }), publish, address: ring.address, slots: ring.slots }
   })
   const mainPool = pool.openWorker(MAIN)
   const host = openHost({ name: MAIN, rings }, space, code, mainPool, openBell(space, code, controls.get(MAIN)!))
-  const wakes = Object.keys(plan.workers).map((name) => openWake(space, code, controls.get(name)!))
+  const wakes = Object.keys(plan.workers).map((name) =>
+    openWake(space, code, controls.get(name)!, events.get(name)!.fd),
+  )
   const pools: WorkerPool[] = []
   let trace: WorkersTrace | null = null
 
@@ -173,6 +177,7 @@ export async function startWorkers<Settings>(
         isChecked: code.checked,
         part: { offset: part.offset, bytes: part.bytes },
         control,
+        event: events.get(name)!.fd,
         pool: {
           address: side.address,
           number: side.number,
@@ -224,6 +229,7 @@ export async function startWorkers<Settings>(
       ring.close()
     }
     for (const each of [...pools, mainPool]) each.close()
+    for (const event of events.values()) event.close()
     for (const name of reserved) space.free(name)
   }
 

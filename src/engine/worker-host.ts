@@ -42,7 +42,14 @@ export function openHost(
 
   function sender(to: string): Device {
     const ring = ringBetween(name, to)
-    return openSender(space, code, `to ${to}`, attachRing(code, ring), openBell(space, code, ring.bell), ring.publish)
+    return openSender(
+      space,
+      code,
+      `to ${to}`,
+      attachRing(code, ring),
+      openBell(space, code, ring.bell, ring.event),
+      ring.publish,
+    )
   }
 
   /** The thread that starts workers is none of them: what comes from there, comes from without. */

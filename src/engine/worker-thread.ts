@@ -37,6 +37,8 @@ export interface PlannedRing extends RingPlace {
   readonly from: string
   readonly to: string
   readonly bell: number
+  /** The descriptor that wakes it from poll(2); missing for the thread that starts workers. */
+  readonly event?: number
   readonly publish: Publish
 }
 
@@ -50,6 +52,8 @@ export interface WorkerStart<Settings> {
   readonly part: { readonly offset: number; readonly bytes: number }
   /** Address of what it shows and is told. */
   readonly control: number
+  /** What wakes it from poll(2): a descriptor of the thread that started it. */
+  readonly event: number
   readonly pool: WorkerPoolPlace
   readonly rings: readonly PlannedRing[]
   readonly spinUs: number
@@ -124,7 +128,7 @@ export async function runWorker<Settings>(draft: WorkerDraft<Settings>, start: W
   ].map((offset) => offset / 4) as [number, number, number, number, number]
   const code = loadCode(space, start.isChecked)
   const pool = attachWorkerPool(space, code, start.pool)
-  const bell = openBell(space, code, start.control)
+  const bell = openBell(space, code, start.control, start.event)
   const host = openHost(start, space, code, pool, bell)
   const port = parentPort!
   words[busy] = 1

@@ -37,6 +37,7 @@ export {
   readStatistics,
   setFeatures,
 } from './ethtool.js'
+export { clearEvent, type KernelEvent, openEvent, raiseEvent } from './event.js'
 export { linkDescriptor } from './file.js'
 export { createFrameIo, type FrameIo } from './frame-io.js'
 export type { LinearMemory, MemoryRange, Opened } from './linear-memory.js'

@@ -14,6 +14,9 @@ export const rawSyscall = libc.func('syscall', 'long', ['long', ...Array<string>
 const NUMBERS = {
   x64: {
     bpf: 321,
+    read: 0,
+    write: 1,
+    eventfd2: 290,
     readv: 19,
     writev: 20,
     ppoll: 271,
@@ -51,6 +54,9 @@ const NUMBERS = {
   },
   arm64: {
     bpf: 280,
+    read: 63,
+    write: 64,
+    eventfd2: 19,
     readv: 65,
     writev: 66,
     ppoll: 73,

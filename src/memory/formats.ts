@@ -207,8 +207,9 @@ export const RING_CONSUMER_MASK = 72
 export const RING_SLOTS = 128
 
 /**
- * What a worker shows and is told, in memory that outlives it. The bell is 1
- * while the worker sleeps; who makes it 0 wakes it.
+ * What a worker shows and is told, in memory that outlives it. The bell is
+ * BELL_LOOP while the worker sleeps in its event loop, BELL_POLL while in
+ * poll(2); who makes it 0 wakes it.
  *
  *     64  u32  rounds; stands still in a worker that hangs
  *     68  u32  0 while it waits, 1 at work, 2 until it has started, 3 when it has left its rounds for good and told so
@@ -220,6 +221,8 @@ export const RING_SLOTS = 128
  *     384 u32  for each of these, where it waits for a queue: the device's index and the queue's number; else 0 and 0
  */
 export const WORKER_BELL = 0
+export const BELL_LOOP = 1
+export const BELL_POLL = 2
 export const WORKER_ROUNDS = 64
 export const WORKER_BUSY = 68
 export const WORKER_ASKED = 72
