@@ -102,8 +102,9 @@ function openRig() {
     network: () => network,
     router: () => router,
     fromLeft: async (script: string) => (await runIn(network.left, [process.execPath, '-e', script])).stdout,
+    /** Waits for five answers, however late they come. */
     ping: async (host: string) =>
-      (await runIn(network.left, ['ping', '-c', '5', '-i', '0.05', '-W', '1', host])).stdout,
+      (await runIn(network.left, ['ping', '-c', '5', '-i', '0.05', '-w', '10', host])).stdout,
     /** Ends a worker, and waits until there is another in its place. */
     async restart(worker: string) {
       workers().kill(worker)
