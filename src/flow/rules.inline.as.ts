@@ -1,3 +1,4 @@
+import { isLinkLocal } from '../route/address-v6.inline.as'
 import { PORT_V4, PORT_V4_COUNT, PORT_V6, PORT_V6_COUNT } from '../route/formats'
 import {
   COUNT_EXPIRED,
@@ -103,8 +104,7 @@ export function settle(flows: u32, flow: u32, line: u32, port: u32): u32 {
 function addressOfPort(line: u32, family: u32): u32 {
   if (family === 4) return load<u32>(line, PORT_V4_COUNT) !== 0 ? line + PORT_V4 : 0
   for (let at: u32 = line + PORT_V6, end = at + load<u32>(line, PORT_V6_COUNT) * 16; at < end; at += 16) {
-    // fe80::/10, as it is loaded.
-    if ((<u32>load<u16>(at) & 0xc0ff) !== 0x80fe) return at
+    if (!isLinkLocal(at)) return at
   }
   return 0
 }

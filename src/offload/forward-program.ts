@@ -189,6 +189,15 @@ function ends(items: readonly Item[]): Item[] {
     label('pass'),
     mov64(R6, XDP.pass),
     label('count'),
+    ...countPacket(),
+    mov64(R0, R6),
+    exit(),
+  ]
+}
+
+/** Adds one to the word of COUNTS that R9 says. */
+export function countPacket(): Item[] {
+  return [
     store('u32', R10, COUNT_KEY_AT, 0),
     loadMap(R1, COUNTS),
     mov64(R2, R10),
@@ -200,7 +209,5 @@ function ends(items: readonly Item[]): Item[] {
     alu64('add', R1, 1),
     store('u64', R0, 0, R1),
     label('end'),
-    mov64(R0, R6),
-    exit(),
   ]
 }

@@ -1,13 +1,10 @@
 import {
-  alu64,
   assemble,
   call,
   exit,
   helperId,
   jump,
-  jumpIf,
   label,
-  load,
   loadMap,
   type MapSpec,
   mov64,
@@ -17,15 +14,12 @@ import {
   R2,
   R3,
   R6,
-  R9,
-  R10,
-  store,
   XDP,
 } from '../ebpf/index.js'
 import { byFlow, flowMaps } from './flow-path.js'
 import { BEHIND, COUNT_NAMES, MOST_DEVICE } from './formats.js'
-import { COUNTS_MAP, type ForwardPort, MOST_PORTS, PORTS_MAP } from './forward-program.js'
-import { COUNT_KEY_AT, checkV4, checkV6, parseEthernet, toKernel } from './parse.js'
+import { COUNTS_MAP, countPacket, type ForwardPort, MOST_PORTS, PORTS_MAP } from './forward-program.js'
+import { checkV4, checkV6, parseEthernet, toKernel } from './parse.js'
 
 const BEHIND_MAP: MapSpec = {
   name: BEHIND,
@@ -77,17 +71,7 @@ export function frontProgram(
       exit(),
       // R9 is the word that counts the packet.
       label('redirected'),
-      store('u32', R10, COUNT_KEY_AT, 0),
-      loadMap(R1, COUNTS_MAP.name),
-      mov64(R2, R10),
-      alu64('add', R2, COUNT_KEY_AT),
-      call(helperId('bpf_map_lookup_elem')),
-      jumpIf(R0, '==', 0, 'end'),
-      alu64('add', R0, R9),
-      load('u64', R1, R0, 0),
-      alu64('add', R1, 1),
-      store('u64', R0, 0, R1),
-      label('end'),
+      ...countPacket(),
       mov64(R0, XDP.redirect),
       exit(),
     ]),

@@ -1,4 +1,5 @@
 import { addBytes, foldSum } from '../wire/checksum.inline.as'
+import { isLinkLocal, isReserved } from './address-v6.inline.as'
 import {
   FAULT_ABOUT_ERROR,
   FAULT_FROM_NO_HOST,
@@ -24,7 +25,7 @@ import {
   WAY_MTU_SHIFT,
 } from './formats'
 import { leafOf6, rootEntry } from './lookup.inline.as'
-import { isLinkLocal, NO_MESSAGE, SOURCE_6 } from './sources.inline.as'
+import { NO_MESSAGE, SOURCE_6 } from './sources.inline.as'
 import { hopLine, hopOf } from './ways.inline.as'
 
 const NETWORK: u32 = 14
@@ -63,13 +64,6 @@ export function checkQuoted6(packet: u32, captured: u32, reason: u32): u32 {
   if (isAboutError(packet, captured)) return FAULT_ABOUT_ERROR
   // The way there begins at the link that it came by, of which routes know nothing.
   return isLinkLocal(source) ? FAULT_LINK_LOCAL : NO_FAULT
-}
-
-/** Unspecified, loopback, or an IPv4 address written as IPv6. */
-function isReserved(at: u32): bool {
-  if (load<u64>(at) !== 0) return false
-  const third = load<u32>(at, 8)
-  return third === 0xffff0000 || (third === 0 && bswap<u32>(load<u32>(at, 12)) <= 1)
 }
 
 /** Whether behind the extension headers an ICMPv6 error or a redirect begins; of a later fragment nobody knows. */

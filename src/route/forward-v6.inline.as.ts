@@ -1,4 +1,5 @@
 import { DESCRIPTOR_CAPTURED } from '../memory/formats'
+import { isLinkLocal, isReserved } from './address-v6.inline.as'
 import {
   DROP_MALFORMED,
   DROP_MARTIAN,
@@ -46,12 +47,8 @@ const PAYLOAD: usize = 18
 const HOP_LIMIT: usize = 21
 const SOURCE: u32 = 22
 const DESTINATION: u32 = 38
-/** First byte of multicast; first two bytes of what is for one link, as they are loaded, and the bits that say so. */
+/** First byte of multicast. */
 const MULTICAST: u32 = 0xff
-const LINK_LOCAL: u32 = 0x80fe
-const LINK_LOCAL_MASK: u32 = 0xc0ff
-/** The third word of an IPv4 address that is written as IPv6, as it is loaded. */
-const MAPPED: u32 = 0xffff0000
 
 /** The reason to drop a packet of `captured` bytes for its header; else 0. */
 export function check6(packet: u32, captured: u32): u32 {
@@ -139,19 +136,8 @@ function special(stage: u32, source: u32, destination: u32): u32 {
   return isToMany || isLinkLocal(destination) ? local : PASSES
 }
 
-function isLinkLocal(at: u32): bool {
-  return (<u32>load<u16>(at) & LINK_LOCAL_MASK) === LINK_LOCAL
-}
-
 function isUnspecified(at: u32): bool {
   return load<u64>(at) === 0 && load<u64>(at, 8) === 0
-}
-
-/** Unspecified, loopback, or an IPv4 address written as IPv6 (RFC 6890, 2.2.3). */
-function isReserved(at: u32): bool {
-  if (load<u64>(at) !== 0) return false
-  const third = load<u32>(at, 8)
-  return third === MAPPED || (third === 0 && bswap<u32>(load<u32>(at, 12)) <= 1)
 }
 
 /** The note for a packet that is too long for its way; 0 where it, or what it will be cut into, is not. */

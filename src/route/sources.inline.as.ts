@@ -1,3 +1,4 @@
+import { isLinkLocal } from './address-v6.inline.as'
 import { ERRORS_FROM_INCOMING, ERRORS_PORTS, ERRORS_SETTINGS } from './errors-formats'
 import {
   HOP_SOURCE,
@@ -56,8 +57,4 @@ function addressOf(tables: u32, port: u32, index: u32, isIpv6: bool): u32 {
   if (!isIpv6) return line + PORT_V4 + (chosen << 2)
   const address = line + PORT_V6 + (chosen << 4)
   return isLinkLocal(address) ? 0 : address
-}
-
-export function isLinkLocal(at: u32): bool {
-  return (<u32>load<u16>(at) & 0xc0ff) === 0x80fe
 }
