@@ -17,6 +17,12 @@ export function remedyFor(code: string): string {
   return REMEDIES[code] ?? 'see what this machine can do with sluice doctor'
 }
 
+/** The sentence of an error that comes from another thread, where a KernelError is nothing but its message. */
+export function remedied(message: string): string {
+  const [, code] = /: (E[A-Z0-9]+)$/.exec(message) ?? []
+  return code === undefined ? message : `${message}; ${remedyFor(code)}`
+}
+
 /** The sentence of a KernelError, with the remedy. */
 export function withRemedy(error: KernelError): string {
   return `${error.message}; ${remedyFor(error.code)}`

@@ -10,6 +10,7 @@ import {
 import type { Code, Pool, Space } from '../../memory/index.js'
 import type { RoutesPlace } from '../../route/index.js'
 import { createSharedQueue, packetsInQueue } from '../../transmit/index.js'
+import { remedied } from '../remedy.js'
 import { asksBytes, hearAsks } from './asks.js'
 import type { Hooks } from './draw.js'
 import type { Mirror } from './mirror.js'
@@ -55,13 +56,19 @@ export async function startRouterWorkers(
     hasShared ? [createSharedQueue(space, `before ${name}`, { slots: SHARED_SLOTS, producers: count })] : [],
   )
   const places = shared.map(({ close: _, ...queue }) => queue)
+  let isStarted = false
   const workers = await startWorkers(planFor(count, parts.track > 0), space, code, pool, {
     slots: ringSlots(count),
     settings: { ...forwarding, tables: place, asks: offset, workers: count, shared: places },
     partBytes,
     underWay: () => places.flatMap((queue) => [...packetsInQueue(space, queue)]),
-    onEnd: (name, { message }) => warn(`${name} of the router has ended (${message}) and is started again`),
+    // One that cannot start is not started again: its error is that of the router.
+    onEnd: (name, { message }) =>
+      isStarted && warn(`${name} of the router has ended (${message}) and is started again`),
+  }).catch((error: Error) => {
+    throw new Error(remedied(error.message), { cause: error })
   })
+  isStarted = true
   const asks = hearAsks(space, code, offset, count, mirror.ask)
   const statistics = () =>
     workers.statistics().map((each, worker) => {
