@@ -85,3 +85,13 @@ describe('a router of two workers', { skip: skipUnless('root', 'ip', 'ping') }, 
     await ended
   })
 })
+
+test('one worker takes all queues of devices that have many', { skip: skipUnless('root', 'ip', 'ping') }, async () => {
+  const network = createRoutedNetwork({ queues: 40 })
+  const router = await startRouter({ devices: ['left', 'right'], namespace: network.router, warn: assert.fail })
+  const { stdout } = await runIn(network.left, ['ping', '-c', '3', '-i', '0.05', '-W', '1', HOSTS[1]])
+  assert.match(stdout, /[1-3] received/)
+  router.close()
+  await router.done
+  network.close()
+})

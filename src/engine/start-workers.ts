@@ -114,6 +114,9 @@ export interface Workers<Settings> {
 /** How long the kernel may take to let go of the queues of a thread that has ended; it usually takes 20 to 45 ms. */
 const LET_GO_MS = 5000
 
+/** Several for each of 64 workers. */
+const MOST_LISTENERS = 256
+
 /**
  * Starts a thread for each worker of the plan, over the memory of `space` and
  * with rings between them. A thread that throws, is killed or hangs is started
@@ -155,6 +158,9 @@ export async function startWorkers<Settings>(
   const wakes = Object.keys(plan.workers).map((name) =>
     openWake(space, code, controls.get(name)!, events.get(name)!.fd),
   )
+  // Node has each thread listen at the process's own streams, and takes more than ten listeners for a leak.
+  for (const stream of [process.stdout, process.stderr])
+    stream.setMaxListeners(Math.max(stream.getMaxListeners(), MOST_LISTENERS))
   const pools: WorkerPool[] = []
   let trace: WorkersTrace | null = null
 

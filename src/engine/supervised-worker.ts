@@ -83,6 +83,8 @@ const UNASKED_ID = -1
 
 /** Threads that end within this time of their start are started again later and later. */
 const SHORT_LIFE_MS = 1000
+/** How long a thread may take to draw its graph at first: for each queue of a device the kernel notes all frames. */
+const START_MS = 60_000
 const MOST_DELAY_MS = 1000
 
 /** A worker that is not started yet. `describe` gives what its thread starts with, with the settings of the day. */
@@ -237,7 +239,7 @@ export function superviseWorker<Settings>(
     const rounds = words[WORKER_ROUNDS / 4]!
     const now = performance.now()
     if (words[WORKER_BUSY / 4] !== 1 || rounds !== lastRounds) [lastRounds, standsSince] = [rounds, now]
-    else if (now - standsSince > stallMs) endThread()
+    else if (now - standsSince > (places === null ? Math.max(stallMs, START_MS) : stallMs)) endThread()
   }, stallMs / 4).unref()
 
   return {

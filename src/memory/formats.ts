@@ -218,7 +218,7 @@ export const RING_SLOTS = 128
  *     80  u32  it is to end: by itself, where it waits
  *     84  u32  how often something has changed that is none of its packets, and that it must have a round for
  *     128 u32  each: a descriptor that its thread has open; 0 or less, none
- *     384 u32  for each of these, where it waits for a queue: the device's index and the queue's number; else 0 and 0
+ *     4224 u32 for each of these, where it waits for a queue: the device's index and the queue's number; else 0 and 0
  */
 export const WORKER_BELL = 0
 export const BELL_LOOP = 1
@@ -230,9 +230,9 @@ export const WORKER_GENERATION = 76
 export const WORKER_ENDS = 80
 export const WORKER_WAKES = 84
 export const WORKER_DESCRIPTORS = 128
-export const MOST_DESCRIPTORS = 64
-export const WORKER_QUEUES = 384
-export const WORKER_BYTES = 896
+export const MOST_DESCRIPTORS = 1024
+export const WORKER_QUEUES = 4224
+export const WORKER_BYTES = 12_416
 
 /** Counters of a device, f64 each. */
 export const TRAFFIC_RECEIVED_PACKETS = 0

@@ -1,3 +1,4 @@
+import { type NetworkDevice, receiveQueues } from '../../device/index.js'
 import { BUNDLE_BYTES, createPool, createSpace, DESCRIPTOR_BYTES, loadCode } from '../../memory/index.js'
 import { openRoutes, type RoutesOptions, routesBytes } from '../../route/index.js'
 import { fifo, mostPackets } from '../../transmit/index.js'
@@ -16,6 +17,8 @@ const PART_BYTES = 2 << 20
 const WAY_BYTES = 48 << 10
 /** Of the four rings of a queue. */
 const RING_BYTES_AN_ENTRY = 64
+/** Of each ring of a queue, and of those of all queues together where there are many. */
+const ENTRIES = { most: 2048, least: 512, together: 32_768 }
 /** What a queue notes of each frame that the kernel may have. */
 const NOTED_BYTES_A_FRAME = 8
 /** Of an output to another worker, with its share of a ring's ends. */
@@ -49,6 +52,17 @@ export const TABLES = {
     groups: 16,
   },
 } as const satisfies Readonly<Record<string, RoutesOptions>>
+
+/**
+ * Entries of each ring where nobody has said how many. The kernel notes all
+ * frames for every socket by itself, some 136 bytes each: with the frames of
+ * 128 queues of 2,048 entries that would be 11 GB, and ten seconds at the start.
+ */
+export function entriesFor(devices: readonly NetworkDevice[]): number {
+  const queues = devices.reduce((sum, device) => sum + receiveQueues(device).length, 0)
+  const share = 2 ** Math.floor(Math.log2(ENTRIES.together / queues))
+  return Math.min(ENTRIES.most, Math.max(ENTRIES.least, share))
+}
 
 /**
  * Makes the memory of a router with these ports, its tables and the pool of its

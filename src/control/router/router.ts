@@ -23,14 +23,14 @@ import { type Offload, type OffloadTotals, openOffload } from './offload.js'
 import { type CountedSockets, openPort, type RouterPort } from './port.js'
 import { openPortCounters, PORT, type PortPlace } from './port-counters.js'
 import { type EngineParts, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
-import { openMemory, type TABLES } from './router-memory.js'
+import { entriesFor, openMemory, type TABLES } from './router-memory.js'
 import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
 
 export interface RouterOptions {
   /** The network devices of the router, two or more. */
   readonly devices: readonly string[]
   readonly namespace?: NetworkNamespace
-  /** Entries of each ring of a queue; 2,048 where it is not said. */
+  /** Entries of each ring of a queue; 2,048 where it is not said, down to 512 where there are many queues. */
   readonly entries?: number
   readonly tables?: RoutesOptions
   readonly reversePath?: 'off' | 'loose' | 'strict'
@@ -94,7 +94,6 @@ export interface RouterTotals {
   readonly drops: Readonly<Record<string, number>>
 }
 
-const ENTRIES = 2048
 /** Flows that a router knows which translates and is told of no number. */
 const NAT_FLOWS = 65_536
 
@@ -107,7 +106,7 @@ const NAT_FLOWS = 65_536
 export async function startRouter(asked: RouterOptions): Promise<Router> {
   const nat = withPorts(asked.nat ?? [])
   const options = { ...asked, nat, track: asked.track ?? (nat.length > 0 ? NAT_FLOWS : 0) }
-  const { devices, namespace, entries = ENTRIES, workers = 1, hooks, warn } = options
+  const { devices, namespace, workers = 1, hooks, warn } = options
   checkRouterDevices(devices)
   checkOptions(options)
   const closers: (() => unknown)[] = []
@@ -125,6 +124,8 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     links.forEach(checkEthernet)
     const own = listAddresses(netlink).map(({ address }) => address)
     const translated = translatedPorts(nat)
+    const entries =
+      options.entries ?? entriesFor(links.map(({ name, index }) => ({ name, index, ...(namespace && { namespace }) })))
     const ports = links.map((link) =>
       later(openPort(link, own, { entries, translated, ...(namespace && { namespace }) })),
     )
