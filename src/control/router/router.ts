@@ -232,7 +232,8 @@ function checkOptions({ workers = 1, hooks, track = 0, nat = [], queue, offload 
   if (offload !== undefined) {
     if (hooks) throw new RangeError('packets that the drivers forward meet no hooks; leave out offload')
     if (queue) throw new DeviceError('packets that the drivers forward wait in no queue; leave one of the two out')
-    if (track === 0) throw new DeviceError('only flows that are tracked can be offloaded; say how many to track')
+    if (track === 0)
+      throw new DeviceError('only flows that are tracked can be offloaded; say how many, for example --track 64k')
   }
   if (hooks && workers > 0) throw new RangeError('hooks are functions of this thread; give the router 0 workers')
   if (workers < 2) return
@@ -246,7 +247,7 @@ function checkWorkers(workers: number, ports: readonly RouterPort[]): void {
   if (short === undefined) return
   const { length } = short.sockets.queues
   throw new DeviceError(
-    `${short.name} has ${length} receive queues, and each of ${workers} workers needs one; start fewer, or see ethtool -L ${short.name}`,
+    `${short.name} has ${length} receive queue${length === 1 ? '' : 's'}, and each of ${workers} workers needs one; start fewer, or see ethtool -L ${short.name}`,
   )
 }
 
