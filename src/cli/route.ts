@@ -4,6 +4,7 @@ import {
   fifo,
   fqCodel,
   type NatRule,
+  parseListener,
   parsePublished,
   priority,
   type Router,
@@ -26,6 +27,7 @@ interface RouteOptions {
   readonly publish?: readonly string[]
   readonly queue?: keyof typeof DISCIPLINES
   readonly rate?: number
+  readonly hook?: readonly string[]
   readonly small?: boolean
   readonly offload?: boolean
   readonly inDriver?: boolean
@@ -69,11 +71,27 @@ export function routeCommand(): Command {
       ),
     )
     .option('--rate <bits>', 'let out so many bits a second by each device: 500k, 10M, 1.5G', parseBitRate)
+    .option(
+      '--hook <listener>',
+      'filter or mirror from the first packet on, as sluice hook does: "forward drop tcp dst port 25"; can be repeated',
+      (text: string, before: readonly string[] = []) => [...before, text],
+    )
     .option('--small', 'tables for some thousand routes, in a few megabytes')
     .addOption(
       new Option('--in-driver', 'forward in the drivers alone, by the kernel’s own tables; nothing comes to user space')
         // What only the engine does.
-        .conflicts(['reversePath', 'track', 'offload', 'masquerade', 'publish', 'queue', 'rate', 'small', 'workers']),
+        .conflicts([
+          'reversePath',
+          'track',
+          'offload',
+          'masquerade',
+          'publish',
+          'queue',
+          'rate',
+          'hook',
+          'small',
+          'workers',
+        ]),
     )
     .option(
       '--flows <count>',
@@ -122,6 +140,7 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
       nat: natOf(devices, options),
       ...(offload && flows > 0 && { offload: flows }),
       ...queueOf(options),
+      listeners: (options.hook ?? []).map(parseListener),
       ...(options.small && { profile: 'small' }),
       warn: (sentence) => note(`warning: ${sentence}`),
     })
@@ -163,7 +182,11 @@ async function watch(router: Router, options: RouteOptions, end: End): Promise<v
   const names = router.ports.map(({ name, mode }) => `${name} (${mode})`).join(' and ')
   note(`routing between ${names}, ${untilWhen(options.for)}; ${router.mirror.statistics().routes} routes`)
   for (const text of router.notes) note(text)
-  const control = await openEngineControl(router)
+  const control = await openEngineControl({
+    ...router,
+    hook: (listener) => router.listen(parseListener(listener)),
+    dropped: () => Object.values(router.totals().drops).reduce((sum, count) => sum + count, 0),
+  })
   const { endedBy, elapsedMs } = await showUntilEnd(router, end, {
     packets: () => router.totals().forwarded,
     line(packets, rate) {

@@ -3,6 +3,7 @@ export { CaptureError } from '../device/index.js'
 export { FilterError } from '../filter/index.js'
 export { LoadError } from '../loader/index.js'
 export { printLayout } from '../memory/index.js'
+export { type Bridge, startBridge } from './bridge.js'
 export type { Check } from './check.js'
 export { DeviceError, findDevice, LostDeviceError } from './device.js'
 export { examineMachine } from './doctor.js'
@@ -23,6 +24,17 @@ export { type PolicyForms, policyForms } from './policy-forms.js'
 export { type PolicySurroundings, policySource } from './policy-source.js'
 export { type TapWorkerSettings, tapWorkers, type XdpWorkerSettings, xdpWorkers } from './queue-workers.js'
 export { resolveNames } from './resolve.js'
+export type { Hooks } from './router/draw.js'
+export {
+  type Heard,
+  type ListenerRequest,
+  parseListener,
+  type Router,
+  type RouterListener,
+  type RouterOptions,
+  type RouterTotals,
+  startRouter,
+} from './router/router.js'
 export { type ServedEngine, serveEngine } from './service/engine-service.js'
 export type { ControlSocket } from './service/listen.js'
 export { type TakenPackets, type TakeOptions, takePackets } from './take-packets.js'

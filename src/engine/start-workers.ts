@@ -250,7 +250,9 @@ export async function startWorkers<Settings>(
     to: host.to,
     from: host.from,
     async change(settings) {
-      await Promise.all(workers.map((worker) => worker.change(settings)))
+      // All have answered then: what the graphs of before needed may go.
+      const answers = await Promise.allSettled(workers.map((worker) => worker.change(settings)))
+      for (const answer of answers) if (answer.status === 'rejected') throw answer.reason
     },
     trace(options) {
       if (trace !== null) throw new Error('the workers are traced already; stop the other trace, or wait for its end')

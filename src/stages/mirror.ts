@@ -19,7 +19,7 @@ export function mirror(name: string): Stage & Copies {
       const { code, pool, outputs, drops } = host
       const { counter, close } = copies.start(host)
       const run = code.find('mirror')
-      return { run: (bundle) => run(pool.address, bundle, outputs[1]!, counter, drops), close }
+      return { run: (bundle) => run(pool.address, bundle, 0, outputs[1]!, counter, drops), close }
     },
   }
 }

@@ -9,6 +9,7 @@ import {
   discardTwin,
   divideTwin,
   earlyDropTwin,
+  listenTwin,
   mirrorTwin,
   reflectTwin,
   sampleTwin,
@@ -24,7 +25,20 @@ import {
   FLAG_CHECKSUM_GOOD,
   TIME_SECONDS_BEFORE,
 } from '../memory/index.js'
-import { count, discard, divide, earlyDrop, mirror, observe, reflect, sample } from './index.js'
+import {
+  count,
+  discard,
+  divide,
+  earlyDrop,
+  LISTEN_SCRATCH_BYTES,
+  LISTENED,
+  type ListenOptions,
+  listen,
+  mirror,
+  observe,
+  reflect,
+  sample,
+} from './index.js'
 
 /** From nothing to more than a header, of which the first bytes are few and the rest anything. */
 function anyPacket(random: Random): Uint8Array {
@@ -37,6 +51,12 @@ function matcherOf({ space }: EngineBench, ...rules: readonly string[]) {
   const { graph, optimized } = compileFilter(rules)
   const verdict = (bytes: Uint8Array) => interpret(graph, { bytes, wireLength: bytes.length }) ?? -1
   return { judge: placeMatcher(space, 'rules', optimized).judge, verdict }
+}
+
+function listenOptions({ space }: EngineBench, judge: ListenOptions['judge'], action: ListenOptions['action']) {
+  const counters = space.reserve({ name: 'heard', kind: 'counters', bytes: LISTENED.all }).offset
+  const scratch = space.reserve({ name: 'scratch', kind: 'state', bytes: LISTEN_SCRATCH_BYTES }).offset
+  return { judge, action, counters, scratch }
 }
 
 describe('stages do what their plain twins do, on random bundles', () => {
@@ -80,6 +100,25 @@ describe('stages do what their plain twins do, on random bundles', () => {
   it('mirror', (context) => {
     assertLikeTwin(seededRandom(context, 'stages'), () => ({ stage: mirror('mirror'), twin: mirrorTwin }), anyPacket)
   })
+
+  for (const action of ['drop', 'count', 'mirror'] as const)
+    it(`listen to ${action}, with what it has been about`, (context) => {
+      const heard: Uint8Array[] = []
+      let counted = () => [0]
+      assertLikeTwin(
+        seededRandom(context, 'stages'),
+        (bench) => {
+          const { judge, verdict } = matcherOf(bench, 'udp or ip[6:2] = 0')
+          const options = listenOptions(bench, judge, action)
+          counted = () => [...bench.space.counters.slice(options.counters / 8, options.counters / 8 + 3)]
+          const twin = listenTwin(action, (packet) => verdict(packet) >= 0 && heard.push(packet) > 0)
+          return { stage: listen('listen', options), twin }
+        },
+        anyPacket,
+      )
+      const bytes = heard.reduce((sum, { length }) => sum + length, 0)
+      assert.deepEqual(counted(), [heard.length, bytes, action === 'mirror' ? heard.length : 0])
+    })
 
   it('sample', (context) => {
     const random = seededRandom(context, 'stages')

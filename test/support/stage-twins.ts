@@ -34,6 +34,18 @@ export const divideTwin =
     drops: {},
   })
 
+export const listenTwin = (
+  action: 'drop' | 'count' | 'mirror',
+  matches: (packet: Uint8Array) => boolean,
+): StageTwin => {
+  return (packets) => {
+    const matched = packets.filter(matches)
+    if (action === 'count') return { outputs: [packets], drops: {} }
+    if (action === 'mirror') return { outputs: [packets, matched], drops: { 'not copied': 0 } }
+    return { outputs: [packets.filter((packet) => !matched.includes(packet))], drops: { filtered: matched.length } }
+  }
+}
+
 export const mirrorTwin: StageTwin = (packets) => ({ outputs: [packets, packets], drops: { 'no frame': 0 } })
 
 /** Takes the same packets as the stage does with this seed: xorshift of 32 bits (Marsaglia, 2003). */

@@ -28,19 +28,27 @@ export interface DrawnPeer {
   readonly to: Device
 }
 
+/** A stage at a hook: what goes on leaves by its first output. */
+export interface HookStage extends Stage {
+  /** Where its output `copies` leads, if it has one. */
+  readonly copiesTo?: Device
+}
+
 /**
  * Who wants to see packets on their way, as netfilter's hooks of the same names:
- * a stage of one output for each port, or nobody. Where nobody stands, the graph
+ * a stage for each port, or null where nobody is there. Where nobody stands, the graph
  * has nothing: not a call, not a comparison.
  */
 export interface Hooks {
   /** What has come in by a port, before anything is known of it. */
-  readonly prerouting?: readonly ((port: DrawnPort) => Stage)[]
+  readonly prerouting?: readonly ((port: DrawnPort) => HookStage | null)[]
   /** What goes from one port to another, as it will leave. */
-  readonly forward?: readonly ((from: DrawnPort, to: DrawnPort) => Stage)[]
+  readonly forward?: readonly ((from: DrawnPort, to: DrawnPort) => HookStage | null)[]
   /** What leaves by a port, from whichever it came. */
-  readonly postrouting?: readonly ((port: DrawnPort) => Stage)[]
+  readonly postrouting?: readonly ((port: DrawnPort) => HookStage | null)[]
 }
+
+export type HookPoint = keyof Hooks
 
 export interface RouterDrawing {
   /** As many as the tables have, in their order. */
@@ -74,7 +82,16 @@ export interface RouterDrawing {
  */
 export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], icmp }: RouterDrawing): Graph {
   const lines: Line[] = []
-  const ends = ports.map((port) => drawEnd(port, hooks))
+  /** The stages of a hook, and the lines of their copies. */
+  function stand(stages: readonly (HookStage | null)[], prefix = ''): Stage[] {
+    return stages.flatMap((made) => {
+      if (made === null) return []
+      const stage = renamed(made, prefix)
+      if (made.copiesTo !== undefined) lines.push([`${stage.name}.copies`, send(made.copiesTo)])
+      return [stage]
+    })
+  }
+  const ends = ports.map((port) => [...stand((hooks.postrouting ?? []).map((make) => make(port))), send(port.to)])
   const [forKernel, unresolved, invalid] = [discard('for the kernel'), discard('unresolved'), discard('invalid')]
   const answer = errors('errors', tables, icmp)
   const answered = flows?.translates ? [restore('restore', flows), answer] : [answer]
@@ -84,7 +101,10 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], 
   /** From an output that leads to a port, to its end. */
   function leave(begin: string, from: number, to: number, prefix: 'again ' | 'cached ' | 'pieces ' | ''): void {
     const [source, target] = [ports[from]!, ports[to]!]
-    const seen = (hooks.forward ?? []).map((make) => renamed(make(source, target), prefix))
+    const seen = stand(
+      (hooks.forward ?? []).map((make) => make(source, target)),
+      prefix,
+    )
     const isTranslated = prefix === 'cached '
     const learning =
       flows && !isTranslated && prefix !== 'pieces '
@@ -102,7 +122,7 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], 
     const again = forward(`again ${port.name}`, tables, { inPort })
     const held = hold(`hold ${port.name}`, tables, { ask })
     const tracked = flows && track(`track ${port.name}`, flows, { routes: tables, inPort })
-    const seen = (hooks.prerouting ?? []).map((make) => make(port))
+    const seen = stand((hooks.prerouting ?? []).map((make) => make(port)))
     const whose = flows && peers.length > 0 ? owner(`owner ${port.name}`, flows, { inPort }) : null
     const first = [...(whose ? [whose] : []), ...(tracked ? [tracked] : [])]
     for (const queue of port.from) lines.push([receive(queue), ...seen, ...first, route])
@@ -162,10 +182,6 @@ function drawAnswers(
 
 /** Outputs of `track` before the ports that it remembers. */
 const TRACK_OUTPUTS = 5
-
-function drawEnd(port: DrawnPort, hooks: Hooks): Stage[] {
-  return [...(hooks.postrouting ?? []).map((make) => make(port)), send(port.to)]
-}
 
 /** The same stage on another way has a name of its own. */
 function renamed(stage: Stage, prefix: string): Stage {

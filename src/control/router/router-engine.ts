@@ -13,6 +13,7 @@ import { createSharedQueue, packetsInQueue } from '../../transmit/index.js'
 import { remedied } from '../remedy.js'
 import { asksBytes, hearAsks } from './asks.js'
 import type { Hooks } from './draw.js'
+import type { Listener } from './listeners.js'
 import type { Mirror } from './mirror.js'
 import { portStatistics } from './port-counters.js'
 import { ringSlots, SHARED_SLOTS } from './router-memory.js'
@@ -25,6 +26,8 @@ export interface RouterEngine {
   stages(): readonly StageStatistics[]
   /** The tables have changed: what waits may have its answer. */
   wake(): void
+  /** Resolves when the graph has these at its hooks; rejects with why it stayed as it was. */
+  listen(listeners: readonly Listener[]): Promise<void>
   /** Rejects with what the engine of this thread has thrown. */
   readonly failed: Promise<never>
   close(): Promise<void>
@@ -56,10 +59,11 @@ export async function startRouterWorkers(
     hasShared ? [createSharedQueue(space, `before ${name}`, { slots: SHARED_SLOTS, producers: count })] : [],
   )
   const places = shared.map(({ close: _, ...queue }) => queue)
+  const settings: RouterSettings = { ...forwarding, tables: place, asks: offset, workers: count, shared: places }
   let isStarted = false
   const workers = await startWorkers(planFor(count, parts.track > 0), space, code, pool, {
     slots: ringSlots(count),
-    settings: { ...forwarding, tables: place, asks: offset, workers: count, shared: places },
+    settings,
     partBytes,
     underWay: () => places.flatMap((queue) => [...packetsInQueue(space, queue)]),
     // One that cannot start is not started again: its error is that of the router.
@@ -80,6 +84,7 @@ export async function startRouterWorkers(
     served: { ...workers, statistics },
     stages: () => statistics().flatMap(({ stages }) => stages),
     wake: workers.wake,
+    listen: (listeners) => workers.change({ ...settings, listeners }),
     failed: new Promise(() => {}),
     async close() {
       asks.close()
@@ -103,9 +108,16 @@ export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): R
   }
   try {
     const pool = later(parts.pool.openWorker('router'))
-    const keep: WorkerHost['keep'] = (_, make) => later(make())
-    const drawn = drawForwarding({ space, code, pool }, { ...parts, tables }, keep, mirror.ask, hooks)
-    const engine = later(startEngine(space, code, pool, drawn, { name: 'router' }))
+    const kept = new Map<string, object>()
+    const keep: WorkerHost['keep'] = (name, make) => {
+      const before = kept.get(name) as ReturnType<typeof make> | undefined
+      const thing = before ?? later(make())
+      kept.set(name, thing)
+      return thing
+    }
+    const drawnWith = (listeners: readonly Listener[]) =>
+      drawForwarding({ space, code, pool }, { ...parts, tables, listeners }, keep, mirror.ask, hooks)
+    const engine = later(startEngine(space, code, pool, drawnWith(parts.listeners), { name: 'router' }))
     const statistics = () => [...engine.statistics(), ...portStatistics(space, parts.ports)]
     let wake = () => {}
     const running = run(engine, () => new Promise<void>((resolve) => (wake = resolve)))
@@ -113,6 +125,7 @@ export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): R
       served: { ...engine, statistics },
       stages: statistics,
       wake: () => wake(),
+      listen: async (listeners) => engine.change(drawnWith(listeners)),
       failed: running.ended.then(() => new Promise(() => {})),
       async close() {
         running.stop()

@@ -4,6 +4,8 @@ import type { ErrorsOptions, HoldOptions, RoutesPlace } from '../../route/index.
 import { openProducer, openQueue, type QueueOptions, type SharedQueuePlace } from '../../transmit/index.js'
 import { tellAsks } from './asks.js'
 import { type DrawnPeer, drawRouter, type Hooks } from './draw.js'
+import { hooksFor } from './draw-listeners.js'
+import type { Listener } from './listeners.js'
 import { type CountedSockets, openQueues } from './port.js'
 
 /** What the workers of a router start with. */
@@ -24,6 +26,8 @@ export interface RouterSettings {
   /** With a queue before each port, and several workers: by which it gets packets of the others. */
   readonly shared: readonly SharedQueuePlace[]
   readonly icmp?: ErrorsOptions
+  /** Who stands at the hooks. */
+  readonly listeners: readonly Listener[]
 }
 
 /** More than that share out queues that few devices have. */
@@ -75,7 +79,7 @@ function drawWorker(number: number, host: WorkerHost, settings: RouterSettings) 
     host,
     { ...settings, ports: sharesOf(ports, count, number), share: { number, count, peers } },
     keep,
-    tellAsks(space, code, asks, number),
+    keep('asks', () => tellAsks(space, code, asks, number)),
   )
 }
 
@@ -109,9 +113,9 @@ export function drawForwarding(
     Partial<Pick<RouterSettings, 'shared'>> & { readonly share?: Share },
   keep: WorkerHost['keep'],
   ask: HoldOptions['ask'],
-  hooks?: Hooks,
+  hooks: Hooks = {},
 ): Graph {
-  const { tables, track, nat, flowsAt, queue, icmp, shared: places = [] } = settings
+  const { tables, track, nat, flowsAt, queue, icmp, listeners, shared: places = [] } = settings
   const { number, count, peers } = share
   const drawn = ports.map((port, place) => {
     const { name } = port.device
@@ -129,6 +133,16 @@ export function drawForwarding(
   const table = { flows: flowsOfEach(track, count), nat, owner: { number, count } }
   const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', table))
   if (flows && flowsAt !== undefined) Atomics.store(space.words, flowsAt / 4 + number, flows.address)
-  const options = { ...(flows && { flows, peers }), ...(icmp && { icmp }), ...(hooks && { hooks }) }
+  const heard = hooksFor(listeners, { space, keep, worker: number, ports: drawn })
+  const options = { ...(flows && { flows, peers }), ...(icmp && { icmp }), hooks: joined(hooks, heard) }
   return drawRouter({ ports: drawn, tables, ask, ...options })
+}
+
+/** First those of a program, then those that were registered. */
+function joined(one: Hooks, other: Hooks): Hooks {
+  return {
+    prerouting: [...(one.prerouting ?? []), ...(other.prerouting ?? [])],
+    forward: [...(one.forward ?? []), ...(other.forward ?? [])],
+    postrouting: [...(one.postrouting ?? []), ...(other.postrouting ?? [])],
+  }
 }

@@ -17,6 +17,8 @@ import type { QueueOptions } from '../../transmit/index.js'
 import { checkRouterDevices, DeviceError, downNotes, findDeviceIn, LostDeviceError, programGone } from '../device.js'
 import { checkEthernet, checkTakeable } from '../takeable.js'
 import type { Hooks } from './draw.js'
+import { type ListenerRequest, type Listeners, openListeners } from './listeners.js'
+import { openListening, type RouterListener } from './listening.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
 import { isChained, translatedPorts, withPorts } from './nat.js'
 import { type Offload, type OffloadTotals, openOffload } from './offload.js'
@@ -50,6 +52,8 @@ export interface RouterOptions {
   readonly workers?: number
   /** Only where this thread forwards: they cannot be sent to another. */
   readonly hooks?: Hooks
+  /** Who stands at the hooks from the first packet on, as `Router.listen` has them, in their order. */
+  readonly listeners?: readonly ListenerRequest[]
   /**
    * Busy flows that are tracked are forwarded in the drivers, so many directions
    * of each family at most; none where it is not said. Not with a queue or hooks, by which their packets would not come.
@@ -79,6 +83,12 @@ export interface Router {
   /** What each stage has done, of each worker, and each port behind them. */
   stages(): readonly StageStatistics[]
   totals(): RouterTotals
+  /**
+   * Puts a listener at a hook, behind those that are there, without losing a
+   * packet; the graph has nothing of it before and after. Rejects with
+   * DeviceError, FilterError, and what a worker has no room for; nothing has changed then.
+   */
+  listen(request: ListenerRequest): Promise<RouterListener>
   /** Resolves when it is closed, rejects with a LostDeviceError where a device, or its program, is gone. */
   readonly done: Promise<void>
   close(): void
@@ -90,7 +100,7 @@ export interface RouterTotals {
   readonly forwarded: number
   /** Of both, those that the drivers have forwarded by themselves; where flows are offloaded. */
   readonly driver?: OffloadTotals
-  /** By stage and reason, where there are any; what a port's queue or device lost, by `port NAME` and reason. */
+  /** By stage and reason, where there are any; what a port's queue or device lost, by `port NAME` and reason; what listeners have dropped by their hook, `filtered`. */
   readonly drops: Readonly<Record<string, number>>
 }
 
@@ -174,8 +184,10 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       const place = { capacity: options.offload, workers: Math.max(1, workers), ...(namespace && { namespace }) }
       offload = later(openOffload({ space, tables, links, ports, ...place }))
     }
+    const listeners = openListeners(space, devices, Math.max(1, workers))
+    for (const request of options.listeners ?? []) listeners.add(request)
     const parts: EngineParts = {
-      ...{ space, code, pool, tables, mirror, partBytes: part },
+      ...{ space, code, pool, tables, mirror, partBytes: part, listeners: listeners.all() },
       ...forwardingOf(options, ports, places),
       ...(offload && { flowsAt: offload.flowsAt }),
     }
@@ -188,7 +200,8 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     const lookout = watchLinks(netlink, links)
     closers.push(lookout.close)
     const first = parts.track === 0 ? 'route' : workers > 1 ? 'owner' : 'track'
-    const totals = () => withDriver(totalsOf(ports, engine, first), offload)
+    const totals = () => withDriver(totalsOf(ports, engine, first, listeners), offload)
+    const listen = openListening(listeners, (all) => engine!.listen(all))
     let last: RouterTotals | null = null
     return {
       name: 'route',
@@ -206,6 +219,10 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       ]),
       stages: engine.stages,
       totals: () => last ?? totals(),
+      async listen(request) {
+        if (offload !== null) throw new DeviceError(NO_HOOKS)
+        return listen(request)
+      },
       done: Promise.race([stopped, lookout.lost, engine.failed]).finally(() => {
         last = totals()
         return close()
@@ -223,14 +240,17 @@ function forwardingOf(
   { track = 0, nat = [], queue, icmp }: RouterOptions,
   ports: readonly RouterPort[],
   places: readonly PortPlace[],
-): Omit<RouterSettings, 'tables' | 'asks' | 'workers' | 'shared'> {
+): Omit<RouterSettings, 'tables' | 'asks' | 'workers' | 'shared' | 'listeners'> {
   const counted = ports.map(({ sockets }, port): CountedSockets => ({ ...sockets, counters: places[port]! }))
   return { ports: counted, track, nat, ...(queue && { queue }), ...(icmp && { icmp }) }
 }
 
-function checkOptions({ workers = 1, hooks, track = 0, nat = [], queue, offload }: RouterOptions): void {
+const NO_HOOKS = 'packets that the drivers forward meet no hooks; route without --offload'
+
+function checkOptions(options: RouterOptions): void {
+  const { workers = 1, hooks, listeners = [], track = 0, nat = [], queue, offload } = options
   if (offload !== undefined) {
-    if (hooks) throw new RangeError('packets that the drivers forward meet no hooks; leave out offload')
+    if (hooks || listeners.length > 0) throw new DeviceError(NO_HOOKS)
     if (queue) throw new DeviceError('packets that the drivers forward wait in no queue; leave one of the two out')
     if (track === 0)
       throw new DeviceError('only flows that are tracked can be offloaded; say how many, for example --track 64k')
@@ -280,20 +300,28 @@ function withDriver(totals: RouterTotals, offload: Offload | null): RouterTotals
   }
 }
 
+/** Listeners come and go, and count what they filter by themselves; a packet that was not copied is not lost. */
+const OF_LISTENERS: readonly string[] = ['filtered', 'not copied']
+
 /** `first` begins the names of the stages that see what has been received. */
 function totalsOf(
   ports: readonly RouterPort[],
   engine: RouterEngine | null,
   first: 'owner' | 'track' | 'route',
+  listeners: Listeners,
 ): RouterTotals {
   const stages = engine?.stages() ?? []
   const receiving = new Set(ports.map(({ name }) => `${first} ${name}`))
   const drops: Record<string, number> = {}
-  let [received, forwarded] = [0, 0]
+  const filtered = listeners.dropped()
+  // What is filtered at prerouting does not come to the first stage.
+  let [received, forwarded] = [filtered.prerouting ?? 0, 0]
+  for (const [hook, count] of Object.entries(filtered)) if (count > 0) drops[`${hook}: filtered`] = count
   for (const { name, packets, drops: reasons } of stages) {
     if (receiving.has(name)) received += packets
     if (name.startsWith(PORT)) forwarded += packets
     for (const [reason, count] of Object.entries(reasons)) {
+      if (OF_LISTENERS.includes(reason)) continue
       const key = `${name}: ${reason}`
       if (count > 0) drops[key] = (drops[key] ?? 0) + count
     }
@@ -303,4 +331,7 @@ function totalsOf(
 
 export type { NatRule } from '../../flow/index.js'
 export { type Discipline, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'
+export type { Heard, ListenerRequest } from './listeners.js'
+export type { RouterListener } from './listening.js'
+export { parseListener } from './parse-listener.js'
 export { parsePublished } from './published.js'

@@ -3,6 +3,7 @@ import type { Space } from '../../memory/index.js'
 import { startEdgeCapture } from './edge-capture.js'
 import { type ControlSocket, listen } from './listen.js'
 import type { EngineStages } from './protocol.js'
+import type { HookListener } from './service.js'
 import { startTrace } from './trace.js'
 
 /** An engine of this process, for commands to look at. */
@@ -21,6 +22,10 @@ export interface ServedEngine {
   readonly engine:
     | Pick<Engine, 'watch' | 'statistics' | 'trace' | 'tap'>
     | Pick<Workers<never>, 'watch' | 'statistics' | 'layout' | 'trace' | 'capture'>
+  /** For `sluice hook`: has somebody stand at a hook, as it is written there. */
+  readonly hook?: ((listener: string) => Promise<HookListener>) | undefined
+  /** Packets that were dropped, where the stages of now do not tell it all. */
+  readonly dropped?: (() => number) | undefined
 }
 
 /**
@@ -29,7 +34,8 @@ export interface ServedEngine {
  * a packet is measured only while somebody looks. Throws RunDirectoryError.
  */
 export function serveEngine(served: ServedEngine): Promise<ControlSocket> {
-  const { name, device, devices = device === undefined ? [] : [device], mode, programId, space, engine } = served
+  const { name, device, devices = device === undefined ? [] : [device], mode, programId } = served
+  const { space, engine, hook } = served
   const since = new Date().toISOString()
   const stages = (): readonly EngineStages[] => {
     const statistics = engine.statistics()
@@ -45,9 +51,7 @@ export function serveEngine(served: ServedEngine): Promise<ControlSocket> {
       mode: mode ?? null,
       programId: programId ?? null,
       since,
-      dropped: stages()
-        .flatMap(dropsOf)
-        .reduce((sum, count) => sum + count, 0),
+      dropped: served.dropped?.() ?? sum(stages().flatMap(dropsOf)),
       losses: {},
       policy: null,
     }),
@@ -57,10 +61,15 @@ export function serveEngine(served: ServedEngine): Promise<ControlSocket> {
       watch: engine.watch,
       trace: (expression, limit) => startTrace(engine, space, expression, limit),
       capture: (edge, expression, limit) => startEdgeCapture(engine, space, edge, expression, limit),
+      ...(hook && { listen: hook }),
     },
   })
 }
 
 function dropsOf({ stages }: EngineStages): number[] {
   return stages.flatMap(({ drops }) => Object.values(drops))
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0)
 }

@@ -13,7 +13,7 @@ import {
   requestSchema,
 } from './protocol.js'
 import { liveSockets, makeRunDirectory, newSocket, removeQuietly, runDirectory } from './run-directory.js'
-import type { Service, ServiceEngine, ServiceRules } from './service.js'
+import type { HookListener, Service, ServiceEngine, ServiceRules } from './service.js'
 import type { Trace } from './trace.js'
 
 /** A control socket that is listened to; it does not keep its process alive. */
@@ -86,6 +86,9 @@ interface Looker {
   capture(edge: string, expression: string | null, limit: number | null): void
   /** Throws ProtocolError where nothing is captured. */
   captured(): Results['captured']
+  listen(listener: string): Promise<void>
+  /** Throws ProtocolError where nobody listens. */
+  heard(): Results['heard']
   end(): void
 }
 
@@ -98,6 +101,8 @@ function createLookers(service: Service): () => Looker {
     let isWatching = false
     let trace: Trace | null = null
     let capture: EdgeCapture | null = null
+    let listener: HookListener | null = null
+    let isEnded = false
     const looker: Looker = {
       watch() {
         if (isWatching) return
@@ -121,7 +126,21 @@ function createLookers(service: Service): () => Looker {
         if (capture === null) throw new ProtocolError('nothing is captured on this connection; send "capture" first')
         return capture.take()
       },
+      async listen(text) {
+        if (listener !== null) throw new ProtocolError('this connection listens already; open another one')
+        const { listen } = engineOf(service)
+        if (listen === undefined) throw new ProtocolError('this engine has no hooks: choose a sluice route')
+        listener = await listen(text)
+        // Whoever asked may have gone meanwhile.
+        if (isEnded) void listener.close()
+      },
+      heard() {
+        if (listener === null) throw new ProtocolError('nobody listens on this connection; send "listen" first')
+        return listener.heard()
+      },
       end() {
+        isEnded = true
+        void listener?.close()
         if (isWatching && --watchers === 0) engine?.watch(false)
         trace?.stop()
         capture?.stop()
@@ -141,7 +160,7 @@ async function converse(socket: Socket, service: Service, looker: Looker): Promi
   socket.on('close', looker.end)
   try {
     for await (const line of readLines(socket, MOST_REQUEST_BYTES))
-      await send(socket, answerLine(line, service, looker))
+      await send(socket, await answerLine(line, service, looker))
     socket.end()
   } catch (error) {
     if (!(error instanceof LongLineError)) {
@@ -166,9 +185,9 @@ async function send(socket: Socket, answer: Answer): Promise<void> {
     })
 }
 
-function answerLine(line: string, service: Service, looker: Looker): Answer {
+async function answerLine(line: string, service: Service, looker: Looker): Promise<Answer> {
   try {
-    return { v: PROTOCOL, result: perform(readRequest(line), service, looker) }
+    return { v: PROTOCOL, result: await perform(readRequest(line), service, looker) }
   } catch (error) {
     return refusal(sentenceOf(error), isWrongInput(error))
   }
@@ -178,7 +197,11 @@ function refusal(error: string, isInput: boolean): Answer {
   return { v: PROTOCOL, error, isInput }
 }
 
-function perform(request: Request, service: Service, looker: Looker): Results[Request['do']] {
+function perform(
+  request: Request,
+  service: Service,
+  looker: Looker,
+): Results[Request['do']] | Promise<Results[Request['do']]> {
   switch (request.do) {
     case 'status':
       return { pid: process.pid, ...service.status() }
@@ -202,6 +225,10 @@ function perform(request: Request, service: Service, looker: Looker): Results[Re
       return null
     case 'captured':
       return looker.captured()
+    case 'listen':
+      return looker.listen(request.listener).then(() => null)
+    case 'heard':
+      return looker.heard()
     case 'add':
       return changesOf(service).add(request.rule, request.place)
     case 'remove':

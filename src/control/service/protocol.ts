@@ -44,6 +44,9 @@ const makeRequestSchema = () =>
       limit: z.int().min(1).nullable(),
     }),
     z.strictObject({ do: z.literal('captured') }),
+    // A listener stands at a hook of a router until the connection ends; `heard` tells what it has been about.
+    z.strictObject({ do: z.literal('listen'), listener: z.string() }),
+    z.strictObject({ do: z.literal('heard') }),
     // The rule is as a policy has it; the policy's own schema judges it.
     z.strictObject({ do: z.literal('add'), rule: z.unknown(), place: place() }),
     z.strictObject({ do: z.literal('remove'), name: z.string() }),
@@ -63,9 +66,18 @@ export interface Results {
   readonly traced: { readonly packets: readonly TracedPacket[]; readonly isDone: boolean }
   readonly capture: null
   readonly captured: CapturedPackets
+  readonly listen: null
+  readonly heard: HeardPackets
   readonly add: ChangeReport
   readonly remove: ChangeReport
   readonly 'change set': SetReport
+}
+
+/** What a listener at a hook has been about, since it is there. */
+export interface HeardPackets {
+  readonly packets: number
+  /** On the wire. */
+  readonly bytes: number
 }
 
 /** What has passed an edge since the last time. */

@@ -1,6 +1,14 @@
 import type { Layout } from '../../memory/index.js'
 import type { EdgeCapture } from './edge-capture.js'
-import type { ChangeReport, EngineStages, RuleList, RulePlace, ServiceStatus, SetReport } from './protocol.js'
+import type {
+  ChangeReport,
+  EngineStages,
+  HeardPackets,
+  RuleList,
+  RulePlace,
+  ServiceStatus,
+  SetReport,
+} from './protocol.js'
 import type { Trace } from './trace.js'
 
 /** What can be asked of a running process; each function may throw, and its sentence is then the answer. */
@@ -34,4 +42,12 @@ export interface ServiceEngine {
   trace(expression: string, limit: number): Trace
   /** Copies packets that pass an edge. */
   capture(edge: string, expression: string | null, limit: number | null): EdgeCapture
+  /** Has somebody stand at a hook, as an operator writes it; of routers. */
+  listen?(listener: string): Promise<HookListener>
+}
+
+/** Somebody at a hook. */
+export interface HookListener {
+  heard(): HeardPackets
+  close(): Promise<unknown>
 }

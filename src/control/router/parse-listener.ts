@@ -1,0 +1,45 @@
+import { DeviceError } from '../device.js'
+import type { ListenerRequest } from './listeners.js'
+
+/** `HOOK[:DEVICE] ACTION[:DEVICE] [EXPRESSION]`; at forward `:FROM`, `:FROM/TO` or `:/TO`. */
+const WORDS = /^\s*([^\s:]+)(?::(\S*))?\s+([^\s:]+)(?::(\S*))?(?:\s+(.*))?$/s
+
+const POINTS = ['prerouting', 'forward', 'postrouting'] as const
+const ACTIONS = ['drop', 'count', 'mirror'] as const
+
+/**
+ * A listener at a hook as an operator writes it: `forward drop tcp dst port 25`,
+ * `prerouting:eth0 count udp`, `postrouting:eth1 mirror:mon0`. Throws
+ * DeviceError; the expression has not been looked at.
+ */
+export function parseListener(text: string): ListenerRequest {
+  const words = WORDS.exec(text)
+  if (words === null)
+    throw new DeviceError(
+      `"${text}" is no listener at a hook; write one such as "forward drop tcp dst port 25" or "prerouting:eth0 count udp"`,
+    )
+  const at = oneOf(POINTS, words[1]!, 'hook')
+  const action = oneOf(ACTIONS, words[3]!, 'action at a hook')
+  const [match, copyTo] = [words[5]?.trim() ?? '', words[4]]
+  return {
+    at,
+    action,
+    match,
+    ...placesOf(at, words[2]),
+    ...(copyTo !== undefined && { copyTo }),
+  }
+}
+
+function placesOf(at: ListenerRequest['at'], devices: string | undefined): Pick<ListenerRequest, 'from' | 'to'> {
+  if (devices === undefined) return {}
+  if (at === 'postrouting') return { to: devices }
+  if (at === 'prerouting') return { from: devices }
+  const [from = '', to = ''] = devices.split('/')
+  return { ...(from !== '' && { from }), ...(to !== '' && { to }) }
+}
+
+function oneOf<const Word extends string>(words: readonly Word[], word: string, what: string): Word {
+  const found = words.find((each) => each === word)
+  if (found !== undefined) return found
+  throw new DeviceError(`there is no ${what} "${word}"; choose one of ${words.join(', ')}`)
+}

@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type ListenerRequest, parseListener, type Router, startRouter } from '../src/control/router/router.js'
+import { runCli } from './support/cli.js'
+import { eventually } from './support/eventually.js'
+import { inside } from './support/joined-namespaces.js'
+import { endChildren, startCommand } from './support/protecting.js'
+import { skipUnless } from './support/require.js'
+import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
+import { runIn } from './support/run-in.js'
+
+const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
+const PINGS = 10
+
+for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000 }]) {
+  describe(`hooks of a router with ${JSON.stringify(options)}`, {
+    skip: skipUnless('root', 'ip', 'ping', 'tcpdump'),
+  }, () => {
+    let network: RoutedNetwork
+    let router: Router
+    const warnings: string[] = []
+
+    before(async () => {
+      network = createRoutedNetwork({ others: ['spare'], queues: 2 })
+      const devices = ['left', 'right', 'spare']
+      router = await startRouter({
+        ...options,
+        devices,
+        namespace: network.router,
+        warn: (text) => warnings.push(text),
+      })
+      await eventually('it routes', async () => (await ping('-c', '1')).status === 0)
+    })
+
+    after(async () => {
+      endChildren()
+      router.close()
+      await router.done
+      network.close()
+      assert.deepEqual(warnings, [])
+    })
+
+    const ping = (...args: string[]) => runIn(network.left, ['ping', '-W', '1', ...args, HOSTS[1]])
+    const pings = (count: number) => ping('-c', `${count}`, '-i', '0.01', '-s', '100')
+
+    /** Pings while somebody listens, and gives what he has heard. */
+    async function heardOf(request: ListenerRequest, count = PINGS) {
+      const listener = await router.listen(request)
+      const { stdout } = await pings(count)
+      const heard = await listener.close()
+      assert.deepEqual(listener.heard(), heard)
+      return { ...heard, answers: Number(/(\d+) received/.exec(stdout)![1]) }
+    }
+
+    test('a counter sees what passes its hook, in each direction or one, and is gone again', async () => {
+      const names = () => router.stages().map(({ name }) => name)
+      const without = names()
+      const bytes = 14 + 20 + 8 + 100
+      for (const [request, packets] of [
+        [{ at: 'prerouting', match: 'icmp' }, 2 * PINGS],
+        [{ at: 'prerouting', match: 'icmp', from: 'left' }, PINGS],
+        [{ at: 'forward', match: 'icmp', from: 'right', to: 'left' }, PINGS],
+        [{ at: 'forward', match: 'icmp', to: 'spare' }, 0],
+        [{ at: 'forward', match: 'tcp' }, 0],
+        [{ at: 'postrouting', match: 'icmp[icmptype] = icmp-echoreply', to: 'left' }, PINGS],
+        [{ at: 'postrouting', match: 'icmp' }, 2 * PINGS],
+      ] as const) {
+        const heard = await heardOf({ ...request, action: 'count' })
+        assert.deepEqual(heard, { packets, bytes: packets * bytes, answers: PINGS }, JSON.stringify(request))
+      }
+      assert.deepEqual(names(), without)
+    })
+
+    test('a filter drops until it is taken away, at each hook, and the books balance', async () => {
+      const { drops: earlier } = router.totals()
+      for (const at of ['prerouting', 'forward', 'postrouting'] as const) {
+        const before = router.totals()
+        const { packets, answers } = await heardOf({ at, action: 'drop', match: 'icmp[icmptype] = icmp-echo' })
+        assert.deepEqual({ packets, answers }, { packets: PINGS, answers: 0 })
+        const now = router.totals()
+        assert.equal(now.drops[`${at}: filtered`], PINGS + (earlier[`${at}: filtered`] ?? 0))
+        const [received, forwarded] = [now.received - before.received, now.forwarded - before.forwarded]
+        assert.equal(received - forwarded, PINGS, JSON.stringify({ before, now }))
+        assert.match((await pings(3)).stdout, / 3 received/)
+      }
+    })
+
+    test('a mirror gives a host at another device the packets as they leave, and these arrive as well', async () => {
+      const filter = 'icmp and host 192.0.2.2'
+      const dump = startCommand([...inside(network.hosts[2]!), 'tcpdump', '-n', '-e', '-l', '-i', 'eth0', filter])
+      let text = ''
+      dump.stdout!.on('data', (data) => (text += data))
+      dump.stderr!.on('data', (data) => (text += data))
+      await eventually('tcpdump listens', () => text.includes('listening on'))
+      const heard = await heardOf({ at: 'postrouting', action: 'mirror', match: 'icmp', copyTo: 'spare' })
+      assert.deepEqual([heard.packets, heard.answers], [2 * PINGS, PINGS])
+      await eventually('the copies are there', () => (text.match(/ICMP echo re(quest|ply)/g) ?? []).length >= 2 * PINGS)
+      // The Ethernet addresses are those with which the packet itself left.
+      assert.equal(text.match(/02:00:00:00:00:12 > 02:00:00:00:00:22, .*echo request/g)?.length, PINGS, text)
+      dump.kill('SIGINT')
+      await once(dump, 'close')
+    })
+
+    test('several stand at one hook in their order, and what cannot be is one sentence and changes nothing', async () => {
+      const first = await router.listen({ at: 'forward', action: 'count', match: 'icmp' })
+      const filter = await router.listen({ at: 'forward', action: 'drop', match: 'icmp[icmptype] = icmp-echo' })
+      const last = await router.listen({ at: 'forward', action: 'count', match: 'icmp' })
+      await pings(5)
+      for (const [request, sentence] of [
+        [
+          { at: 'forward', action: 'drop', from: 'eth9' },
+          /^eth9 is no device of this router; name one of left, right, spare$/,
+        ],
+        [{ at: 'postrouting', action: 'count', from: 'left' }, /^at postrouting nobody asks .*; listen at forward$/],
+        [{ at: 'prerouting', action: 'count', to: 'left' }, /^at prerouting nobody knows yet .*; listen at forward$/],
+        [{ at: 'forward', action: 'mirror' }, /^a mirror needs a device/],
+        [{ at: 'forward', action: 'count', copyTo: 'left' }, /^only a mirror sends copies/],
+        [{ at: 'forward', action: 'drop', match: 'tcp port' }, /port/],
+      ] as [ListenerRequest, RegExp][])
+        await assert.rejects(router.listen(request), { message: sentence })
+      const heard = [await first.close(), await filter.close(), await last.close()].map(({ packets }) => packets)
+      assert.deepEqual(heard, [5, 5, 0])
+      assert.match((await pings(3)).stdout, / 3 received/)
+    })
+
+    test('IPv6 passes the same hooks', async () => {
+      const listener = await router.listen({
+        at: 'forward',
+        action: 'count',
+        match: 'icmp6[0] = 128 or icmp6[0] = 129',
+      })
+      const { stdout } = await runIn(network.left, ['ping', '-c', '5', '-i', '0.01', HOSTS6[1]])
+      assert.match(stdout, / 5 received/)
+      assert.equal((await listener.close()).packets, 10)
+    })
+  })
+}
+
+test('there is room for many listeners, and one too many is refused', {
+  skip: skipUnless('root', 'ping'),
+}, async () => {
+  const network = createRoutedNetwork({ others: ['spare', 'more'] })
+  const points = ['prerouting', 'forward', 'postrouting'] as const
+  const listeners = Array.from({ length: 32 }, (_, number): ListenerRequest => {
+    return { at: points[number % 3]!, action: 'mirror', match: `udp port ${number + 1}`, copyTo: 'spare' }
+  })
+  const devices = ['left', 'right', 'spare', 'more']
+  const router = await startRouter({
+    ...{ devices, namespace: network.router, warn: assert.fail, listeners },
+    ...{ workers: 1, track: 1000, nat: [{ kind: 'masquerade', outPort: 1 }] },
+  })
+  await assert.rejects(router.listen({ at: 'forward', action: 'count' }), {
+    message: 'a router has 32 listeners at most; end one of them',
+  })
+  await eventually('it routes', async () => {
+    return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
+  })
+  router.close()
+  await router.done
+  network.close()
+})
+
+test('sluice route --hook filters from the first packet on, and sluice hook until it ends', {
+  skip: skipUnless('root', 'ip', 'ping'),
+}, async () => {
+  const network = createRoutedNetwork()
+  const hook = ['--hook', 'forward drop icmp and greater 1000']
+  const command = startCommand([
+    ...inside(network.router),
+    process.execPath,
+    BUNDLED,
+    'route',
+    'left',
+    'right',
+    ...hook,
+    '--json',
+  ])
+  let [stdout, stderr] = ['', '']
+  command.stdout!.on('data', (data) => (stdout += data))
+  command.stderr!.on('data', (data) => (stderr += data))
+  await eventually('it routes', () => stderr.includes('routing between'), 20_000)
+  const ping = (...args: string[]) => runIn(network.left, ['ping', '-W', '1', '-i', '0.05', ...args, HOSTS[1]])
+  assert.match((await ping('-c', '3', '-s', '1200')).stdout, / 0 received/)
+  assert.match((await ping('-c', '3')).stdout, / 3 received/)
+  const hooked = startCommand([process.execPath, BUNDLED, 'hook', 'forward', 'drop', 'icmp', '--json'])
+  let [document, said] = ['', '']
+  hooked.stdout!.on('data', (data) => (document += data))
+  hooked.stderr!.on('data', (data) => (said += data))
+  await eventually('it listens', () => said.startsWith('listening at left and right: forward drop icmp, until Ctrl-C'))
+  assert.match((await ping('-c', '3')).stdout, / 0 received/)
+  assert.equal(JSON.parse(runCli(['status', '--json']).stdout).services[0].dropped, 6)
+  hooked.kill('SIGINT')
+  await once(hooked, 'close')
+  const { packets, bytes, listener, endedBy } = JSON.parse(document)
+  assert.deepEqual([packets, bytes, listener, endedBy], [3, 3 * 98, 'forward drop icmp', 'SIGINT'])
+  await eventually('it is gone', async () => (await ping('-c', '1')).status === 0)
+  assert.equal(JSON.parse(runCli(['status', '--json']).stdout).services[0].dropped, 6)
+
+  for (const [args, sentence] of [
+    [['hook', 'input', 'drop'], /^sluice: there is no hook "input"; choose one of prerouting, forward, postrouting\n$/],
+    [
+      ['hook', 'forward', 'reject'],
+      /^sluice: there is no action at a hook "reject"; choose one of drop, count, mirror\n$/,
+    ],
+    [['hook', 'forward', 'drop', 'tcp port'], /^sluice: .*\n {2}tcp port\n/],
+    [['hook', 'forward:eth9', 'drop'], /^sluice: eth9 is no device of this router; name one of left, right\n$/],
+  ] as const) {
+    const { status, stderr: sentenced } = runCli(args)
+    assert.equal(status, 2, sentenced)
+    assert.match(sentenced, sentence)
+  }
+  command.kill('SIGINT')
+  await once(command, 'close')
+  const { drops, received, forwarded } = JSON.parse(stdout)
+  assert.deepEqual(drops, { 'forward: filtered': 6 })
+  assert.equal(received - forwarded, 6, stdout)
+  endChildren()
+  network.close()
+})
+
+test('a listener as it is written', () => {
+  for (const [text, request] of [
+    ['forward drop tcp dst port 25', { at: 'forward', action: 'drop', match: 'tcp dst port 25' }],
+    ['forward count', { at: 'forward', action: 'count', match: '' }],
+    ['prerouting:eth0.7 count udp', { at: 'prerouting', action: 'count', match: 'udp', from: 'eth0.7' }],
+    [
+      'postrouting:eth1  mirror:mon0 ip',
+      { at: 'postrouting', action: 'mirror', match: 'ip', to: 'eth1', copyTo: 'mon0' },
+    ],
+    ['forward:a/b drop', { at: 'forward', action: 'drop', match: '', from: 'a', to: 'b' }],
+    ['forward:/b drop', { at: 'forward', action: 'drop', match: '', to: 'b' }],
+  ] as const)
+    assert.deepEqual(parseListener(text), request)
+  assert.throws(() => parseListener('forward'), { message: /^"forward" is no listener at a hook; write one such as/ })
+})
+
+test('options that no hook can stand beside are one sentence and status 2', { skip: skipUnless('root') }, () => {
+  for (const [args, sentence] of [
+    [
+      ['--track', '1k', '--offload', '--hook', 'forward drop'],
+      'packets that the drivers forward meet no hooks; route without --offload',
+    ],
+    [['--hook', 'nowhere drop'], 'there is no hook "nowhere"; choose one of prerouting, forward, postrouting'],
+  ] as const) {
+    const { status, stderr } = runCli(['route', 'one', 'other', ...args])
+    assert.deepEqual([status, stderr], [2, `sluice: ${sentence}\n`])
+  }
+})
