@@ -11,7 +11,7 @@ const ASK_MS = 100
  * then.
  */
 export async function askUntilDone(ask: () => Promise<boolean>, forMs: number | undefined): Promise<void> {
-  const end = listenForEnd(['SIGINT', 'SIGTERM', 'SIGHUP'])
+  const end = listenForEnd()
   let isEnded = false
   void end.promise.then(() => {
     isEnded = true

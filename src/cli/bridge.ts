@@ -32,7 +32,7 @@ with sluice top, sluice trace and sluice capture.`,
 }
 
 async function bridge(one: string, other: string, options: BridgeOptions): Promise<void> {
-  const end = listenForEnd(['SIGINT', 'SIGTERM'])
+  const end = listenForEnd()
   try {
     const running = startBridge(one, other)
     if (options.for !== undefined) end.after(options.for)

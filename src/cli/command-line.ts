@@ -1,12 +1,15 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { DONE, isClosedOutput, note, standardError, standardOutput, WRONG_INPUT } from './output.js'
+import { heedNohup, letGoOfTerminal } from './terminal.js'
 
 /** What makes each command, by its name. */
 export type Commands = Readonly<Record<string, () => Promise<Command>>>
 
 /** Does what this process was called for, of what `commands` can do, and sets its exit status. Never rejects. */
 export async function runCommandLine(commands: Commands): Promise<void> {
+  heedNohup()
+  process.on('exit', letGoOfTerminal)
   process.exitCode = await run(commands, process.argv.slice(2))
 }
 

@@ -49,7 +49,7 @@ async function drop(expression: string, options: DropOptions): Promise<void> {
     ? await (await import('../control/resolve.js')).resolveNames([expression])
     : UNRESOLVED
   // Listening comes first: a signal between attaching and listening would end without the totals.
-  const end = listenForEnd(['SIGINT', 'SIGTERM', 'SIGHUP'])
+  const end = listenForEnd()
   try {
     const running = startDrop({
       expression,

@@ -2,6 +2,7 @@ import { Option } from 'commander'
 import { formatDuration } from './duration.js'
 import { note, standardError } from './output.js'
 import { formatQuantity } from './quantity.js'
+import { endSignals } from './terminal.js'
 
 /** How often a command that stays says how it goes. */
 export const TICK_MS = 1000
@@ -40,8 +41,8 @@ export interface End {
   cancel(): void
 }
 
-/** Listens until `cancel`; a signal before the command waits for it is not lost. */
-export function listenForEnd(signals: readonly NodeJS.Signals[]): End {
+/** Listens for `signals` until `cancel`; one before the command waits for it is not lost. */
+export function listenForEnd(signals = endSignals()): End {
   let timer: NodeJS.Timeout | undefined
   let now: (reason: string) => void = () => {}
   const promise = new Promise<string>((resolve) => {

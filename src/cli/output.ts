@@ -1,3 +1,5 @@
+import { isLostTerminal } from './terminal.js'
+
 /** Exit statuses of every command (docs: the command line). */
 export const DONE = 0
 export const FAILED = 1
@@ -43,16 +45,18 @@ export function noteWarnings(warnings: readonly { readonly message: string }[]):
   if (more > 0) note(`sluice: ${more} more warnings; compile --policy FILE --json has them all`)
 }
 
+const STANDARD_OUTPUT = 1
+
 /** Node makes its streams when they are first asked for, in 4 ms: a command that has nothing to say yet does not. */
 const watched = new Set<NodeJS.WriteStream>()
 
 /**
  * Standard output, of every command: where nobody takes it, that is seen to. `sluice … | head` closes it early: that
- * is no error, and nobody is left to tell. A full disk is one.
+ * is no error, and nobody is left to tell; no more is a terminal that has gone. A full disk is one.
  */
 export function standardOutput(): NodeJS.WriteStream {
   return watch(process.stdout, (error) => {
-    if (isClosedOutput(error)) process.exit(DONE)
+    if (isClosedOutput(error) || isLostTerminal(STANDARD_OUTPUT)) process.exit(DONE)
     note(`sluice: cannot write to standard output (${error.code}); make room there, or send it elsewhere`)
     process.exit(FAILED)
   })

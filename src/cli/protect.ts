@@ -1,4 +1,3 @@
-import { isatty } from 'node:tty'
 import { Command } from 'commander'
 // All of it before the policy is in force: a package that is replaced meanwhile has other files, and nothing of it
 // that is missing may end this process, with which the policy goes.
@@ -20,6 +19,7 @@ import { openControl } from './open-control.js'
 import { FAILED, note, noteWarnings, print, printJson } from './output.js'
 import { formatQuantity } from './quantity.js'
 import { drawTable } from './table.js'
+import { controllingTerminal, isHangupIgnored } from './terminal.js'
 
 interface ProtectOptions {
   readonly policy: string
@@ -89,17 +89,15 @@ interface Reloads {
   cancel(): void
 }
 
-const STANDARD_ERROR = 2
-
 /** SIGHUP asks for a reload; but where the terminal of this command has gone, it is told to end by the same signal. */
 function listenForReload(end: End): Reloads {
   const counts = { done: 0, refused: 0 }
-  const hadTerminal = isatty(STANDARD_ERROR)
+  const hadTerminal = controllingTerminal() !== 0
   let reload: (() => Promise<boolean>) | null = null
   let isAsked = false
   const run = async () => {
-    if (hadTerminal && !isatty(STANDARD_ERROR)) {
-      end.now('SIGHUP')
+    if (hadTerminal && controllingTerminal() === 0) {
+      if (!isHangupIgnored()) end.now('SIGHUP')
       return
     }
     isAsked = reload === null

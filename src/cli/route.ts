@@ -129,7 +129,7 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
   const { inDriver = false, offload = false, flows = DRIVER_FLOWS } = options
   if (options.flows !== undefined && !inDriver && !offload)
     throw new InputError('--flows is about flows in the drivers; give --offload or --in-driver as well')
-  const end = listenForEnd(['SIGINT', 'SIGTERM'])
+  const end = listenForEnd()
   try {
     if (inDriver) return await routeInDriver(devices, { ...options, flows }, end)
     const router = await startRouter({

@@ -43,7 +43,7 @@ Time a packet is measured only while somebody looks.`,
 async function top(options: TopOptions): Promise<void> {
   const service = await chooseService(options)
   const connection = connectTo(service.place)
-  const end = listenForEnd(['SIGINT', 'SIGTERM', 'SIGHUP'])
+  const end = listenForEnd()
   const isEnded = end.promise.then(() => true)
   try {
     if (service.status.kind === 'engine') await connection.ask({ do: 'watch' })

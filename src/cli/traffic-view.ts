@@ -26,7 +26,7 @@ interface WatchedTraffic {
 
 /** Opens a run, shows how it goes until it ends or is ended, and prints the totals. Throws what `open` throws. */
 export async function runTraffic(open: () => TrafficRun, watched: WatchedTraffic): Promise<void> {
-  const end = listenForEnd(['SIGINT', 'SIGTERM', 'SIGHUP'])
+  const end = listenForEnd()
   try {
     const run = open()
     try {
