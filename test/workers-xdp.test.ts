@@ -87,7 +87,7 @@ it('a worker that ends under traffic gives its AF_XDP socket back, and its succe
   const far = openFar(bench)
   const before = sockets()
   const settings = { device: { name, index, namespace }, sockets: loaded.divertMap(), entries: ENTRIES }
-  const workers = await startWorkers(diverted, space, code, pool, { settings, stallMs: 300 })
+  const workers = await startWorkers(diverted, space, code, pool, { settings, stallMs: 1000 })
   const during = sockets()
   assert.ok(during.mappings >= before.mappings + 4, 'its rings are mapped')
   const [toOther, fromOther] = [workers.to('other'), workers.from('other')]

@@ -269,13 +269,14 @@ describe('workers', () => {
       await pause(100)
       const controls = space.layout().regions.filter(({ name }) => name.endsWith(' control'))
       const rounds = () => controls.map(({ offset }) => space.words[offset / 4 + 16]!)
-      const before = rounds()
+      const [before, begin] = [rounds(), performance.now()]
       await pause(500)
-      // Once a second each looks all the same, and that second may end here.
       const made = rounds().map((count, index) => count - before[index]!)
+      // Once a second each looks all the same, and one such second may end here.
+      const most = 1 + Math.floor((performance.now() - begin) / 1000)
       assert.ok(
-        made.every((count) => count <= 1),
-        `${made} rounds in half a second`,
+        made.every((count) => count <= most),
+        `${made} rounds where ${most} are right`,
       )
     })
   })
@@ -289,7 +290,7 @@ describe('workers', () => {
     it(`that ${what} is started again; the others go on, and every frame is found`, async (context) => {
       const random = seededRandom(context, 'workers')
       const ended: string[] = []
-      const options = { stallMs: 300, onEnd: (name: string) => void ended.push(name) }
+      const options = { stallMs: 1000, onEnd: (name: string) => void ended.push(name) }
       await withWorkers(
         options,
         async ({ workers, send, take }) => {

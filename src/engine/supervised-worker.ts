@@ -85,6 +85,8 @@ const UNASKED_ID = -1
 const SHORT_LIFE_MS = 1000
 /** How long a thread may take to draw its graph at first: for each queue of a device the kernel notes all frames. */
 const START_MS = 60_000
+/** Of a watchdog, within the time that a worker may stand still. */
+const LOOKS = 4
 const MOST_DELAY_MS = 1000
 
 /** A worker that is not started yet. `describe` gives what its thread starts with, with the settings of the day. */
@@ -234,13 +236,13 @@ export function superviseWorker<Settings>(
     })
   }
 
-  let [lastRounds, standsSince] = [-1, 0]
+  // Looks are counted and not the time: where the whole machine stood still, no worker did.
+  let [lastRounds, looks] = [-1, 0]
   const watchdog = setInterval(() => {
     const rounds = words[WORKER_ROUNDS / 4]!
-    const now = performance.now()
-    if (words[WORKER_BUSY / 4] !== 1 || rounds !== lastRounds) [lastRounds, standsSince] = [rounds, now]
-    else if (now - standsSince > (places === null ? Math.max(stallMs, START_MS) : stallMs)) endThread()
-  }, stallMs / 4).unref()
+    if (words[WORKER_BUSY / 4] !== 1 || rounds !== lastRounds) [lastRounds, looks] = [rounds, 0]
+    else if ((++looks * stallMs) / LOOKS > (places === null ? Math.max(stallMs, START_MS) : stallMs)) endThread()
+  }, stallMs / LOOKS).unref()
 
   return {
     name: start.name,
