@@ -1,49 +1,24 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { policySource } from '../src/control/policy-source.js'
-import { prepareTestRun, readStatistics, withNamespace } from '../src/kernel/index.js'
-import { openFloodGenerator } from '../src/lab/flood.js'
-import type { FloodSpec } from '../src/lab/flood-frame.js'
-import { createNetwork, type LabNetwork } from '../src/lab/network.js'
+import { prepareTestRun } from '../src/kernel/index.js'
 import { loadPolicy } from '../src/loader/index.js'
-import { drop, limit, policy, type Rule } from '../src/policy/index.js'
-import { eventually } from './support/eventually.js'
+import { limit, policy, type Rule } from '../src/policy/index.js'
 import { skipUnless } from './support/require.js'
 
-const FLOOD_PROCESS = new URL('../src/lab/flood-process.js', import.meta.url)
 const SECONDS = 10
 const SOURCES = 100_000
 const PASS = 2
-/** Packets a second of the flood, and how many sources they are drawn from. */
-const OFFERED = 400_000
-const SOURCE_BITS = 15
-const FLOOD_SOURCES = 2 ** SOURCE_BITS
-/** The burst is half a second's, so that the limit outlasts the moments in which the generator stands still. */
-const RULE_RATE = 50_000
-const RULE_BURST = RULE_RATE / 2
 /** Keys that are limited one by one at several times their rate, a second's burst each. */
-const KEYS = 100
+const KEYS = 20
 const KEY_RATE = 500
 const KEY_SECONDS = 1.5
 const FRAME_BYTES = 100
 /** A source's offset in an Ethernet frame with IPv4. */
 const SOURCE_AT = 26
 
-function floodOf({ router, victim }: LabNetwork): FloodSpec {
-  return {
-    kind: 'udp',
-    sourceMac: router.towardsVictim.mac,
-    destinationMac: victim.device.mac,
-    destination: victim.device.ipv4,
-    port: 9,
-    sources: { address: '198.18.0.0', length: 32 - SOURCE_BITS },
-    bytes: { least: 60, most: 60 },
-  }
-}
-
-function load(entries: number, ...rules: readonly Rule[]) {
-  const value = policy({ tables: { limits: { entries, whenFull: 'share' } } }, ...rules)
+function load(entries: number, rule: Rule) {
+  const value = policy({ tables: { limits: { entries, whenFull: 'share' } } }, rule)
   return loadPolicy(policySource(value, { sets: new Map(), interfaceIndex: () => 1 }))
 }
 
@@ -115,68 +90,31 @@ describe('limits by the kernel’s clock', { skip: skipUnless('root') }, () => {
         const run = prepareTestRun({ fd: loaded.program.fd, data: frame })
         const passed = new Uint32Array(KEYS)
         const plain = plainBuckets(KEY_RATE, KEY_RATE)
+        /** Between a packet and the reading of our own clock for it; the kernel's is read in between. */
+        const furthestMs = new Float64Array(KEYS)
         const start = performance.now()
         let rounds = 0
         for (; performance.now() - start < KEY_SECONDS * 1000; rounds++) {
           for (let index = 0; index < KEYS; index++) {
             // Of a prefix every packet has another address.
             view.setUint32(key, 0x0a000000 + index * 256 + (per === 'source-prefix' ? rounds & 255 : 1))
+            const before = performance.now()
             if (run() === PASS) passed[index]!++
-            plain.offer(index, performance.now())
+            const now = performance.now()
+            plain.offer(index, now)
+            furthestMs[index] = Math.max(furthestMs[index]!, now - before)
           }
         }
         loaded.close()
         const times = rounds / (KEY_RATE * KEY_SECONDS)
         context.diagnostic(`${times.toFixed(1)} times the limit; ${passed[0]} passed, ${plain.passed[0]} were to`)
         assert.ok(times > 1.5, 'more is offered than the limit')
-        const off = passed.findIndex((count, index) => Math.abs(count - plain.passed[index]!) > 1)
+        // Where this thread had to wait for a core in between, so many tokens may fall on either side.
+        const off = passed.findIndex(
+          (count, index) => Math.abs(count - plain.passed[index]!) > 1 + (KEY_RATE * furthestMs[index]!) / 1000,
+        )
         assert.equal(off, -1, `key ${off}: ${passed[off]} passed, ${plain.passed[off]} were to`)
       })
     }
   }
-
-  it('let through burst + rate x time of a real flood, by rule and by source', async (context) => {
-    const network = createNetwork()
-    try {
-      const generator = await openFloodGenerator(network.spawn(network.router, FLOOD_PROCESS))
-      const all = limit('udp', {
-        name: 'all',
-        mode: 'shadow',
-        per: 'rule',
-        rate: `${RULE_RATE} pps`,
-        burst: RULE_BURST,
-      })
-      const each = limit('udp', { name: 'each', per: 'source', rate: '2 pps', burst: 4 })
-      const loaded = load(2 ** 19, all, each, drop('udp', { name: 'never' }))
-      const { device, namespace } = network.victim
-      const link = withNamespace(namespace, () => loaded.attach(device, 'native'))
-      generator.start({
-        spec: floodOf(network),
-        interfaceIndex: network.router.towardsVictim.index,
-        packetsPerSecond: OFFERED,
-        seconds: SECONDS,
-      })
-      await sleep(SECONDS * 1000 + 500)
-      const { elapsedMs } = await generator.stop()
-      const reached = readStatistics(network.router.towardsVictim.name, network.router.namespace)
-      const arrived = reached.get('tx_queue_0_xdp_xmit') ?? 0
-      await eventually('the last packets are counted', () => loaded.counts()[1]!.packets === arrived)
-      const [byRule, bySource] = loaded.counts().map(({ packets, overPackets }) => packets - overPackets)
-      const losses = loaded.losses()
-      link.close()
-      loaded.close()
-      const seconds = elapsedMs / 1000
-      const wanted = RULE_BURST + RULE_RATE * seconds
-      const most = FLOOD_SOURCES * (4 + 2 * seconds)
-      context.diagnostic(`${arrived} in ${seconds.toFixed(2)} s; by rule ${byRule} of ${wanted.toFixed(0)}`)
-      context.diagnostic(`by source ${bySource} of at most ${most.toFixed(0)}; table full: ${losses.tableFull}`)
-      assert.ok(arrived > 1.5 * wanted, 'the flood is above the limit')
-      assert.ok(Math.abs(byRule! - wanted) <= 0.02 * wanted, `${byRule} of ${wanted}`)
-      // A source sends when the generator draws it, so a token of each waits for its next packet.
-      assert.ok(bySource! <= most && bySource! > 0.9 * most, `${bySource} of ${most}`)
-      assert.deepEqual(losses, { samples: 0, tableFull: 0 })
-    } finally {
-      network.close()
-    }
-  })
 })
