@@ -109,6 +109,7 @@ describe('routes that BIRD gets by BGP', { skip: skipUnless('root', 'ip', 'bird'
       ),
     )
     const listedBefore = router.mirror.statistics().listed
+    const { forwarded: forwardedBefore } = router.totals()
     sender.send(plan.addresses.map((address) => address.join('.')))
     const spans: Span[] = []
     let told = 0
@@ -123,7 +124,9 @@ describe('routes that BIRD gets by BGP', { skip: skipUnless('root', 'ip', 'bird'
     await setTimeout(STILL_MS)
     sender.send('stop')
     const [sent] = await once(sender, 'message')
-    await setTimeout(200)
+    // What is missing then is named below.
+    const forwarded = () => router.totals().forwarded - forwardedBefore
+    await eventually('all have gone through', () => forwarded() >= sent).catch(() => {})
     const arrived = (await Promise.all(wires.map((wire) => wire.stop()))).map((packets) => packets.map(readNumbered))
     context.diagnostic(`${told} updates in ${spans.at(-1)!.to - spans[0]!.from} ms, ${sent} packets`)
     const numbers = arrived.flat().map(({ number }) => number)

@@ -14,8 +14,9 @@ import {
 } from '../src/kernel/index.js'
 import { CLI, runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
-import { runIn } from './support/run-in.js'
+import { runIn, startIn } from './support/run-in.js'
 
 const ADDRESSES = ['192.0.2.1', '192.0.2.2'] as const
 
@@ -55,21 +56,21 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
   ] as const) {
     test(`carries a network over between ${one} and ${other}, and leaves nothing behind`, async () => {
       const { between, hosts, close } = build()
-      const command = runIn(between, [process.execPath, CLI, 'bridge', one, other, '--for', '6s', '--json'])
+      const command = startIn(between, [process.execPath, CLI, 'bridge', one, other, '--json'])
       await eventually('the wire carries', async () => {
         return (await runIn(hosts[0]!, ['ping', '-c', '1', '-W', '1', ADDRESSES[1]])).status === 0
       })
-      const server = runIn(hosts[1]!, ['timeout', '6', 'iperf3', '-s', '-1', '-B', ADDRESSES[1]])
+      const server = runIn(hosts[1]!, ['iperf3', '-s', '-1', '-B', ADDRESSES[1]])
       await eventually('the server listens', async () => {
         return (await runIn(hosts[1]!, ['ss', '-Htln', 'sport', '=', '5201'])).stdout !== ''
       })
       const { stdout } = await runIn(hosts[0]!, ['iperf3', '-J', '-t', '1', '-c', ADDRESSES[1]])
       assert(JSON.parse(stdout).end.sum_received.bytes > 1 << 20, stdout.slice(-300))
       await server
-      const { status, stdout: document, stderr } = await command
+      const { status, stdout: document, stderr } = await command.stop()
       assert.equal(status, 0, stderr)
       const { ends, endedBy } = JSON.parse(document)
-      assert.equal(endedBy, 'time')
+      assert.equal(endedBy, 'SIGINT')
       assert(ends[0].receivedPackets > 100 && ends[1].sentPackets >= ends[0].receivedPackets * 0.9)
       assert.doesNotMatch((await runIn(between, ['ip', '-d', 'link'])).stdout, /xdp|promiscuity [1-9]/)
       close()
@@ -78,16 +79,16 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
 
   test('joins a host with the machine’s own TAP device', async () => {
     const { between, hosts, close } = build()
-    const command = runIn(between, [process.execPath, CLI, 'bridge', 'one', 'tap:tap0', '--for', '4s', '--json'])
+    const command = startIn(between, [process.execPath, CLI, 'bridge', 'one', 'tap:tap0', '--json'])
     await eventually('the TAP device is there', async () => {
       return (await runIn(between, ['ip', 'addr', 'add', `${ADDRESSES[1]}/24`, 'dev', 'tap0'])).status === 0
     })
     await eventually('the wire carries', async () => {
       return (await runIn(hosts[0]!, ['ping', '-c', '1', '-W', '1', ADDRESSES[1]])).status === 0
     })
-    const { stdout } = await runIn(hosts[0]!, ['ping', '-c', '20', '-i', '0.01', '-s', '1400', ADDRESSES[1]])
-    assert.match(stdout, / 20 received/)
-    const { status, stderr } = await command
+    const { stdout } = await runIn(hosts[0]!, [...pings(20), '-s', '1400', ADDRESSES[1]])
+    assertAnswered(stdout, 20)
+    const { status, stderr } = await command.stop()
     assert.equal(status, 0, stderr)
     assert.doesNotMatch((await runIn(between, ['ip', 'link'])).stdout, /tap0/)
     close()
@@ -95,7 +96,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
 
   test('a device whose packets somebody takes already is no end of a wire, nor is a tunnel', async () => {
     const { between, close } = build()
-    const taken = runIn(between, [process.execPath, CLI, 'drop', 'icmp', '--on', 'one', '--for', '3s'])
+    const taken = startIn(between, [process.execPath, CLI, 'drop', 'icmp', '--on', 'one'])
     const bridge = (...ends: string[]) => runIn(between, [process.execPath, CLI, 'bridge', ...ends, '--for', '1s'])
     await eventually('the program is there', async () => {
       return /xdp/.test((await runIn(between, ['ip', 'link', 'show', 'one'])).stdout)
@@ -108,14 +109,14 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     const tunnel = await bridge('other', 'tunnel')
     assert.equal(tunnel.status, 2)
     assert.match(tunnel.stderr, /tunnel carries no Ethernet frames/)
-    await taken
+    assert.equal((await taken.stop()).status, 0)
     close()
   })
 
   test('who has its program taken off ends with one sentence and status 1', async () => {
     const { between, close } = build()
     for (const command of ['bridge', 'route']) {
-      const running = runIn(between, [process.execPath, CLI, command, 'one', 'other', '--for', '10s', '--json'])
+      const running = runIn(between, [process.execPath, CLI, command, 'one', 'other', '--json'])
       let id = ''
       await eventually('the program is there', async () => {
         const [link] = JSON.parse((await runIn(between, ['ip', '-j', '-d', 'link', 'show', 'other'])).stdout)

@@ -21,9 +21,6 @@ const MOMENTS: Readonly<Record<string, RegExp | null>> = {
   'under the rule': /^iptables:/m,
   'while it recovers': /^defended:/m,
 }
-/** Into the phase, so that its flood runs. */
-const INTO_PHASE_MS = 800
-
 const FLOODED: readonly (RegExp | null)[] = ['in the flood', 'under iptables', 'under the rule'].map(
   (moment) => MOMENTS[moment]!,
 )
@@ -57,7 +54,7 @@ describe('the demonstration on real devices', { skip: skipUnless('root', 'ip', '
     })
     const output: string[] = []
     child.stdout.on('data', (chunk) => output.push(String(chunk)))
-    const [status] = await once(child, 'exit')
+    const [status] = await once(child, 'close')
     assert.equal(status, 0)
     const result = JSON.parse(output.join('')) as DemoResult
     assert.equal(result.on, 'veth')
@@ -90,10 +87,11 @@ async function endsWithoutTraces(signal: NodeJS.Signals, afterLine: RegExp | nul
   const child = spawn(process.execPath, [CLI, 'demo', '--seconds', '10'], { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'exit')
   if (afterLine === null) await sleep(150)
-  else await lineOf(child.stderr, afterLine).then(() => sleep(INTO_PHASE_MS))
+  else await lineOf(child.stderr, afterLine)
+  // That of the flood, or of the rule.
+  if (FLOODED.includes(afterLine)) await eventually('a program is loaded', () => programsOf(child.pid!).length > 0)
   const programs = programsOf(child.pid!)
   if (afterLine !== null) assert.notDeepEqual(childrenOf(child.pid!), [], 'it was running when it was ended')
-  if (FLOODED.includes(afterLine)) assert.notDeepEqual(programs, [], 'a program was loaded when it was ended')
   child.kill(signal)
   await ended
   await eventually('no process is left', () => childrenOf(child.pid!).length === 0)

@@ -25,7 +25,7 @@ const RING = { at: 2 ** 20, blocks: 16, blockBytes: 2 ** 17 }
 /** Less than one poll of the kernel takes. */
 const MOST_PACKETS = 50
 /** Attempts for one row of packets: the kernel also lets go what has waited over a tick of its clock. */
-const ATTEMPTS = 4
+const ATTEMPTS = 100
 
 describe('gro against the kernel’s own', { skip: skipUnless('root') }, () => {
   const memory = createMemory(PAGES, PAGES, true)

@@ -10,6 +10,7 @@ import { loadPolicy } from '../src/loader/index.js'
 import { divert, policy } from '../src/policy/index.js'
 import { type EngineBench, openBench } from './support/engine.js'
 import { openTapEnd } from './support/open-tap.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createVethPair, type PairEnd } from './support/veth-pair.js'
 
@@ -35,8 +36,8 @@ describe('packets from guest to guest', { skip: skipUnless('root', 'ping') }, ()
     ])
     const engine = startEngine(space, code, worker, draw(...lines))
     closing.push(engine.close)
-    const command = ['-c', `${ECHOES}`, '-i', '0.002', '-s', '1472', '-W', '2', GUESTS[1]]
-    const ping = withNamespace(guest, () => spawn('ping', command))
+    const [command, ...args] = [...pings(ECHOES, 2), '-s', '1472', GUESTS[1]]
+    const ping = withNamespace(guest, () => spawn(command!, args))
     let said = ''
     ping.stdout.on('data', (text) => {
       said += text
@@ -47,7 +48,7 @@ describe('packets from guest to guest', { skip: skipUnless('root', 'ping') }, ()
       else await new Promise((resolve) => setImmediate(resolve))
     }
     await closed
-    assert.match(said, new RegExp(` ${ECHOES} received, 0% `))
+    assertAnswered(said, ECHOES)
     assert.deepEqual(engine.lost(), [])
     return devices.flat().map((device) => device.statistics())
   }

@@ -8,9 +8,10 @@ import { parseAddress } from '../src/kernel/index.js'
 import { CLI } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
-import { runIn } from './support/run-in.js'
+import { runIn, startIn } from './support/run-in.js'
 
 const SERVER = fileURLToPath(new URL('./support/serve-file.js', import.meta.url))
 const DOCUMENT_BYTES = 8 << 20
@@ -75,7 +76,7 @@ describe('real programs through translation', {
       const [address, port] = stdout.split(' ')
       assert.equal(address, seen, stderr)
       assert(Number(port) >= 61_000, port)
-      assert.match((await runIn(network.left, ['ping', '-c', '3', '-i', '0.1', host])).stdout, /3 received/)
+      assertAnswered((await runIn(network.left, [...pings(3), host])).stdout, 3)
     }
     // What the router's own kernel does is left alone.
     assert.match((await runIn(network.right, ['ping', '-c', '1', OUTSIDE])).stdout, /1 received/)
@@ -86,7 +87,7 @@ describe('real programs through translation', {
     const dump = start(network.right, 'tcpdump', '-nvv', '-l', '-i', 'eth0', '-c', '60', 'ip or ip6')
     const lines: string[] = []
     dump.stdout!.on('data', (chunk) => lines.push(String(chunk)))
-    const ended = once(dump, 'exit')
+    const ended = once(dump, 'close')
     const server = start(network.right, 'iperf3', '-s', '-1', '--forceflush', '-B', HOSTS[1])
     await once(server.stdout!, 'data')
     const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-t', '1', '-c', HOSTS[1]])
@@ -111,7 +112,7 @@ describe('real programs through translation', {
   })
 
   test('who lets a packet live too short learns it of the router, and of his own packet', async () => {
-    const { stdout } = await runIn(network.left, ['ping', '-c', '1', '-W', '2', '-t', '1', HOSTS[1]])
+    const { stdout } = await runIn(network.left, ['ping', '-c', '1', '-t', '1', HOSTS[1]])
     assert.match(stdout, /From 192\.0\.1\.1 .*Time to live exceeded/)
   })
 
@@ -121,7 +122,7 @@ describe('real programs through translation', {
 const socket = require('node:dgram').createSocket('udp${host.includes(':') ? 6 : 4}')
 socket.connect(9, '${host}', () => socket.send('x'))
 socket.on('error', ({ code }) => { console.log(code); socket.close() })
-setTimeout(() => process.exit(1), 5000).unref()`
+setTimeout(() => process.exit(1), 20_000).unref()`
       const { stdout } = await runIn(network.left, [process.execPath, '-e', ask])
       assert.match(stdout, /ECONNREFUSED/, host)
     }
@@ -132,9 +133,9 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'curl') }, () 
   test('masquerades and publishes, and says what it does not understand', async () => {
     const network = createRoutedNetwork()
     const route = (...options: readonly string[]) =>
-      runIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', ...options])
+      startIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', ...options])
     const command = route(
-      ...['--masquerade', 'right', '--publish', `${OUTSIDE}:8080=${HOSTS[0]}:80`, '--for', '5s', '--small', '--json'],
+      ...['--masquerade', 'right', '--publish', `${OUTSIDE}:8080=${HOSTS[0]}:80`, '--small', '--json'],
     )
     await eventually('the router forwards', async () => {
       const { status } = await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
@@ -148,7 +149,7 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'curl') }, () 
     const ask = `curl -s http://${OUTSIDE}:8080/ | base64 -w 0`
     assert.equal((await runIn(network.right, ['sh', '-c', ask])).stdout, document)
     server.kill('SIGKILL')
-    const { status, stdout, stderr } = await command
+    const { status, stdout, stderr } = await command.stop()
     assert.equal(status, 0, stderr)
     assert(JSON.parse(stdout).forwarded > 8)
     for (const [words, said] of [
@@ -160,7 +161,7 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'curl') }, () 
       ['--track 100M', /2\d\.\d GiB of memory, and one can have 4/],
       ['--flows 100', /give --offload or --in-driver as well/],
     ] as const) {
-      const refused = await route(...words.split(' '))
+      const refused = await route(...words.split(' ')).ended
       assert.equal(refused.status, 2)
       assert.match(refused.stderr, said)
     }

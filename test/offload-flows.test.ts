@@ -16,9 +16,10 @@ import {
 import { type Forwarder, type OffloadFlow, openForwarder } from '../src/offload/index.js'
 import { CLI, runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
-import { runIn } from './support/run-in.js'
+import { runIn, startIn } from './support/run-in.js'
 
 const PORT = 8080
 const PAGE_BYTES = 5_000_000
@@ -38,22 +39,22 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
   after(() => network.close())
 
   test('sluice route --in-driver forwards, and says what became of packets', async () => {
-    const command = [process.execPath, CLI, 'route', 'left', 'right', '--in-driver', '--for', '6s', '--json']
-    const running = runIn(network.router, command)
+    const command = [process.execPath, CLI, 'route', 'left', 'right', '--in-driver', '--json']
+    const running = startIn(network.router, command)
     const route = openRoute(network.router)
     await eventually('programs', () => ['left', 'right'].every((name) => findLink(route, name).xdp.mode !== 'none'))
-    const { stdout } = await runIn(network.left, ['ping', '-c', '10', '-i', '0.05', HOSTS[1]])
-    assert.match(stdout, / 10 received/)
+    const { stdout } = await runIn(network.left, [...pings(10), HOSTS[1]])
+    assertAnswered(stdout, 10)
     const { stages } = JSON.parse(runCli(['top', '--device', 'right', '--json']).stdout) as { stages: StageRate[] }
     assert(stages.find(({ stage }) => stage === 'forwarded by a look-up')!.packets >= 18)
     const traced = runCli(['trace', 'icmp', '--device', 'right'])
     assert.equal(traced.status, 2)
     assert.match(traced.stderr, /the packets of this router stay in the drivers/)
-    const { status, stdout: document } = await running
+    const { status, stdout: document } = await running.stop()
     assert.equal(status, 0)
     const { forwarded, endedBy, others } = JSON.parse(document)
     assert(forwarded + (others['no neighbour'] ?? 0) >= 20, document)
-    assert.equal(endedBy, 'time')
+    assert.equal(endedBy, 'SIGINT')
     assert(['left', 'right'].every((name) => findLink(route, name).xdp.mode === 'none'))
     closeNetlink(route)
   })
@@ -107,7 +108,7 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
         'curl',
         '-s',
         '-m',
-        '10',
+        '30',
         '-o',
         '/dev/null',
         '-w',

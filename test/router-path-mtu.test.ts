@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { type Router, startRouter } from '../src/control/router/router.js'
 import { type NetworkNamespace, withNamespace } from '../src/kernel/index.js'
 import { inside } from './support/joined-namespaces.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
@@ -81,9 +82,9 @@ describe('a router whose right port takes 1,400 bytes', {
     for (const [bytes, ...more] of [['1390'], ['1472'], ['2000'], ['8000'], ['1400', '-R']]) {
       // The first wait for a neighbour as well.
       ip(network.router, 'neigh', 'flush', 'dev', 'right')
-      const command = ['ping', '-n', '-c', '10', '-i', '0.05', '-M', 'dont', '-s', bytes!, ...more, HOSTS[1]]
+      const command = [...pings(10, 50), '-M', 'dont', '-s', bytes!, ...more, HOSTS[1]]
       const { stdout } = await runIn(network.left, command)
-      assert.match(stdout, /10 received/, stdout)
+      assertAnswered(stdout, 10)
       assert.doesNotMatch(stdout, /wrong data|Frag/)
     }
     assert(packetsOf('fragment left') - before >= 90)

@@ -5,9 +5,10 @@ import { closeNamespace, createNamespace } from '../src/kernel/index.js'
 import { CLI } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { ip } from './support/kernel-routes.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS } from './support/routed-network.js'
-import { runIn } from './support/run-in.js'
+import { runIn, startIn } from './support/run-in.js'
 
 describe('a router with a TAP device', { skip: skipUnless('root', 'ip', 'ping') }, () => {
   test('forwards between a veth and a guest behind a TAP device, both ways', async () => {
@@ -16,15 +17,7 @@ describe('a router with a TAP device', { skip: skipUnless('root', 'ip', 'ping') 
     // The guest's network card is a veth here, and what joins it with the TAP device is our own wire.
     ip(link, `link add other type veth peer name eth0 netns ${guest.path}`, 'link set other up')
     ip(guest, 'addr add 192.0.9.2/24 dev eth0', 'link set eth0 up', 'route add default via 192.0.9.1')
-    const wire = runIn(link, [
-      process.execPath,
-      CLI,
-      'bridge',
-      `tap:${network.router.path}/tap0`,
-      'other',
-      '--for',
-      '9s',
-    ])
+    const wire = startIn(link, [process.execPath, CLI, 'bridge', `tap:${network.router.path}/tap0`, 'other'])
     await eventually('the TAP device is there', async () => {
       const { status } = await runIn(network.router, ['ip', 'addr', 'add', '192.0.9.1/24', 'dev', 'tap0'])
       return status === 0
@@ -33,15 +26,15 @@ describe('a router with a TAP device', { skip: skipUnless('root', 'ip', 'ping') 
     await eventually('the guest is reached', async () => {
       return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', '192.0.9.2'])).status === 0
     })
-    const there = await runIn(network.left, ['ping', '-c', '20', '-i', '0.01', '-s', '1400', '192.0.9.2'])
-    assert.match(there.stdout, / 20 received/)
-    const back = await runIn(guest, ['ping', '-c', '20', '-i', '0.01', HOSTS[0]])
-    assert.match(back.stdout, / 20 received/)
+    const there = await runIn(network.left, [...pings(20), '-s', '1400', '192.0.9.2'])
+    assertAnswered(there.stdout, 20)
+    const back = await runIn(guest, [...pings(20), HOSTS[0]])
+    assertAnswered(back.stdout, 20)
     assert.match(back.stdout, /ttl=63/)
     assert(router.totals().forwarded >= 80)
     router.close()
     await router.done
-    assert.equal((await wire).status, 0)
+    assert.equal((await wire.stop()).status, 0)
     network.close()
     for (const namespace of [guest, link]) closeNamespace(namespace)
   })

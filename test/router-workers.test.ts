@@ -7,6 +7,7 @@ import { withNamespace } from '../src/kernel/index.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { ip } from './support/kernel-routes.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
@@ -34,18 +35,18 @@ describe('a router of two workers', { skip: skipUnless('root', 'ip', 'ping') }, 
     network.close()
   })
 
-  const ping = (host: string) => runIn(network.left, ['ping', '-c', '3', '-i', '0.05', '-W', '1', host])
+  const ping = (host: string) => runIn(network.left, [...pings(3), host])
 
   test('what waits for a neighbour goes on when the other thread has found it', async () => {
-    for (const host of [HOSTS[1], HOSTS6[1]]) assert.match((await ping(host)).stdout, /3 received/)
+    for (const host of [HOSTS[1], HOSTS6[1]]) assertAnswered((await ping(host)).stdout, 3)
     const { received, forwarded } = router.totals()
     assert(received >= 12 && forwarded >= 12, `${received} received, ${forwarded} forwarded`)
   })
 
   test('packets go on while the thread that follows the kernel stands still', () => {
     // spawnSync holds this thread up until ping has ended.
-    const [command, ...args] = [...inside(network.left), 'ping', '-c', '20', '-i', '0.02', HOSTS[1]]
-    assert.match(spawnSync(command!, args, { encoding: 'utf8' }).stdout, /20 received/)
+    const [command, ...args] = [...inside(network.left), ...pings(20, 20), HOSTS[1]]
+    assertAnswered(spawnSync(command!, args, { encoding: 'utf8' }).stdout, 20)
   })
 
   test('each worker has packets: the kernel shares flows out to the queues', async () => {
@@ -66,13 +67,16 @@ describe('a router of two workers', { skip: skipUnless('root', 'ip', 'ping') }, 
     await eventually('both workers run again', () =>
       workers.statistics().every(({ isRunning, restarts }) => isRunning && restarts === 1),
     )
-    for (const host of [HOSTS[1], HOSTS6[1]]) assert.match((await ping(host)).stdout, /3 received/)
+    for (const host of [HOSTS[1], HOSTS6[1]]) assertAnswered((await ping(host)).stdout, 3)
     assert.equal(warnings.filter((text) => /worker [01] of the router has ended/.test(text)).length, 2)
   })
 
   test('an address that the router gets later is answered by its kernel', async () => {
     ip(network.router, 'addr add 198.51.100.1/24 dev right')
-    await eventually('an answer', async () => (await ping('198.51.100.1')).status === 0)
+    await eventually('an answer', async () => {
+      const once = ['ping', '-c', '1', '-W', '1', '198.51.100.1']
+      return (await runIn(network.left, once)).status === 0
+    })
   })
 
   test('more workers than queues are refused, in words', async () => {
@@ -89,8 +93,8 @@ describe('a router of two workers', { skip: skipUnless('root', 'ip', 'ping') }, 
 test('one worker takes all queues of devices that have many', { skip: skipUnless('root', 'ip', 'ping') }, async () => {
   const network = createRoutedNetwork({ queues: 40 })
   const router = await startRouter({ devices: ['left', 'right'], namespace: network.router, warn: assert.fail })
-  const { stdout } = await runIn(network.left, ['ping', '-c', '3', '-i', '0.05', '-W', '1', HOSTS[1]])
-  assert.match(stdout, /[1-3] received/)
+  const { stdout } = await runIn(network.left, [...pings(3), HOSTS[1]])
+  assertAnswered(stdout, 3)
   router.close()
   await router.done
   network.close()

@@ -25,6 +25,7 @@ import {
   writeSysctl,
 } from '../src/kernel/index.js'
 import { createMemory } from '../src/wasm/index.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { watchWire } from './support/watch-wire.js'
 
@@ -110,10 +111,9 @@ describe('TAP devices', { skip: skipUnless('root', 'ping', 'tcpdump', 'curl') },
 
   it('carry ping and a web page', async () => {
     const { ends: both, seen } = connect()
-    const ping = withNamespace(both[0].namespace, () => ({
-      said: run('ping', ['-c', '3', '-i', '0.05', '-W', '2', both[1].ipv4]),
-    }))
-    assert.match((await ping.said).stdout, /3 received, 0% packet loss/)
+    const [command, ...args] = pings(3)
+    const ping = withNamespace(both[0].namespace, () => ({ said: run(command!, [...args, both[1].ipv4]) }))
+    assertAnswered((await ping.said).stdout, 3)
     await fetchDocument(both, 200_000)
     assert.equal(seen.longest, 1514)
     assert.deepEqual(both[0].tap.socket.offloads, { checksum: false, tcp: false, udp: false })

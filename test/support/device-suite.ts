@@ -35,7 +35,7 @@ export function testDevice(
     skip = false,
     leastBytes = 14,
     mostBytes = 1514,
-    underWayMs = 1000,
+    underWayMs = 20_000,
     mostUnread = Number.POSITIVE_INFINITY,
   }: DeviceSuiteOptions = {},
 ): void {

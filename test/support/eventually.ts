@@ -1,10 +1,10 @@
 import { setTimeout } from 'node:timers/promises'
 
-/** Waits until `check` holds, and gives up with `what` after `timeoutMs`. */
+/** Waits until `check` holds, and gives up with `what` after `timeoutMs`: long, because a busy machine is no failure. */
 export async function eventually(
   what: string,
   check: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<void> {
   for (let waitedMs = 0; !(await check()); waitedMs += 10) {
     if (waitedMs >= timeoutMs) throw new Error(`${what}: still not so after ${timeoutMs} ms`)

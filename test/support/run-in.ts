@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import type { NetworkNamespace } from '../../src/kernel/index.js'
 import { inside } from './joined-namespaces.js'
 
@@ -8,13 +8,34 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Runs a command in a namespace to its end, while this thread goes on; one that takes longer than `timeoutMs` is ended. */
-export function runIn(namespace: NetworkNamespace, command: readonly string[], timeoutMs = 30_000): Promise<Outcome> {
+/** A command at work in a namespace. */
+export interface Running {
+  readonly ended: Promise<Outcome>
+  /** Ends it as Ctrl-C does. */
+  stop(): Promise<Outcome>
+}
+
+/** Starts a command in a namespace; one that takes longer than `timeoutMs` is ended. */
+export function startIn(namespace: NetworkNamespace, command: readonly string[], timeoutMs = 60_000): Running {
   const [first, ...rest] = [...inside(namespace), ...command]
-  return new Promise((resolve) => {
-    execFile(first!, rest, { timeout: timeoutMs, encoding: 'utf8', maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+  const options = { timeout: timeoutMs, encoding: 'utf8', maxBuffer: 64 << 20 } as const
+  let child: ChildProcess
+  const ended = new Promise<Outcome>((resolve) => {
+    child = execFile(first!, rest, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
       resolve({ status: code, stdout, stderr })
     })
   })
+  return {
+    ended,
+    stop() {
+      child.kill('SIGINT')
+      return ended
+    },
+  }
+}
+
+/** Runs a command in a namespace to its end, while this thread goes on; one that takes longer than `timeoutMs` is ended. */
+export function runIn(namespace: NetworkNamespace, command: readonly string[], timeoutMs?: number): Promise<Outcome> {
+  return startIn(namespace, command, timeoutMs).ended
 }

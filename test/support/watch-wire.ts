@@ -1,14 +1,19 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { type CapturedPacket, CaptureError, openCapture } from '../../src/device/index.js'
 import { type NetworkNamespace, withNamespace } from '../../src/kernel/index.js'
 import { eventually } from './eventually.js'
 
+const LOOK_MS = 20
+/** Without a packet more, until all are taken for read. */
+const QUIET_MS = 500
+
 /** tcpdump at a device. */
 export interface WireWatch {
-  /** The frames it has seen, as hexadecimal text, once there are `count` of them; throws after five seconds without. */
+  /** The frames it has seen, as hexadecimal text, once there are `count` of them; throws where they do not come. */
   frames(count: number): Promise<string[]>
   /** Ends it and gives all that it has seen; throws where the kernel had to leave some out. */
   stop(): Promise<CapturedPacket[]>
@@ -34,12 +39,21 @@ export async function watchWire(
     child.once('close', () => reject(new Error(`tcpdump ended: ${said}`)))
   })
   const seen = () => [...openCapture(file).packets()].map(({ data }) => Buffer.from(data).toString('hex'))
+  /** At its end tcpdump does not read what it has not read yet. */
+  const hasRead = async () => {
+    for (let [size, sameFor] = [-1, 0]; sameFor < QUIET_MS; sameFor += LOOK_MS) {
+      await setTimeout(LOOK_MS)
+      const now = statSync(file).size
+      if (now !== size) [size, sameFor] = [now, 0]
+    }
+  }
   const stop = async () => {
     child.kill('SIGINT')
     await ended
   }
   return {
     async stop() {
+      await hasRead()
       await stop()
       const packets = [...openCapture(file).packets()]
       rmSync(folder, { recursive: true })
