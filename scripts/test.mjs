@@ -5,7 +5,8 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { availableParallelism } from 'node:os'
+import { basename, join, relative } from 'node:path'
 import { run } from 'node:test'
 import { prepare, ROOT } from './prepare.mjs'
 
@@ -21,8 +22,20 @@ const CHECKS = [
   ['dead code', join(BIN, 'knip'), ['--no-config-hints', '--no-progress']],
 ]
 
-/** Tests with real traffic: each takes a core for its flood and another for what receives it, so they run one by one. */
-const FLOODS = /(bgp|demo|flood|network|swap|limits|cli-drop)\.test\.js$/
+/**
+ * Tests that measure what a flood does, or look at all of the machine's devices: they run one by one. A test that counts
+ * every packet of its flood runs beside others: a kernel whose cores are shared changes programs sooner.
+ */
+const ALONE = /(bgp|demo|flood|network|source-limits)\.test\.js$/
+
+/** Those that take longest begin first, so that none of them goes on alone at the end. */
+const LONGEST = [
+  ...['captures', 'policy-swap', 'service', 'sets-swap', 'cli', 'offload-promoted', 'policy-limits', 'generate'],
+  ...['compile-random', 'cli-policy', 'bridge', 'cli-protect', 'workers-exit', 'cli-drop', 'workers', 'transmit-queue'],
+]
+
+/** One more than there are cores, because many wait for processes and clocks. */
+const AT_ONCE = availableParallelism() + 1
 
 /** How many of the test files are named that took longest. */
 const SLOWEST = 8
@@ -90,18 +103,24 @@ async function runTests(files) {
   }
   const start = performance.now()
   const before = { ...totals }
+  const together = files.filter((file) => !ALONE.test(file))
   await runFiles(
-    files.filter((file) => !FLOODS.test(file)),
-    2,
+    together.sort((one, other) => placeOf(one) - placeOf(other)),
+    AT_ONCE,
   )
   await runFiles(
-    files.filter((file) => FLOODS.test(file)),
+    files.filter((file) => ALONE.test(file)),
     1,
   )
   const slowest = [...durations].sort(([, one], [, other]) => other - one).slice(0, SLOWEST)
   console.log(`  slowest: ${slowest.map(([file, ms]) => `${file} ${(ms / 1000).toFixed(1)} s`).join(', ')}`)
   const verdict = totals.failed > before.failed ? '✖' : '✔'
   console.log(`${verdict} ${files.length} test files (${seconds(start)})`)
+}
+
+function placeOf(file) {
+  const place = LONGEST.indexOf(basename(file, '.test.js'))
+  return place < 0 ? LONGEST.length : place
 }
 
 async function runFiles(files, concurrency) {
