@@ -40,6 +40,8 @@ export interface PolicySurroundings {
    * packet (METADATA_… of `sluice/memory`), for the stage `classify`. By default not.
    */
   readonly metadata?: boolean
+  /** Whether packets that are diverted from a queue without a socket are dropped, which is counted, and do not pass. By default they pass. */
+  readonly dropWithoutSocket?: boolean
   /** Where a part of the policy stands, for its faults; without it that is its path, `rules[2].cpu`. */
   readonly placeOf?: PlaceOf
 }
@@ -68,14 +70,14 @@ export interface PreparedPolicy extends PolicySource {
  * PolicyError for rules that steer to a CPU that there is not.
  */
 export function policySource(policy: Policy, surroundings: PolicySurroundings): PreparedPolicy {
-  const { inFront = [], sets, metadata = false, placeOf } = surroundings
+  const { inFront = [], sets, metadata = false, dropWithoutSocket = false, placeOf } = surroundings
   const names = new Set(Object.keys(policy.sets))
   const conditionsOf = (rules: readonly Rule[]) => rules.map(({ match }) => conditionOf(match, names))
   const conditions = [...conditionsOf(inFront), ...(surroundings.conditions ?? conditionsOf(policy.rules))]
   const whole = { ...policy, rules: [...inFront, ...policy.rules] }
   const prepared = prepareRules(whole.rules, conditions, surroundings)
   const requireCpus = () => refuseMissingCpus(policy, placeOf)
-  return sourceOf({ policy: whole, inFront: inFront.length, prepared, metadata, requireCpus }, sets)
+  return sourceOf({ policy: whole, inFront: inFront.length, prepared, metadata, dropWithoutSocket, requireCpus }, sets)
 }
 
 /** What of a policy does not depend on its slots and on what its sets hold. */
@@ -119,12 +121,13 @@ interface Parts {
   readonly inFront: number
   readonly prepared: PreparedRules
   readonly metadata: boolean
+  readonly dropWithoutSocket: boolean
   /** Throws PolicyError. */
   requireCpus(): void
 }
 
 function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
-  const { policy, inFront, prepared, metadata, requireCpus } = parts
+  const { policy, inFront, prepared, requireCpus, ...options } = parts
   return {
     inFront,
     sets: setContents,
@@ -141,7 +144,7 @@ function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
         graph,
         rules: rules.map((rule) => prepared.codeOf(rule, slots[rule]!)),
       }))
-      return emitPolicy(segments, { layout: layoutOf(policy, capacity), multiBuffer: true, metadata, setContents })
+      return emitPolicy(segments, { layout: layoutOf(policy, capacity), multiBuffer: true, ...options, setContents })
     },
     withSet(name, contents) {
       if (!Object.hasOwn(policy.sets, name))

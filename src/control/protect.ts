@@ -117,7 +117,10 @@ export function startProtect(request: ProtectRequest): RunningPolicy {
       version: () => version,
       read,
       lifetimesLeft,
-      losses: loaded.losses,
+      losses() {
+        const { samples, tableFull } = loaded.losses()
+        return { samples, tableFull }
+      },
       reload() {
         const sets = use(readPolicyFile(request.policyFile), withoutEndedRules().changes)
         const { lapsed, policy } = version

@@ -32,7 +32,9 @@ export const STATE = {
   samplesLost: 8,
   /** Packets whose key found the limit table full. */
   tableFull: 16,
-  size: 24,
+  /** Diverted packets whose receive queue had no socket, where those are dropped. */
+  withoutSocket: 24,
+  size: 32,
 } as const
 
 /** Ring buffer of samples; each begins with SAMPLE_HEADER. */

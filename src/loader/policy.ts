@@ -80,9 +80,18 @@ export interface LoadedPolicy {
   divertMap(): LoadedMap
   /** Takes at most `most` samples, oldest first; `rule` is undefined for a rule that has gone. */
   readSamples(most: number): (Sample & { readonly rule: string | undefined })[]
-  /** Samples that found the ring buffer full, and packets whose key found the limit table full. */
-  losses(): { readonly samples: number; readonly tableFull: number }
+  /**
+   * Samples that found the ring buffer full, packets whose key found the limit table full, and, where the policy drops
+   * these, packets that were to be diverted while their receive queue had no socket.
+   */
+  losses(): PolicyLosses
   close(): void
+}
+
+interface PolicyLosses {
+  readonly samples: number
+  readonly tableFull: number
+  readonly withoutSocket: number
 }
 
 /** Maps that are indexed by slot, so that they are made anew when slots run out. */
@@ -356,11 +365,15 @@ function release({ loaded, kept }: Version, stays: ReadonlyMap<string, LoadedMap
   for (const [name, map] of kept) if (stays.get(name) !== map) closeBpf(map.fd)
 }
 
-function readLosses(state: LoadedMap | undefined): { samples: number; tableFull: number } {
-  if (state === undefined) return { samples: 0, tableFull: 0 }
+function readLosses(state: LoadedMap | undefined): PolicyLosses {
+  if (state === undefined) return { samples: 0, tableFull: 0, withoutSocket: 0 }
   const value = new Uint8Array(state.spec.valueBytes)
   lookupElement(state.fd, new Uint8Array(4), value)
   const view = new DataView(value.buffer)
   const read = (offset: number) => Number(view.getBigUint64(offset, true))
-  return { samples: read(STATE.samplesLost), tableFull: read(STATE.tableFull) }
+  return {
+    samples: read(STATE.samplesLost),
+    tableFull: read(STATE.tableFull),
+    withoutSocket: read(STATE.withoutSocket),
+  }
 }

@@ -69,6 +69,8 @@ export interface PolicyOptions {
   readonly multiBuffer?: boolean
   /** Writes type, flow hash and rule of what is diverted before the packet (METADATA_… of memory/formats.ts). False where nothing is said. */
   readonly metadata?: boolean
+  /** Drops and counts what is diverted from a queue that has no socket; else it passes. False where nothing is said. */
+  readonly dropWithoutSocket?: boolean
   /** What the sets hold that the rules name. */
   readonly setContents?: SetsByName
 }
@@ -115,6 +117,7 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
     layout,
     multiBuffer,
     writesMetadata: metadata,
+    dropsWithoutSocket: options.dropWithoutSocket ?? false,
     hasLength,
   })
   const devices = devicesOf(segments)

@@ -7,6 +7,8 @@ import type { CountedSockets } from './port.js'
 /** Behind the counters of a port's queueing discipline those of its device's queues, TRAFFIC_BYTES each. */
 const DISCIPLINE_BYTES = 64
 const REGION = 'router ports'
+/** Why a port loses what was to be routed while nobody has its queue's socket. */
+const NO_WORKER = 'no worker'
 /** Begins the names of the stages that ports are shown as. */
 export const PORT = 'port '
 
@@ -39,10 +41,11 @@ export function openPortCounters(
   return { places, close: () => space.free(REGION) }
 }
 
-/** What has become of the packets that were handed to ports, and what was lost before the router had it, as of a stage `port NAME` each, with what a queue before it lost where that is kept; read from any thread. */
+/** What has become of the packets that were handed to ports, and what was lost before the router had it, as of a stage `port NAME` each, with what a queue before it lost, and its policy (`withoutSocket`), where that is kept; read from any thread. */
 export function portStatistics(
   { counters }: Space,
   ports: readonly CountedSockets[],
+  withoutSocket: (port: number) => number,
   keepsQueue: (port: number) => boolean = () => true,
 ): StageStatistics[] {
   const count = (reasons: readonly string[], at: number, drops: Record<string, number>) => {
@@ -51,7 +54,10 @@ export function portStatistics(
   return ports.map(({ device: { name }, queues, counters: { waiting, queues: places } }, port): StageStatistics => {
     const drops: Record<string, number> = {}
     let packets = 0
-    if (keepsQueue(port)) count(QUEUE_REASONS, waiting, drops)
+    if (keepsQueue(port)) {
+      count(QUEUE_REASONS, waiting, drops)
+      drops[NO_WORKER] = withoutSocket(port)
+    }
     for (const queue of queues) {
       packets += counters[(places[queue]! + TRAFFIC_SENT_PACKETS) / 8]!
       count(XDP_REASONS, places[queue]! + TRAFFIC_DROPS, drops)

@@ -34,8 +34,12 @@ export interface RouterPort {
   readonly name: string
   readonly index: number
   readonly sockets: PortSockets
-  /** Puts the policy in place. Packets of queues without a socket pass to the kernel. */
+  /** Puts the policy in place. Packets of queues without a socket pass to the kernel, unless `keepsAll`. */
   attach(): XdpMode
+  /** From now on what is to be routed is dropped, and counted, where its queue has no socket. Throws LoadError. */
+  keepAll(): void
+  /** Packets that have been dropped so. */
+  withoutSocket(): number
   /** The policy's program as it is now. */
   program(): LoadedProgram
   /** Packets to these, and from these, go to the kernel from now on. */
@@ -53,23 +57,27 @@ export interface PortOptions {
   readonly entries: number
   /** What is addressed to the machine and yet the router's. */
   readonly translated: readonly TranslatedPorts[]
+  /** Whether what is to be routed is the router's alone: while a worker is started again, the kernel does not have its packets. */
+  readonly keepsAll: boolean
 }
 
 /** Loads the policy of a port, which is not attached yet. Throws LoadError and KernelError. */
 export function openPort(
   link: Link,
   addresses: readonly Uint8Array[],
-  { namespace, entries, translated }: PortOptions,
+  { namespace, entries, translated, ...options }: PortOptions,
 ): RouterPort {
   const inNamespace = <T>(run: () => T) => (namespace ? withNamespace(namespace, run) : run())
   const device = { name: link.name, index: link.index, ...(namespace ? { namespace } : {}) }
   let own = addresses.map(alone)
   let kernels: readonly Prefix[] = []
   const sets = new Map([OWN_ADDRESSES, KERNELS].map((name) => [name, prefixSet(own)]))
-  const sourceFor = (mac: string) =>
-    policySource(portPolicy(mac, translated), { sets, interfaceIndex: () => 0, metadata: true })
-  const loaded: LoadedPolicy = loadPolicy(sourceFor(link.mac))
+  const sourceFor = (mac: string, dropWithoutSocket: boolean) =>
+    policySource(portPolicy(mac, translated), { sets, interfaceIndex: () => 0, metadata: true, dropWithoutSocket })
   let { mac: present } = link
+  let { keepsAll } = options
+  const loaded: LoadedPolicy = loadPolicy(sourceFor(present, keepsAll))
+  let last: number | null = null
   const opened: { close(): void }[] = [loaded]
   const change = (name: string, prefixes: readonly Prefix[]) => {
     sets.set(name, prefixSet(prefixes))
@@ -84,6 +92,12 @@ export function openPort(
       opened.push(attached)
       return attached.mode
     },
+    keepAll() {
+      if (keepsAll) return
+      loaded.replace(sourceFor(present, true))
+      keepsAll = true
+    },
+    withoutSocket: () => last ?? loaded.losses().withoutSocket,
     program: () => loaded.program,
     setOwnAddresses(addresses) {
       own = addresses.map(alone)
@@ -96,10 +110,11 @@ export function openPort(
     },
     setMac(mac) {
       if (mac === present) return
-      loaded.replace(sourceFor(mac))
+      loaded.replace(sourceFor(mac, keepsAll))
       present = mac
     },
     close() {
+      last ??= loaded.losses().withoutSocket
       for (const each of opened.toReversed()) each.close()
       opened.length = 0
     },

@@ -40,6 +40,8 @@ export interface EngineParts extends Omit<RouterSettings, 'tables' | 'asks' | 'w
   readonly pool: Pool
   readonly tables: RoutesPlace
   readonly mirror: Mirror
+  /** Packets that a port's policy has dropped because nobody had the socket of their queue. */
+  readonly withoutSocket: (port: number) => number
   /** Memory of each worker. */
   readonly partBytes: number
 }
@@ -50,7 +52,7 @@ export async function startRouterWorkers(
   count: number,
   warn: (sentence: string) => void,
 ): Promise<RouterEngine> {
-  const { space, code, pool, tables, mirror, partBytes, ...forwarding } = parts
+  const { space, code, pool, tables, mirror, partBytes, withoutSocket, ...forwarding } = parts
   const { offset } = space.reserve({ name: 'router asks', kind: 'state', bytes: asksBytes(count) })
   const place = { address: tables.address, ports: tables.ports }
   // Each port has one queue, whose worker sends; the others hand it what they have.
@@ -78,7 +80,7 @@ export async function startRouterWorkers(
     workers.statistics().map((each, worker) => {
       const ports = sharesOf(parts.ports, count, worker)
       const keeps = (port: number) => keepsQueue(port, count, worker)
-      return { ...each, stages: [...each.stages, ...portStatistics(space, ports, keeps)] }
+      return { ...each, stages: [...each.stages, ...portStatistics(space, ports, withoutSocket, keeps)] }
     })
   return {
     served: { ...workers, statistics },
@@ -118,7 +120,7 @@ export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): R
     const drawnWith = (listeners: readonly Listener[]) =>
       drawForwarding({ space, code, pool }, { ...parts, tables, listeners }, keep, mirror.ask, hooks)
     const engine = later(startEngine(space, code, pool, drawnWith(parts.listeners), { name: 'router' }))
-    const statistics = () => [...engine.statistics(), ...portStatistics(space, parts.ports)]
+    const statistics = () => [...engine.statistics(), ...portStatistics(space, parts.ports, parts.withoutSocket)]
     let wake = () => {}
     const running = run(engine, () => new Promise<void>((resolve) => (wake = resolve)))
     return {

@@ -134,10 +134,11 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     links.forEach(checkEthernet)
     const own = listAddresses(netlink).map(({ address }) => address)
     const translated = translatedPorts(nat)
+    const keepsAll = isFiltering(options)
     const entries =
       options.entries ?? entriesFor(links.map(({ name, index }) => ({ name, index, ...(namespace && { namespace }) })))
     const ports = links.map((link) =>
-      later(openPort(link, own, { entries, translated, ...(namespace && { namespace }) })),
+      later(openPort(link, own, { entries, translated, keepsAll, ...(namespace && { namespace }) })),
     )
     checkWorkers(workers, ports)
     links.forEach(checkTakeable)
@@ -189,6 +190,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     const parts: EngineParts = {
       ...{ space, code, pool, tables, mirror, partBytes: part, listeners: listeners.all() },
       ...forwardingOf(options, ports, places),
+      withoutSocket: (port) => ports[port]!.withoutSocket(),
       ...(offload && { flowsAt: offload.flowsAt }),
     }
     engine = later(workers === 0 ? startRouterHere(parts, hooks) : await startRouterWorkers(parts, workers, warn))
@@ -221,6 +223,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       totals: () => last ?? totals(),
       async listen(request) {
         if (offload !== null) throw new DeviceError(NO_HOOKS)
+        if (request.action === 'drop') for (const port of ports) port.keepAll()
         return listen(request)
       },
       done: Promise.race([stopped, lookout.lost, engine.failed]).finally(() => {
@@ -233,6 +236,11 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     await close()
     throw error
   }
+}
+
+/** Whether packets may not pass, or not as they are: then the kernel is not to forward them for a worker that has ended. */
+function isFiltering({ track = 0, reversePath = 'off', listeners = [] }: RouterOptions): boolean {
+  return track > 0 || reversePath !== 'off' || listeners.some(({ action }) => action === 'drop')
 }
 
 /** What does the forwarding, and by what rules: plain data. */

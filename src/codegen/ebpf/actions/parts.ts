@@ -68,6 +68,8 @@ export interface Parts {
   readonly layout: PolicyLayout
   /** Whether what is diverted carries frame metadata. */
   readonly writesMetadata: boolean
+  /** Whether what is diverted is dropped where its receive queue has no socket; else it passes. */
+  readonly dropsWithoutSocket: boolean
   /** The map of this name is among the program's. */
   useMap(spec: MapSpec): void
   /** The name of a function that is emitted once, behind the program; it ends with `exit`. */
@@ -84,12 +86,13 @@ export interface PartsNeeds {
   readonly layout: PolicyLayout
   readonly multiBuffer: boolean
   readonly writesMetadata: boolean
+  readonly dropsWithoutSocket: boolean
   /** Whether WIRE_LENGTH holds the length already. */
   readonly hasLength: boolean
 }
 
 /** Parts, and what was collected in them. */
-export function createParts({ layout, multiBuffer, writesMetadata, hasLength }: PartsNeeds) {
+export function createParts({ layout, multiBuffer, writesMetadata, dropsWithoutSocket, hasLength }: PartsNeeds) {
   const maps = new Map<string, MapSpec>()
   const functions = new Map<string, readonly Item[]>()
   const endings = new Map<string, readonly Item[]>()
@@ -101,6 +104,7 @@ export function createParts({ layout, multiBuffer, writesMetadata, hasLength }: 
   const parts: Parts = {
     layout,
     writesMetadata,
+    dropsWithoutSocket,
     useMap: (spec) => void maps.set(spec.name, spec),
     useFunction: (name, body) => once(functions, name, () => scoped(body(), name)),
     useEnding: (name, body) => once(endings, name, body),

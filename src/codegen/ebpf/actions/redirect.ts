@@ -1,24 +1,31 @@
 import {
+  atomic,
   call,
   DIVERT_SOCKETS,
   exit,
   helperId,
   type Item,
   jump,
+  jumpIf,
+  label,
   load,
   loadMap,
+  loadMapValue,
   type MapSpec,
   mov64,
+  POLICY_STATE,
+  R0,
   R1,
   R2,
   R3,
   R10,
+  STATE,
   store,
 } from '../../../ebpf/index.js'
 import type { RuleAction } from './action.js'
 import { countAtEnd } from './count.js'
 import { writeMetadata } from './metadata.js'
-import { CONTEXT, type Parts, type PolicyLayout, XDP_MD, XDP_PASS } from './parts.js'
+import { CONTEXT, type Parts, type PolicyLayout, STATE_MAP, XDP_DROP, XDP_MD, XDP_PASS } from './parts.js'
 
 /** CPUMAP: key u32 CPU, value u32 length of its queue. */
 export const STEER_CPUS = 'steer_cpus'
@@ -40,7 +47,10 @@ export function cpuMap({ cpus }: PolicyLayout): MapSpec {
 
 type Redirect = Extract<RuleAction, { kind: 'divert' | 'steer' | 'forward' }>
 
-/** Hands the packet over, and passes it where the map has no such target: a socket that is gone stops nothing. */
+/**
+ * Hands the packet over, and passes it where the map has no such target: a socket that is gone stops nothing. Only
+ * where the policy says so, what is diverted is dropped and counted then.
+ */
 export function redirect(parts: Parts, action: Redirect, devices: readonly number[]): Item[] {
   switch (action.kind) {
     case 'divert':
@@ -49,7 +59,7 @@ export function redirect(parts: Parts, action: Redirect, devices: readonly numbe
         ...(parts.writesMetadata ? writeMetadata(parts) : []),
         load('u32', R1, CONTEXT, XDP_MD.receiveQueue),
         store('u64', R10, TARGET, R1),
-        jump(endingFor(parts, DIVERT_SOCKETS)),
+        jump(parts.dropsWithoutSocket ? toSocketAlone(parts) : endingFor(parts, DIVERT_SOCKETS)),
       ]
     case 'steer':
       parts.useMap(cpuMap(parts.layout))
@@ -70,12 +80,25 @@ export function redirect(parts: Parts, action: Redirect, devices: readonly numbe
 }
 
 function endingFor(parts: Parts, map: string): string {
-  return parts.useEnding(`to ${map}`, () => [
+  return parts.useEnding(`to ${map}`, () => [...countAtEnd(parts), ...redirectTo(map, XDP_PASS), exit()])
+}
+
+/** The verdict in R0, `otherwise` where the map has no such target. */
+function redirectTo(map: string, otherwise: number): Item[] {
+  return [loadMap(R1, map), load('u64', R2, R10, TARGET), mov64(R3, otherwise), call(helperId('bpf_redirect_map'))]
+}
+
+function toSocketAlone(parts: Parts): string {
+  parts.useMap(STATE_MAP)
+  const done = parts.uniqueLabel()
+  return parts.useEnding(`to ${DIVERT_SOCKETS}`, () => [
     ...countAtEnd(parts),
-    loadMap(R1, map),
-    load('u64', R2, R10, TARGET),
-    mov64(R3, XDP_PASS),
-    call(helperId('bpf_redirect_map')),
+    ...redirectTo(DIVERT_SOCKETS, XDP_DROP),
+    jumpIf(R0, '!=', XDP_DROP, done),
+    loadMapValue(R1, POLICY_STATE),
+    mov64(R2, 1),
+    atomic('add', 'u64', R1, STATE.withoutSocket, R2),
+    label(done),
     exit(),
   ])
 }
