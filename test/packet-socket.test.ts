@@ -93,7 +93,7 @@ describe('packet sockets with a ring in linear memory', { skip: skipUnless('root
     sendFromFar(200)
     const read = reader(socket)
     const frames: string[] = []
-    while (frames.length < 200 && waiter.wait(2000) > 0) frames.push(...read().filter(isUdp))
+    while (frames.length < 200 && waiter.wait(20_000) > 0) frames.push(...read().filter(isUdp))
     assert.deepEqual(frames, await wire.frames(200))
     const { packets, drops } = readPacketStatistics(socket.fd)
     assert.ok(packets >= 200 && drops === 0)

@@ -36,7 +36,7 @@ async function sendThrough(faults: Faults) {
     drain()
   }
   const missing = () => COUNT - device.faults().lost + device.faults().duplicated - packets.length
-  for (const end = performance.now() + 5000; missing() > 0 && performance.now() < end; ) {
+  for (const end = performance.now() + 20_000; missing() > 0 && performance.now() < end; ) {
     await device.wait(100)
     drain()
   }

@@ -133,7 +133,7 @@ describe('the kernel’s routes, as ip shows them', { skip: skipUnless('root', '
     taken()
     useNeighbour(leftRoute!, index, Uint8Array.of(192, 0, 2, 2))
     const found = await new Promise<string>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('no neighbour after 5 s')), 5000)
+      const timer = setTimeout(() => reject(new Error('no neighbour after 20 s')), 20_000)
       const watch = monitor.watch(() => {
         for (const change of taken()) {
           if (change.what !== 'neighbour' || change.neighbour.mac === null) continue

@@ -29,8 +29,9 @@ export interface KernelTracker {
 }
 
 const MARKS: readonly (Verdict | undefined)[] = [undefined, 'invalid', 'new', 'established', 'related', 'untracked']
-/** A packet of ours that the kernel forwards is there at once; what is not was dropped. */
+/** A packet of ours that the kernel forwards is there at once; what is not, after so long and so many looks, was dropped. */
 const WAIT_MS = 20
+const LOOKS = 500
 const FRAME_AT = 2
 const MOST_BYTES = 4096
 
@@ -74,6 +75,7 @@ export function openKernelTracker(): KernelTracker {
   /** DSCP of the next IP packet that stands behind the addresses of `packet`; undefined where none comes. */
   const arrived = (fd: number, packet: Uint8Array): number | undefined => {
     const until = performance.now() + WAIT_MS
+    let looks = 0
     const start = VNET_HEADER.bytes + 14
     do {
       const length = io.read(fd, FRAME_AT, MOST_BYTES)
@@ -87,7 +89,7 @@ export function openKernelTracker(): KernelTracker {
       )
         continue
       return isIpv4 ? ip[1]! >> 2 : ((ip[0]! & 15) << 2) | (ip[1]! >> 6)
-    } while (performance.now() < until)
+    } while (++looks < LOOKS || performance.now() < until)
     return undefined
   }
   return {

@@ -1,4 +1,5 @@
 import { createSocket } from 'node:dgram'
+import { eventually } from './eventually.js'
 
 /**
  * Sends datagrams at a steady rate, as a process in its own namespace, until
@@ -11,7 +12,7 @@ const [perSecond, port] = process.argv.slice(2).map(Number)
 const BURST_MS = 2
 const socket = createSocket('udp4')
 const datagram = new DataView(new ArrayBuffer(16))
-let count = 0
+let [count, left] = [0, 0]
 
 process.once('message', (addresses: readonly string[]) => {
   const start = performance.now()
@@ -20,11 +21,12 @@ process.once('message', (addresses: readonly string[]) => {
       datagram.setUint32(0, count)
       datagram.setFloat64(8, Date.now())
       // The socket keeps what it is given until it has sent it.
-      socket.send(new Uint8Array(datagram.buffer.slice(0)), port, addresses[count % addresses.length])
+      socket.send(new Uint8Array(datagram.buffer.slice(0)), port, addresses[count % addresses.length], () => left++)
     }
   }, BURST_MS)
-  process.once('message', () => {
+  process.once('message', async () => {
     clearInterval(timer)
+    await eventually('all have left', () => left === count)
     socket.close()
     process.send!(count)
     process.disconnect()
