@@ -3,11 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { StageRate } from '../src/control/service/rates.js'
 import type { TracedPacket } from '../src/control/service/trace.js'
 import type { Region } from '../src/memory/index.js'
-import { runCli } from './support/cli.js'
+import { CLI, runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { endChildren, startCommand } from './support/protecting.js'
@@ -15,9 +14,6 @@ import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, type RoutedNetwork } from './support/routed-network.js'
 import { RUN_DIRECTORY } from './support/run-directory.js'
 import { runIn } from './support/run-in.js'
-
-/** As it is installed: the workers' module has to be found beside the command. */
-const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
 
 for (const [options, stage, output] of [
   [[], 'route left', 'port 1'],
@@ -32,7 +28,7 @@ for (const [options, stage, output] of [
 
     before(async () => {
       network = createRoutedNetwork({ queues: 2 })
-      const route = [process.execPath, BUNDLED, 'route', 'left', 'right', '--workers', '2', ...options, '--json']
+      const route = [process.execPath, CLI, 'route', 'left', 'right', '--workers', '2', ...options, '--json']
       command = startCommand([...inside(network.router), ...route])
       command.stdout!.on('data', (data) => (stdout += data))
       command.stderr!.on('data', (data) => (stderr += data))
@@ -101,7 +97,7 @@ test('a router whose device is removed ends with its totals, one sentence and st
   skip: skipUnless('root', 'ip', 'ping'),
 }, async () => {
   const network = createRoutedNetwork()
-  const running = runIn(network.router, [process.execPath, BUNDLED, 'route', 'left', 'right', '--json'])
+  const running = runIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', '--json'])
   await eventually('it routes', async () => {
     return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
   })

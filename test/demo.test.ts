@@ -84,7 +84,7 @@ describe('the demonstration on real devices', { skip: skipUnless('root', 'ip', '
 
 async function endsWithoutTraces(signal: NodeJS.Signals, afterLine: RegExp | null): Promise<void> {
   const devices = hostDevices()
-  const child = spawn(process.execPath, [CLI, 'demo', '--seconds', '10'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [CLI, 'demo', '--seconds', '6'], { stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'exit')
   if (afterLine === null) await sleep(150)
   else await lineOf(child.stderr, afterLine)

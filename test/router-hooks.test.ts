@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { type ListenerRequest, parseListener, type Router, startRouter } from '../src/control/router/router.js'
-import { runCli } from './support/cli.js'
+import { CLI, runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
+import { pingsAtOnce } from './support/ping.js'
 import { endChildren, startCommand } from './support/protecting.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
 
-const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
 const PINGS = 10
 
 for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000 }]) {
@@ -43,7 +42,7 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
     })
 
     const ping = (...args: string[]) => runIn(network.left, ['ping', '-W', '1', ...args, HOSTS[1]])
-    const pings = (count: number) => ping('-c', `${count}`, '-i', '0.01', '-s', '100')
+    const pings = (count: number) => runIn(network.left, [...pingsAtOnce(count), '-W', '1', '-s', '100', HOSTS[1]])
 
     /** Pings while somebody listens, and gives what he has heard. */
     async function heardOf(request: ListenerRequest, count = PINGS) {
@@ -131,7 +130,7 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
         action: 'count',
         match: 'icmp6[0] = 128 or icmp6[0] = 129',
       })
-      const { stdout } = await runIn(network.left, ['ping', '-c', '5', '-i', '0.01', HOSTS6[1]])
+      const { stdout } = await runIn(network.left, [...pingsAtOnce(5), HOSTS6[1]])
       assert.match(stdout, / 5 received/)
       assert.equal((await listener.close()).packets, 10)
     })
@@ -170,7 +169,7 @@ test('sluice route --hook filters from the first packet on, and sluice hook unti
   const command = startCommand([
     ...inside(network.router),
     process.execPath,
-    BUNDLED,
+    CLI,
     'route',
     'left',
     'right',
@@ -181,21 +180,21 @@ test('sluice route --hook filters from the first packet on, and sluice hook unti
   command.stdout!.on('data', (data) => (stdout += data))
   command.stderr!.on('data', (data) => (stderr += data))
   await eventually('it routes', () => stderr.includes('routing between'), 20_000)
-  const ping = (...args: string[]) => runIn(network.left, ['ping', '-W', '1', '-i', '0.05', ...args, HOSTS[1]])
-  assert.match((await ping('-c', '3', '-s', '1200')).stdout, / 0 received/)
-  assert.match((await ping('-c', '3')).stdout, / 3 received/)
-  const hooked = startCommand([process.execPath, BUNDLED, 'hook', 'forward', 'drop', 'icmp', '--json'])
+  const ping = (...args: string[]) => runIn(network.left, [...args, '-W', '1', HOSTS[1]])
+  assert.match((await ping('ping', '-c', '3', '-i', '0.05', '-s', '1200')).stdout, / 0 received/)
+  assert.match((await ping(...pingsAtOnce(3))).stdout, / 3 received/)
+  const hooked = startCommand([process.execPath, CLI, 'hook', 'forward', 'drop', 'icmp', '--json'])
   let [document, said] = ['', '']
   hooked.stdout!.on('data', (data) => (document += data))
   hooked.stderr!.on('data', (data) => (said += data))
   await eventually('it listens', () => said.startsWith('listening at left and right: forward drop icmp, until Ctrl-C'))
-  assert.match((await ping('-c', '3')).stdout, / 0 received/)
+  assert.match((await ping(...pingsAtOnce(3))).stdout, / 0 received/)
   assert.equal(JSON.parse(runCli(['status', '--json']).stdout).services[0].dropped, 6)
   hooked.kill('SIGINT')
   await once(hooked, 'close')
   const { packets, bytes, listener, endedBy } = JSON.parse(document)
   assert.deepEqual([packets, bytes, listener, endedBy], [3, 3 * 98, 'forward drop icmp', 'SIGINT'])
-  await eventually('it is gone', async () => (await ping('-c', '1')).status === 0)
+  await eventually('it is gone', async () => (await ping('ping', '-c', '1')).status === 0)
   assert.equal(JSON.parse(runCli(['status', '--json']).stdout).services[0].dropped, 6)
 
   for (const [args, sentence] of [

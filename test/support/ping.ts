@@ -11,6 +11,11 @@ export function pings(count: number, intervalMs = 10): string[] {
   return ['ping', '-n', '-c', `${count}`, '-i', `${intervalMs / 1000}`, '-w', `${WAIT_SECONDS}`]
 }
 
+/** ping that sends so many at once, no more, and waits as long; of a neighbour that is known. For tests that count packets. */
+export function pingsAtOnce(count: number): string[] {
+  return ['ping', '-n', '-c', `${count}`, '-l', `${count}`, '-i', `${WAIT_SECONDS}`]
+}
+
 /** None of the first `count` was lost, says what ping has printed; it may have sent more while it waited. */
 export function assertAnswered(text: string, count: number): void {
   const answered = [...text.matchAll(/ bytes from .* icmp_seq=(\d+) /g)].map(([, number]) => Number(number))
