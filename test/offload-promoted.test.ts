@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { DeviceError } from '../src/control/device.js'
-import { type Router, type RouterOptions, startRouter } from '../src/control/router/router.js'
+import { type NatRule, type Router, type RouterOptions, startRouter } from '../src/control/router/router.js'
 import {
   closeNetlink,
   findLink,
@@ -136,24 +136,24 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
   })
 
   test('flows whose addresses are translated go by the driver as well', async () => {
-    const own = HOSTS[1].replace(/\d+$/, '1')
-    const nat = [
-      { kind: 'masquerade', outPort: 1 },
-      {
-        kind: 'destination',
-        to: { address: parseAddress(own), length: 32, protocol: 6, port: 5202 },
-        address: parseAddress(HOSTS[0]),
-        port: 5201,
-      },
-    ] as const
+    const own = [HOSTS, HOSTS6].map((hosts) => hosts[1].replace(/\d+$/, '1'))
+    const published = own.map((text, at): NatRule => {
+      const address = parseAddress(text)
+      const to = { address, length: address.length * 8, protocol: 6, port: 5202 }
+      return { kind: 'destination', to, address: parseAddress([HOSTS, HOSTS6][at]![0]), port: 5201 }
+    })
+    const nat = [{ kind: 'masquerade', outPort: 1 } as const, ...published]
     router = await startRouter({ ...options(), nat })
     try {
-      for (const [from, host, at, args] of [
-        [network.left, network.right, HOSTS[1], []],
-        // What is published, from the side that is masqueraded.
-        [network.right, network.left, own, ['-p', '5202']],
-      ] as const) {
-        await serve(host, at === own ? HOSTS[0] : at)
+      for (const [from, host, server, at, args] of [HOSTS, HOSTS6].flatMap(
+        (hosts, family) =>
+          [
+            [network.left, network.right, hosts[1], hosts[1], []],
+            // What is published, from the side that is masqueraded.
+            [network.right, network.left, hosts[0], own[family]!, ['-p', '5202']],
+          ] as const,
+      )) {
+        await serve(host, server)
         await goesByDriver(runIn(from, ['iperf3', '-J', '-b', '40M', '-t', '3', '-c', at, ...args]))
         await eventually('no flows', () => driver().flows === 0)
       }

@@ -70,10 +70,8 @@ describe('forwarding programs do what is plainly right with packets of all kinds
           destination: parseAddress(KNOWN[family][which >> 1]!),
         }
         const { family: _, protocol: __, from: ___, ...ends } = key
-        const translated =
-          family === 4 && which > 0
-            ? { ...ends, source: Uint8Array.of(203, 0, 113, which), sourcePort: which }
-            : undefined
+        const source = family === 4 ? Uint8Array.of(203, 0, 113, which) : parseAddress(`2001:db8:ffff::fffe:${which}`)
+        const translated = which > 0 ? { ...ends, source, sourcePort: which } : undefined
         return {
           ...{ key, out: right!.index, longestBytes: which === 2 ? 100 : 1500 },
           ...{ sourceMac: right!.mac, destinationMac: Uint8Array.of(2, 0, 0, 0, 7, which) },
@@ -97,7 +95,7 @@ describe('forwarding programs do what is plainly right with packets of all kinds
       payload: Uint8Array.from({ length: random.pick([0, 1, 20, 72, 73, 200]) }, () => random.below(256)),
       isReply: random.below(2) === 0,
       hops: random.pick([0, 1, 2, 3, 64, 255]),
-      isUnsummed: protocol === 'udp' && family === 4 && random.below(4) === 0,
+      isUnsummed: protocol === 'udp' && random.below(4) === 0,
       flags: random.pick([0x10, 0x10, 0x18, 2, 0x11, 4]),
     })
     const frame = new Uint8Array(14 + packet.length)

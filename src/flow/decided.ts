@@ -1,5 +1,6 @@
 import type { Space } from '../memory/index.js'
 import {
+  FLOW_ADDRESSES,
   FLOW_BYTES,
   FLOW_DEADLINE,
   FLOW_KEYS,
@@ -15,6 +16,7 @@ import {
   FLOWS_RECORDS,
   FLOWS_TIMEOUTS,
   IN_PORT_SHIFT,
+  KEY_BYTES,
   KEY_FAMILY,
   KEY_PROTOCOL,
   STATE_ESTABLISHED,
@@ -95,7 +97,6 @@ export function openDecided({ words, bytes }: Space, head: number): DecidedFlows
     const status = halves[(flow + FLOW_STATUS) / 2]!
     const state = bytes[flow + FLOW_STATE]!
     if ((status & STATUS_IN_USE) === 0 || (status & BOTH_ROUTED) === 0) return 0
-    if (isTranslated(status) && bytes[flow + FLOW_KEYS + KEY_FAMILY] === 6) return 0
     if (words[(flow + FLOW_ROUTE_GENERATION) / 4] !== generation) return 0
     const isKept = isTcp(state) || state === STATE_UDP_STREAM
     if (isKept ? (status & STATUS_ASSURED) === 0 : state !== STATE_UDP || (status & STATUS_REPLIED) !== 0) return 0
@@ -103,8 +104,11 @@ export function openDecided({ words, bytes }: Space, head: number): DecidedFlows
     let sum = status & (STATUS_USES | BOTH_ROUTED | STATUS_IN_USE)
     for (let word = FLOW_LONGEST; word < FLOW_REWRITES + 2 * REWRITE_BYTES; word += 4)
       sum = Math.imul(sum ^ words[(flow + word) / 4]!, 0x01000193)
-    for (let word = FLOW_KEYS; word < FLOW_KEYS + 32; word += 4)
+    for (let word = FLOW_KEYS; word < FLOW_KEYS + 2 * KEY_BYTES; word += 4)
       sum = Math.imul(sum ^ words[(flow + word) / 4]!, 0x01000193)
+    // IPv6 has the addresses of both keys behind the flow.
+    const end = bytes[flow + FLOW_KEYS + KEY_FAMILY] === 6 ? FLOW_BYTES : FLOW_ADDRESSES
+    for (let word = FLOW_ADDRESSES; word < end; word += 4) sum = Math.imul(sum ^ words[(flow + word) / 4]!, 0x01000193)
     return (sum ^ halves[(flow + FLOW_PORTS) / 2]!) >>> 0 || 1
   }
 

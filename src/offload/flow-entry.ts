@@ -1,6 +1,6 @@
 import type { FlowKey } from '../flow/index.js'
 import { IP_PROTOCOL } from '../wire/index.js'
-import { FLOW, FLOW_KEY, FLOW_TRANSLATES } from './formats.js'
+import { FLOW, FLOW_BYTES, FLOW_KEY, FLOW_TRANSLATES, TRANSLATION } from './formats.js'
 import type { CountedFlow, OffloadFlow, OffloadKey } from './tier.js'
 
 /** Flows as they stand in the hashes of the driver. Ports are in network order, the other words in the machine's. */
@@ -34,9 +34,9 @@ function decodeKey(family: 4 | 6, bytes: Uint8Array): OffloadKey {
   }
 }
 
-/** What the driver is to do with the flow's packets, for the generation. Throws RangeError for a translation of IPv6. */
+/** What the driver is to do with the flow's packets, for the generation. */
 export function encodeFlow(flow: OffloadFlow, generation: number): Uint8Array {
-  const bytes = new Uint8Array(FLOW.size)
+  const bytes = new Uint8Array(FLOW_BYTES[flow.key.family])
   const view = new DataView(bytes.buffer)
   view.setUint32(FLOW.out, flow.out, true)
   view.setUint16(FLOW.longest, Math.min(flow.longestBytes, 0xffff), true)
@@ -48,18 +48,18 @@ export function encodeFlow(flow: OffloadFlow, generation: number): Uint8Array {
 }
 
 function encodeTranslation(bytes: Uint8Array, key: OffloadKey, wanted: FlowKey): void {
-  if (key.family !== 4) throw new RangeError('flows of IPv6 are not translated in the driver; leave them to the engine')
+  const places = TRANSLATION[key.family]
   const view = new DataView(bytes.buffer)
   view.setUint16(FLOW.flags, FLOW_TRANSLATES, true)
-  bytes.set(wanted.source, FLOW.source)
-  bytes.set(wanted.destination, FLOW.destination)
-  view.setUint16(FLOW.ports, wanted.sourcePort)
-  view.setUint16(FLOW.ports + 2, wanted.destinationPort)
+  bytes.set(wanted.source, places.source)
+  bytes.set(wanted.destination, places.destination)
+  view.setUint16(places.ports, wanted.sourcePort)
+  view.setUint16(places.ports + 2, wanted.destinationPort)
   const addresses = changeOf(halves(key.source, key.destination), halves(wanted.source, wanted.destination))
   const ports = changeOf([key.sourcePort, key.destinationPort], [wanted.sourcePort, wanted.destinationPort])
   // A sum that is stored in the packet's order is right where it is added to in that order (RFC 1071, section 2 (B)).
-  view.setUint16(FLOW.headerChange, fold(addresses))
-  view.setUint16(FLOW.transportChange, fold(addresses + ports))
+  view.setUint16(places.transportChange, fold(addresses + ports))
+  if ('headerChange' in places) view.setUint16(places.headerChange, fold(addresses))
 }
 
 /** The sum of ~old + new (RFC 1624, equation 3). */
@@ -68,7 +68,9 @@ function changeOf(before: readonly number[], after: readonly number[]): number {
 }
 
 function halves(...addresses: readonly Uint8Array[]): number[] {
-  return addresses.flatMap((address) => [(address[0]! << 8) | address[1]!, (address[2]! << 8) | address[3]!])
+  return addresses.flatMap((address) =>
+    Array.from({ length: address.length / 2 }, (_, half) => (address[half * 2]! << 8) | address[half * 2 + 1]!),
+  )
 }
 
 function fold(sum: number): number {

@@ -27,7 +27,7 @@ import {
   XDP,
 } from '../ebpf/index.js'
 import { IP_PROTOCOL, IPV4, TCP, TCP_FLAG, UDP } from '../wire/index.js'
-import { COUNT, FIB, FLOW, FLOW_KEY, FLOWS, GENERATION, PORTS } from './formats.js'
+import { COUNT, FIB, FLOW, FLOW_BYTES, FLOW_KEY, FLOWS, GENERATION, PORTS, TRANSLATION } from './formats.js'
 import {
   countDownV4,
   countDownV6,
@@ -70,7 +70,7 @@ export function flowMaps({ capacity }: Pick<FlowTable, 'capacity'>): MapSpec[] {
     name: FLOWS[family],
     kind: 'hash',
     keyBytes: FLOW_KEY[family].bytes,
-    valueBytes: FLOW.size,
+    valueBytes: FLOW_BYTES[family],
     maxEntries: capacity,
   })
   return [
@@ -83,7 +83,6 @@ export function flowMaps({ capacity }: Pick<FlowTable, 'capacity'>): MapSpec[] {
 /** Sends the packet where it belongs to a flow; goes on behind it otherwise. */
 export function byFlow(family: 4 | 6, device: number): Item[] {
   const miss = `no flow ${family}`
-  const header = family === 4 ? IPV4 : IPV6
   return [
     store('u32', R10, FLOW_KEY_AT + FLOW_KEY[family].from, 0),
     ...(family === 4 ? [load('u16', R2, R7, IP_AT + IPV4.fragment), jumpIf32(R2, '&', IS_FRAGMENT, miss)] : []),
@@ -112,7 +111,7 @@ export function byFlow(family: 4 | 6, device: number): Item[] {
     ...add(FLOW.packets, 1),
     load('u64', R2, R10, LENGTH_AT),
     ...add(FLOW.bytes, R2),
-    ...(family === 4 ? translate(header.headerBytes) : []),
+    ...translate(family),
     ...(family === 4 ? countDownV4('flow') : countDownV6()),
     ...rewriteMacs(R9, FLOW.macs),
     mov64(R9, COUNT['forwarded by flow']),
@@ -129,7 +128,6 @@ function add(field: number, amount: number | Register): Item[] {
 /** UDP, or TCP with nothing but data and acknowledgements, whose header is there. */
 function isUnderWay(family: 4 | 6, miss: string): Item[] {
   const { headerBytes } = family === 4 ? IPV4 : IPV6
-  const protocolAt = family === 4 ? IPV4.protocol : IPV6.nextHeader
   const at = IP_AT + headerBytes
   const isThere = (bytes: number): Item[] => [
     mov64(R2, R7),
@@ -140,7 +138,7 @@ function isUnderWay(family: 4 | 6, miss: string): Item[] {
   ]
   const changesState = TCP_FLAG.syn | TCP_FLAG.fin | TCP_FLAG.rst
   return [
-    load('u8', R3, R7, IP_AT + protocolAt),
+    load('u8', R3, R7, IP_AT + protocolAt(family)),
     jumpIf32(R3, '==', IP_PROTOCOL.udp, `udp ${family}`),
     jumpIf32(R3, '!=', IP_PROTOCOL.tcp, miss),
     ...isThere(TCP.headerBytes),
@@ -151,6 +149,10 @@ function isUnderWay(family: 4 | 6, miss: string): Item[] {
     ...isThere(UDP.headerBytes),
     label(`under way ${family}`),
   ]
+}
+
+function protocolAt(family: 4 | 6): number {
+  return family === 4 ? IPV4.protocol : IPV6.nextHeader
 }
 
 /** R3 is the protocol. */
@@ -183,7 +185,7 @@ export function learn({ learnOneIn }: FlowTable, family: 4 | 6): Item[] {
     jumpIf32(R1, '==', 0, done),
     call(helperId('bpf_get_prandom_u32')),
     jumpIf32(R0, '&', learnOneIn - 1, done),
-    ...Array.from({ length: FLOW.size / 8 }, (_, word) => store('u64', R10, FLOW_AT + word * 8, 0)),
+    ...Array.from({ length: FLOW_BYTES[family] / 8 }, (_, word) => store('u64', R10, FLOW_AT + word * 8, 0)),
     ...copy('u32', FIB_AT + FIB.interfaceIndex, FLOW.out),
     // On success the look-up leaves the way's MTU where the length was.
     ...copy('u16', FIB_AT + FIB.totalLength, FLOW.longest),
@@ -201,44 +203,52 @@ export function learn({ learnOneIn }: FlowTable, family: 4 | 6): Item[] {
   ]
 }
 
-/** Writes other addresses and ports where the flow has some, and both checksums by what was worked out beforehand. */
-function translate(headerBytes: number): Item[] {
-  const at = IP_AT + headerBytes
+/** Writes other addresses and ports where the flow has some, and the checksums by what was worked out beforehand. */
+function translate(family: 4 | 6): Item[] {
+  const header = family === 4 ? IPV4 : IPV6
+  const [at, places] = [IP_AT + header.headerBytes, TRANSLATION[family]]
+  const [asItIs, isUdp, translated] = [`as it is ${family}`, `translate udp ${family}`, `translated ${family}`]
+  const addressBytes = places.destination - places.source
   return [
     load('u16', R1, R9, FLOW.flags),
-    jumpIf32(R1, '==', 0, 'as it is'),
-    load('u8', R3, R7, IP_AT + IPV4.protocol),
-    jumpIf32(R3, '==', IP_PROTOCOL.udp, 'translate udp'),
-    ...changeTransport(at, 'tcp'),
-    jump('translated'),
-    label('translate udp'),
-    ...changeTransport(at, 'udp'),
-    label('translated'),
-    ...(
-      [
-        [IP_AT + IPV4.source, FLOW.source],
-        [IP_AT + IPV4.destination, FLOW.destination],
-        [at, FLOW.ports],
-      ] as const
-    ).flatMap(([to, from]) => [load('u32', R1, R9, from), store('u32', R7, to, R1)]),
-    load('u16', R1, R7, IP_AT + IPV4.checksum),
-    ...changeSum(FLOW.headerChange),
-    store('u16', R7, IP_AT + IPV4.checksum, R1),
-    label('as it is'),
+    jumpIf32(R1, '==', 0, asItIs),
+    load('u8', R3, R7, IP_AT + protocolAt(family)),
+    jumpIf32(R3, '==', IP_PROTOCOL.udp, isUdp),
+    ...changeTransport(family, 'tcp', translated),
+    jump(translated),
+    label(isUdp),
+    ...changeTransport(family, 'udp', translated),
+    label(translated),
+    // Both addresses follow each other, in the packet as in the flow.
+    ...Array.from({ length: (2 * addressBytes) / 4 }, (_, word) => word * 4).flatMap((word) => [
+      load('u32', R1, R9, places.source + word),
+      store('u32', R7, IP_AT + header.source + word, R1),
+    ]),
+    load('u32', R1, R9, places.ports),
+    store('u32', R7, at, R1),
+    ...('headerChange' in places
+      ? [
+          load('u16', R1, R7, IP_AT + IPV4.checksum),
+          ...changeSum(places.headerChange),
+          store('u16', R7, IP_AT + IPV4.checksum, R1),
+        ]
+      : []),
+    label(asItIs),
   ]
 }
 
-/** The checksum behind the ports; UDP's 0 means that there is none (RFC 768). */
-function changeTransport(at: number, protocol: 'tcp' | 'udp'): Item[] {
-  const checksum = at + { tcp: TCP, udp: UDP }[protocol].checksum
+/** The checksum behind the ports; UDP's 0 means that there is none (RFC 768), and goes to `done` as it is. */
+function changeTransport(family: 4 | 6, protocol: 'tcp' | 'udp', done: string): Item[] {
+  const checksum = IP_AT + (family === 4 ? IPV4 : IPV6).headerBytes + { tcp: TCP, udp: UDP }[protocol].checksum
+  const isThere = `sum is there ${family}`
   return [
     mov64(R2, R7),
     alu64('add', R2, checksum + 2),
     jumpIf(R2, '>', R8, toKernel('malformed')),
     load('u16', R1, R7, checksum),
-    ...(protocol === 'udp' ? [jumpIf32(R1, '==', 0, 'translated')] : []),
-    ...changeSum(FLOW.transportChange),
-    ...(protocol === 'udp' ? [jumpIf32(R1, '!=', 0, 'sum is there'), mov64(R1, 0xffff), label('sum is there')] : []),
+    ...(protocol === 'udp' ? [jumpIf32(R1, '==', 0, done)] : []),
+    ...changeSum(TRANSLATION[family].transportChange),
+    ...(protocol === 'udp' ? [jumpIf32(R1, '!=', 0, isThere), mov64(R1, 0xffff), label(isThere)] : []),
     store('u16', R7, checksum, R1),
   ]
 }

@@ -1,7 +1,7 @@
 import { ERRNO, KernelError, lookupBatch, takeElement, updateElement, withMapMemory } from '../kernel/index.js'
 import type { LoadedMap } from '../loader/index.js'
 import { decodeFlow, encodeFlow, encodeKey, hasPorts, type ReadFlow } from './flow-entry.js'
-import { FLOW, FLOW_KEY, FLOWS, GENERATION } from './formats.js'
+import { FLOW_BYTES, FLOW_KEY, FLOWS, GENERATION } from './formats.js'
 import type { CountedFlow, OffloadKey, Tier } from './tier.js'
 
 /** The flow table of a forwarder: the tier in the drivers. */
@@ -22,8 +22,8 @@ export function openDriverFlows(maps: ReadonlyMap<string, LoadedMap>): DriverFlo
   const mapOf = (family: 4 | 6) => maps.get(FLOWS[family])!
   const capacity = mapOf(4).spec.maxEntries
   const buffers = {
-    4: { keys: new Uint8Array(capacity * FLOW_KEY[4].bytes), values: new Uint8Array(capacity * FLOW.size) },
-    6: { keys: new Uint8Array(capacity * FLOW_KEY[6].bytes), values: new Uint8Array(capacity * FLOW.size) },
+    4: { keys: new Uint8Array(capacity * FLOW_KEY[4].bytes), values: new Uint8Array(capacity * FLOW_BYTES[4]) },
+    6: { keys: new Uint8Array(capacity * FLOW_KEY[6].bytes), values: new Uint8Array(capacity * FLOW_BYTES[6]) },
   }
   const generationMap = maps.get(GENERATION)!
   /** Of each flow, by its key as text: packets when they last changed, and the time. */
@@ -34,17 +34,17 @@ export function openDriverFlows(maps: ReadonlyMap<string, LoadedMap>): DriverFlo
   function* entries(): IterableIterator<ReadFlow> {
     for (const family of FAMILIES) {
       const { keys, values } = buffers[family]
-      const keyBytes = FLOW_KEY[family].bytes
+      const [keyBytes, valueBytes] = [FLOW_KEY[family].bytes, FLOW_BYTES[family]]
       const count = lookupBatch(mapOf(family).fd, keys, values, capacity)
       for (let entry = 0; entry < count; entry++) {
         const key = keys.subarray(entry * keyBytes, (entry + 1) * keyBytes)
-        yield decodeFlow(family, key, values.subarray(entry * FLOW.size, (entry + 1) * FLOW.size))
+        yield decodeFlow(family, key, values.subarray(entry * valueBytes, (entry + 1) * valueBytes))
       }
     }
   }
 
   function withdraw(key: OffloadKey): CountedFlow | null {
-    const [bytes, value] = [encodeKey(key), new Uint8Array(FLOW.size)]
+    const [bytes, value] = [encodeKey(key), new Uint8Array(FLOW_BYTES[key.family])]
     return takeElement(mapOf(key.family).fd, bytes, value) ? decodeFlow(key.family, bytes, value) : null
   }
 
@@ -52,7 +52,7 @@ export function openDriverFlows(maps: ReadonlyMap<string, LoadedMap>): DriverFlo
     name: 'driver',
     capacity,
     install(flow) {
-      if (!hasPorts(flow.key.protocol) || (flow.translated !== undefined && flow.key.family === 6)) return false
+      if (!hasPorts(flow.key.protocol)) return false
       try {
         updateElement(mapOf(flow.key.family).fd, encodeKey(flow.key), encodeFlow(flow, generation))
         return true

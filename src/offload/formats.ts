@@ -25,13 +25,13 @@ export const FLOW_KEY = {
 /** Devices are below this, so that they fit into a key. */
 export const MOST_DEVICE = 1 << 24
 
-/** A flow: what becomes of its packets, and how many there were. Translations are IPv4's. */
+/** A flow: what becomes of its packets, and how many there were; behind these its {@link TRANSLATION}. */
 export const FLOW = {
   /** u32 index of the device by which packets leave. */
   out: 0,
   /** u16: longer IP packets go the slow way. */
   longest: 4,
-  /** u16, bits of {@link FLOW_TRANSLATES}. */
+  /** u16: {@link FLOW_TRANSLATES}, or 0. */
   flags: 6,
   /** Source and destination, as bpf_fib_lookup has them. */
   macs: 8,
@@ -39,17 +39,21 @@ export const FLOW = {
   packets: 24,
   /** Of IP packets. */
   bytes: 32,
-  /** As they shall stand in the packet: addresses, and both ports as one word. */
-  source: 40,
-  destination: 44,
-  ports: 48,
-  /** u16 sums of what changes, ~old + new, as a little-endian machine adds: of the IPv4 header, of the pseudo-header and ports. */
-  headerChange: 52,
-  transportChange: 54,
-  /** A cache line: with the kernel's own 48 bytes and a key of IPv4 an entry of the hash is two, and none begins within one. */
-  size: 64,
 } as const
 export const FLOW_TRANSLATES = 1
+
+/**
+ * What packets of a flow are to carry, as it shall stand there: addresses, and both ports as one word. Then u16 sums
+ * of what changes, ~old + new, as a little-endian machine adds: of the pseudo-header and ports, and of IPv4's header.
+ * A flow of IPv4 is a cache line: with the kernel's own 48 bytes and its key an entry of the hash is two, and none
+ * begins within one.
+ */
+export const TRANSLATION = {
+  4: { source: 40, destination: 44, ports: 48, transportChange: 52, headerChange: 54 },
+  6: { source: 40, destination: 56, ports: 72, transportChange: 76 },
+} as const
+/** Of a flow, with its translation. */
+export const FLOW_BYTES = { 4: 64, 6: 80 } as const
 
 /** Array of the programs that go on with what the flow table does not forward, one for each port. */
 export const BEHIND = 'offload_behind'

@@ -21,7 +21,7 @@ import {
   toBigEndian,
 } from '../ebpf/index.js'
 import { ETHERNET, ETHERTYPE, IP_PROTOCOL, IPV4 } from '../wire/index.js'
-import { AF, type CountName, FIB, FLOW, XDP_MD } from './formats.js'
+import { AF, type CountName, FIB, FLOW_BYTES, XDP_MD } from './formats.js'
 
 /**
  * From the frame to what the look-up asks: R6 is the context, R7 the frame, R8
@@ -39,7 +39,7 @@ export const LENGTH_AT = -72
 export const COUNT_KEY_AT = -80
 export const FLOW_KEY_AT = -120
 export const GENERATION_AT = -128
-export const FLOW_AT = GENERATION_AT - FLOW.size
+export const FLOW_AT = GENERATION_AT - FLOW_BYTES[6]
 
 /** IPv6 (RFC 8200, section 3), offsets within the header. */
 export const IPV6 = {

@@ -27,7 +27,7 @@ export function forwardedPlainly({ mac, flows, lookUp }: PlainDriver, frame: Uin
   if (macs === null) return null
   const sent = frame.slice()
   sent.set(macs)
-  if (flow?.translated !== undefined) translate(sent, flow.translated)
+  if (flow?.translated !== undefined) translate(sent, flow.translated, isIpv4)
   if (!isIpv4) {
     sent[21]! -= 1
     return sent
@@ -88,16 +88,17 @@ function isOf({ key }: OffloadFlow, frame: Uint8Array, isIpv4: boolean, total: n
   )
 }
 
-/** Of IPv4; the transport's checksum changes word by word (RFC 1624, equation 3). */
-function translate(frame: Uint8Array, wanted: NonNullable<OffloadFlow['translated']>): void {
-  const isUdp = frame[23] === UDP
-  const field = 34 + (isUdp ? 6 : 16)
-  const before = frame.slice(26, 38)
-  frame.set([...wanted.source, ...wanted.destination], 26)
-  write16(frame, 34, wanted.sourcePort)
-  write16(frame, 36, wanted.destinationPort)
+/** The transport's checksum changes word by word (RFC 1624, equation 3); behind the addresses are the ports. */
+function translate(frame: Uint8Array, wanted: NonNullable<OffloadFlow['translated']>, isIpv4: boolean): void {
+  const [protocol, addresses, ports] = isIpv4 ? [23, 26, 34] : [20, 22, 54]
+  const isUdp = frame[protocol] === UDP
+  const field = ports + (isUdp ? 6 : 16)
+  const before = frame.slice(addresses, ports + 4)
+  frame.set([...wanted.source, ...wanted.destination], addresses)
+  write16(frame, ports, wanted.sourcePort)
+  write16(frame, ports + 2, wanted.destinationPort)
   if (isUdp && read16(frame, field) === 0) return
   const changes = before.map((byte) => byte ^ 0xff)
-  const sum = foldChecksum(addWords(addWords(read16(frame, field) ^ 0xffff, changes), frame, 26, 38))
+  const sum = foldChecksum(addWords(addWords(read16(frame, field) ^ 0xffff, changes), frame, addresses, ports + 4))
   write16(frame, field, isUdp && sum === 0 ? 0xffff : sum)
 }

@@ -238,21 +238,20 @@ describe('flows that are promoted', () => {
 })
 
 const RULES: readonly NatRule[] = [
-  {
-    kind: 'destination',
-    to: { ...prefix(ADDRESSES[4].own, 32), protocol: 17, port: 80 },
-    address: address(4, 'client', 9),
-    port: 8080,
-  },
+  ...FAMILIES.map((family): NatRule => {
+    const to = { ...prefix(ADDRESSES[family].own, family === 4 ? 32 : 128), protocol: 17, port: 80 }
+    return { kind: 'destination', to, address: address(family, 'client', 9), port: 8080 }
+  }),
   { kind: 'source', from: prefix('10.0.0.0', 29), outPort: OUTSIDE, to: parseAddress(ADDRESSES[4].pool) },
+  { kind: 'source', from: prefix('fd00::', 125), outPort: OUTSIDE, to: parseAddress(ADDRESSES[6].pool) },
 ]
 
-/** From inside, of which some sources are translated, or from outside to what is published; sometimes of IPv6. */
+/** From inside, of which some sources are translated, or from outside to what is published. */
 function randomConversation(random: Random, rig: Rig, number: number) {
   const begin = random.below(3) === 0 ? OUTSIDE : INSIDE
-  const family = begin === INSIDE ? random.pick(FAMILIES) : 4
+  const family = random.pick(FAMILIES)
   const inner = packetOf(random.pick(['tcp', 'udp']), 1 + number, family)
-  const published = { destination: parseAddress(ADDRESSES[4].own), destinationPort: 80, source: inner.destination }
+  const published = { destination: parseAddress(ADDRESSES[family].own), destinationPort: 80, source: inner.destination }
   const packet =
     begin === INSIDE ? inner : { ...inner, ...published, protocol: 'udp' as const, payload: new Uint8Array(20) }
   return { begin, packets: converse(rig, begin, packet) }
