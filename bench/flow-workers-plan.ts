@@ -75,7 +75,7 @@ function linesOf(
   const isHanded = way === 'handed over'
   const flows = keep(`flows ${way}`, () => {
     const of = isHanded ? { number, count: 2 } : { number: 0, count: 1 }
-    return openFlows(space, code, way, { flows: FLOWS, owner: of })
+    return openFlows(space, code, way, { flows: FLOWS, owner: of, fragments: { datagrams: 0 } })
   })
   const matcher = keep('matcher', () => placeMatcher(space, 'work', compileFilter(RULE).optimized))
   const done = work(judgements, matcher.judge)

@@ -4,7 +4,7 @@ import type { NatRule } from '../src/control/router/router.js'
 import { formatAddress } from '../src/control/traffic-range.js'
 import { parseAddress } from '../src/kernel/index.js'
 import { read16 } from './support/flow-packet.js'
-import { placesOf, portAt, tagOf } from './support/ip-packet.js'
+import { mendHeader, placesOf, portAt, setTag, tagOf } from './support/ip-packet.js'
 import {
   type End,
   hostOf,
@@ -184,7 +184,7 @@ for (const mtu of [1500, 700])
           const ip = packets[at]![index]
           return ip ? [{ side: sideOf(step), ip }] : []
         })
-        found.push(read(steps, index, await network.pass(sent)))
+        found.push(read(steps, index, withTags(await network.pass(sent), sent)))
       }
       const [kernel, router] = found
       for (const step of steps) {
@@ -229,6 +229,33 @@ interface Step {
   readonly each: UnderWay
   readonly event: NatEvent
   readonly tag: number
+}
+
+/**
+ * Gives the pieces of what a router has cut the tag back of what it was: ours
+ * gives them an identification that no other host behind it has chosen (RFC 6864).
+ */
+function withTags(arrived: readonly SidedPacket[], sent: readonly SidedPacket[]): SidedPacket[] {
+  const nameOf = ({ side, ip }: SidedPacket) => `${side} ${tagOf(ip)}`
+  const tags = new Map<string, number>()
+  for (const piece of arrived) {
+    const { isFragment, isLater, transport } = placesOf(piece.ip)
+    if (!isFragment || isLater) continue
+    // Behind all that a translation changes.
+    const payload = (ip: Uint8Array) => ip.subarray(transport + 24, piece.ip.length)
+    const whole = sent.find(
+      ({ side, ip }) => side !== piece.side && Buffer.compare(payload(ip), payload(piece.ip)) === 0,
+    )
+    if (whole) tags.set(nameOf(piece), tagOf(whole.ip))
+  }
+  return arrived.map((piece) => {
+    const tag = placesOf(piece.ip).isFragment ? tags.get(nameOf(piece)) : undefined
+    if (tag === undefined) return piece
+    const ip = piece.ip.slice()
+    setTag(ip, tag)
+    mendHeader(ip, 0)
+    return { side: piece.side, ip }
+  })
 }
 
 /** From where it is sent. */

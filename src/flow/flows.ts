@@ -1,5 +1,6 @@
-import { randomFillSync } from 'node:crypto'
+import { randomFillSync, randomInt } from 'node:crypto'
 import type { Code, Space } from '../memory/index.js'
+import { IDENTIFY_COUNT, IDENTIFY_LOWEST, IDENTIFY_TAKEN } from '../route/index.js'
 import {
   BUCKET_BYTES,
   BUCKET_SLOTS,
@@ -19,7 +20,9 @@ import {
   FLOWS_CAPACITY,
   FLOWS_CLOCK,
   FLOWS_COUNTERS,
+  FLOWS_FRAGMENTS,
   FLOWS_FREE,
+  FLOWS_IDENTIFY,
   FLOWS_KEY,
   FLOWS_MOST_RETRANSMITTED,
   FLOWS_NEXT_STATE,
@@ -39,6 +42,7 @@ import {
   SETTING_LOOSE,
   TICK_MS,
 } from './formats.js'
+import { type FragmentsOptions, fragmentsBytes, writeFragments } from './fragments.js'
 import { listFlows, type TrackedFlow } from './list.js'
 import { type NatRule, natBytes, writeNat } from './nat.js'
 import { nextStates, TIMEOUT_NUMBERS, TIMEOUTS_SECONDS, type Timeouts } from './settings.js'
@@ -71,6 +75,8 @@ export interface FlowsOptions {
    * them finds the same. The first of one where it is not said; all need the same rules.
    */
   readonly owner?: FlowsOwner
+  /** How fragments find the flow of their datagram. */
+  readonly fragments?: FragmentsOptions
   /** Milliseconds that only grow; `performance.now` where it is not said. */
   readonly now?: () => number
 }
@@ -94,7 +100,7 @@ export interface FlowsStatistics {
   readonly crowded: number
   /** Closed connections that a SYN has opened anew. */
   readonly replaced: number
-  /** Fragments, which are not tracked. */
+  /** Fragments that have come, and errors about such of which no flow is known. */
   readonly fragments: number
 }
 
@@ -105,6 +111,11 @@ export interface Flows {
   readonly address: number
   /** Whether there are rules of translation. */
   readonly translates: boolean
+  /** Whether fragments are tracked, and where: `DATAGRAMS_…` of flow/fragment-formats.ts. */
+  readonly gathers: boolean
+  readonly fragments: number
+  /** Where the stage `fragment` gets identifications from, for what leaves by a translated source. */
+  readonly identify: number
   readonly owner: FlowsOwner
   statistics(): FlowsStatistics
   /** The flows as they are: slow, for people and tests. */
@@ -117,6 +128,7 @@ export interface Flows {
 /** All flows are looked at once in so many ticks, and so many of them in one round at most. */
 const SWEEP_TICKS = 64
 const MOST_SWEPT = 4096
+const IDENTIFICATIONS = 0x10000
 
 /** Opens a table; throws LayoutError, and RangeError where `flows` is out of its range. */
 export function openFlows(space: Space, code: Code, name: string, options: FlowsOptions = {}): Flows {
@@ -126,7 +138,8 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
     throw new RangeError(`a table of ${capacity} flows is not possible; ask for 1 to ${MOST_FLOWS}`)
   // Two entries a flow, and half of the slots stay free.
   const buckets = 2 ** Math.max(1, Math.ceil(Math.log2((capacity * 4) / BUCKET_SLOTS)))
-  const regions = reserveAll(space, name, capacity, buckets, natBytes(nat))
+  const gathered = fragmentsBytes(options.fragments)
+  const regions = reserveAll(space, name, capacity, buckets, { rules: natBytes(nat), fragments: gathered })
   const { head } = regions
   writeHead(space, regions, capacity, buckets, options)
   const { words, counters } = space
@@ -135,6 +148,9 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
   words[(head + FLOWS_PUBLISHES) / 4] = Number(nat.some(({ kind }) => kind === 'destination'))
   words[(head + FLOWS_OWNERS) / 4] = owner.count
   words[(head + FLOWS_OWNER) / 4] = owner.number
+  words[(head + FLOWS_FRAGMENTS) / 4] = regions.fragments
+  if (gathered > 0) writeFragments(space, regions.fragments, options.fragments)
+  writeIdentify(space, head + FLOWS_IDENTIFY, owner)
   const sweep = code.find('flowsSweep')
   const begin = now()
   let isOpen = true
@@ -142,6 +158,9 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
     name,
     address: head,
     translates: nat.length > 0,
+    gathers: gathered > 0,
+    fragments: regions.fragments,
+    identify: head + FLOWS_IDENTIFY,
     owner,
     statistics: () => {
       const counted = (at: number) => counters[(head + FLOWS_COUNTERS + at) / 8]!
@@ -180,10 +199,17 @@ interface Regions {
   readonly records: number
   /** 0 where there are none. */
   readonly rules: number
+  readonly fragments: number
   readonly names: readonly string[]
 }
 
-function reserveAll(space: Space, name: string, capacity: number, buckets: number, ruleBytes: number): Regions {
+function reserveAll(
+  space: Space,
+  name: string,
+  capacity: number,
+  buckets: number,
+  bytes: { readonly rules: number; readonly fragments: number },
+): Regions {
   const names: string[] = []
   const reserve = (what: string, bytes: number) => {
     const region = space.reserve({ name: `flows ${name} ${what}`, kind: 'table', bytes })
@@ -195,7 +221,8 @@ function reserveAll(space: Space, name: string, capacity: number, buckets: numbe
       head: reserve('head', FLOWS_BYTES),
       buckets: reserve('buckets', buckets * BUCKET_BYTES),
       records: reserve('records', capacity * FLOW_BYTES),
-      rules: ruleBytes === 0 ? 0 : reserve('rules', ruleBytes),
+      rules: bytes.rules === 0 ? 0 : reserve('rules', bytes.rules),
+      fragments: bytes.fragments === 0 ? 0 : reserve('fragments', bytes.fragments),
       names,
     }
   } catch (error) {
@@ -238,4 +265,12 @@ function writeHead(
   for (let flow = 0; flow < capacity; flow++)
     words[(records + flow * FLOW_BYTES + FLOW_DEADLINE) / 4] =
       flow + 1 < capacity ? records + (flow + 1) * FLOW_BYTES : 0
+}
+
+/** Each of several workers has a part of all identifications, so that what leaves by one address never shares one soon. */
+function writeIdentify({ words }: Space, identify: number, { number, count }: FlowsOwner): void {
+  const share = Math.floor(IDENTIFICATIONS / count)
+  words[(identify + IDENTIFY_TAKEN) / 4] = randomInt(share)
+  words[(identify + IDENTIFY_LOWEST) / 4] = number * share
+  words[(identify + IDENTIFY_COUNT) / 4] = share
 }

@@ -14,11 +14,12 @@
  *     64   u32  timeouts, in ticks, by state
  *     160  f64  counters
  *     224  u32  address of the rules of translation; how many there are, and whether some translate destinations
- *     236  u32  workers that share flows out, and which of them this table is of
+ *     236  u32  workers that share flows out, and which of them this table is of; address of the fragments, or 0
  *     256       the packet that is looked at
  *     448  u8   next state by direction, kind of segment and state
  *     576       a key
  *     640       two keys
+ *     736       where identifications are taken from (IDENTIFY_… of route/formats.ts)
  */
 export const FLOWS_RECORDS = 0
 export const FLOWS_BUCKETS = 4
@@ -41,12 +42,14 @@ export const FLOWS_RULE_COUNT = 228
 export const FLOWS_PUBLISHES = 232
 export const FLOWS_OWNERS = 236
 export const FLOWS_OWNER = 240
+export const FLOWS_FRAGMENTS = 244
 export const FLOWS_PACKET = 256
 export const FLOWS_NEXT_STATE = 448
 /** Room for a key. */
 export const FLOWS_SCRATCH = 576
 /** Room for the two keys by which the owner of a flow is found. */
 export const FLOWS_OWNER_KEYS = 640
+export const FLOWS_IDENTIFY = 736
 export const FLOWS_BYTES = 768
 export const TICK_MS = 100
 
@@ -201,9 +204,20 @@ export const VERDICT_CACHED = 5
 export const VERDICT_DROPPED = 0x100
 export const DROP_FULL = 0
 export const DROP_CROWDED = 1
-/** Where addresses are translated: a fragment has no ports; another flow has the key of what would answer. */
+/** Where addresses are translated: fragments are not tracked; another flow has the key of what would answer. */
 export const DROP_FRAGMENT = 2
 export const DROP_TAKEN = 3
+/** Of fragments: what no host sends; too little of the transport's header; bytes that are there already, all or some. */
+export const DROP_MALFORMED = 4
+export const DROP_SHORT = 5
+export const DROP_TWICE = 6
+export const DROP_OVERLAP = 7
+/** The first has not come in time; there was no room to wait for it; what it is a part of is not let through. */
+export const DROP_LATE = 8
+export const DROP_NO_ROOM = 9
+export const DROP_PART = 10
+/** Beyond all drops: the packet waits. */
+export const VERDICT_KEPT = 0x300
 /**
  * A packet's flow, in a word so many bytes before its first, where `track` is
  * told that somebody asks: 0, or the number of the flow + 1 and, from bit 23 on,
@@ -217,8 +231,22 @@ export const MARK_USES_SHIFT = 23
 export const MARK_USES = 0x3f800000
 export const MARK_NUMBER = 0x7fffff
 export const MOST_FLOWS = 0x400000
-/** In a word so many bytes before its first: the port by which a packet has come that is handed to another worker. */
+/**
+ * In a word so many bytes before its first: the port by which a packet has come
+ * that is handed to another worker; of a fragment also whether it is known what
+ * it is a part of.
+ */
 export const IN_PORT_BEFORE = 56
+export const IN_PORT_MASK = 0xffff
+export const IN_PORT_KNOWN = 0x10000
+/**
+ * What is known of a fragment then, so many bytes before its first: of its
+ * datagram what stands for ports in its key, u32; the protocol, u16; of TCP the
+ * sequence number of the first byte that is cut up, u32.
+ */
+export const PART_PORTS_BEFORE = 60
+export const PART_PROTOCOL_BEFORE = 62
+export const PART_SEQUENCE_BEFORE = 68
 
 /**
  * The packet that is looked at, from FLOWS_PACKET on.
@@ -249,6 +277,8 @@ export const TUPLE_BYTES = 48
  *
  *     0   u32  its worker's pool; the table; addresses of its outputs; of its drops
  *     16  u32  bits of TRACK_…; of the tables of routes; of the line of the port that packets come by; its number
+ *     32  u32  the output of the first other worker; the line of its reader of routes; first and last fragment of those
+ *              that have waited, or 0
  */
 export const TRACK_POOL = 0
 export const TRACK_FLOWS = 4
@@ -258,7 +288,11 @@ export const TRACK_SETTINGS = 16
 export const TRACK_ROUTES = 20
 export const TRACK_PORT_LINE = 24
 export const TRACK_PORT = 28
-export const TRACK_BYTES = 32
+export const TRACK_WORKERS = 32
+export const TRACK_READER = 36
+export const TRACK_READY = 40
+export const TRACK_READY_LAST = 44
+export const TRACK_BYTES = 48
 /** Packets are marked with their flow; decisions are used that have been remembered. */
 export const TRACK_MARKS = 1
 export const TRACK_CACHES = 2

@@ -2,6 +2,7 @@ import {
   COUNT_CREATED,
   COUNT_CROWDED,
   COUNT_EXPIRED,
+  COUNT_FRAGMENTS,
   COUNT_REFUSED,
   COUNT_REPLACED,
   DROP_CROWDED,
@@ -47,8 +48,11 @@ import {
   VERDICT_UNTRACKED,
 } from './formats'
 import {
+  FRAGMENT_HEADER_BYTES,
+  fragmentHeader,
   invert,
   isIcmp,
+  isLater,
   isRequest,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
@@ -59,6 +63,7 @@ import {
   WALKED,
   WALKED_PROTOCOL,
   WALKED_SHIFT,
+  walkFrom,
   walkIpv6,
   writeIpv6Key,
 } from './packet.inline.as'
@@ -103,12 +108,17 @@ export function judgePacket(flows: u32, packet: u32, captured: u32, flags: u32):
   const read = readPacket(flows, packet, captured)
   if (read !== READ) return read
   if ((load<u32>(flows, FLOWS_SETTINGS) & SETTING_CHECKSUMS) !== 0 && !isWhole(context, flags)) return VERDICT_INVALID
+  return judgeRead(flows, context, false)
+}
+
+/** The same of a packet that has been read; of a first fragment the end of the transport is not there. */
+export function judgeRead(flows: u32, context: u32, isFirst: bool): u32 {
   const protocol = <u32>load<u8>(context, KEY_PROTOCOL)
   const family = <u32>load<u8>(context, KEY_FAMILY)
   if (protocol === PROTOCOL_TCP) {
     if (!readSegment(context)) return VERDICT_INVALID
   } else if (protocol === PROTOCOL_UDP) {
-    if (!isDatagram(context)) return VERDICT_INVALID
+    if (!isDatagram(context, isFirst)) return VERDICT_INVALID
   } else if (isIcmp(protocol, family)) {
     const type = (load<u32>(context, KEY_PORTS) >> 16) & 0xff
     if (isError(type, family)) return judgeError(flows, context, family)
@@ -117,12 +127,12 @@ export function judgePacket(flows: u32, packet: u32, captured: u32, flags: u32):
   return judgeTracked(flows, context, protocol, family)
 }
 
-function isDatagram(context: u32): bool {
+function isDatagram(context: u32, isFirst: bool): bool {
   const transport = load<u32>(context, PACKET_TRANSPORT)
   const end = load<u32>(context, PACKET_END)
   if (transport + UDP_BYTES > end) return false
   const length = <u32>bswap<u16>(load<u16>(transport, 4))
-  return length >= UDP_BYTES && transport + length <= end
+  return length >= UDP_BYTES && (isFirst || transport + length <= end)
 }
 
 function judgeTracked(flows: u32, context: u32, protocol: u32, family: u32): u32 {
@@ -267,17 +277,28 @@ function judgeError(flows: u32, context: u32, family: u32): u32 {
   const wanted = context + <u32>PACKET_THIRD_KEY
   const at = load<u32>(context, PACKET_TRANSPORT) + ICMP_BYTES
   const read = readQuoted(inner, at, load<u32>(context, PACKET_END), family)
+  if (read === READ_FRAGMENT) return unknownQuote(flows)
   if (read !== READ) return read
   if (!invert(inner, wanted)) return VERDICT_INVALID
   const reference = find(flows, wanted)
-  // A first fragment is perhaps one of a packet that was whole here; else nobody has seen it, as all fragments.
-  if (reference === NO_FLOW && family === 4 && (<u32>load<u16>(at, 6) & MORE_FRAGMENTS) !== 0) return READ_FRAGMENT
+  // A first fragment may be one of a datagram that nobody has tracked.
+  if (reference === NO_FLOW && isFragment(at, family)) return unknownQuote(flows)
   if (reference === NO_FLOW || !isToSender(context, inner, family)) return VERDICT_INVALID
   const flow = flowAt(flows, reference)
   if (hasExpired(flows, flow) || isUnheard(flows, flow) || isMisleading(context, flow, family)) return VERDICT_INVALID
   store<u32>(context, flow, PACKET_FLOW)
   store<u32>(context, reference & 1, PACKET_DIRECTION)
   return VERDICT_RELATED
+}
+
+function isFragment(network: u32, family: u32): bool {
+  return family === 4 ? (<u32>load<u16>(network, 6) & MORE_FRAGMENTS) !== 0 : fragmentHeader(network) !== 0
+}
+
+/** What an error is that quotes a fragment of which nobody knows a flow. */
+function unknownQuote(flows: u32): u32 {
+  countOne(flows, COUNT_FRAGMENTS)
+  return hasRules(flows) ? VERDICT_INVALID : VERDICT_UNTRACKED
 }
 
 /** A redirect names a router on the link of who sends it: where addresses are translated that is another link. */
@@ -300,7 +321,12 @@ export function readQuoted(tuple: u32, at: u32, end: u32, family: u32): u32 {
     return readPorts(tuple, protocol, at + headerBytes, end, 4)
   }
   if (at + IPV6_BYTES > end) return VERDICT_INVALID
-  const walked = walkIpv6(at, end)
+  let walked = walkIpv6(at, end)
+  if (walked === READ_FRAGMENT) {
+    const header = fragmentHeader(at)
+    if (isLater(header)) return READ_FRAGMENT
+    walked = walkFrom(at, header + FRAGMENT_HEADER_BYTES, <u32>load<u8>(header), end)
+  }
   if (walked < WALKED) return walked
   writeIpv6Key(tuple, at + 8)
   return readPorts(tuple, walked & WALKED_PROTOCOL, at + (walked >> WALKED_SHIFT), end, 6)

@@ -59,7 +59,7 @@ describe('flows of several workers', () => {
     }
     const total = Object.values(verdicts).reduce((sum, count) => sum + count)
     for (const judged of several.judged()) assert(judged > total / 5, `${several.judged()} of ${total}`)
-    for (const verdict of ['established', 'new', 'related', 'invalid', 'untracked'])
+    for (const verdict of ['established', 'new', 'related', 'invalid', 'dropped'])
       assert((verdicts[verdict] ?? 0) > 20, JSON.stringify(verdicts))
     one.close()
     several.close()

@@ -4,11 +4,12 @@ import { OWNER_BYTES, OWNER_FLOWS, OWNER_OUTPUTS, OWNER_PORT } from './formats.j
 
 /**
  * Shares packets out to the workers whose tables have their flows, as
- * `FlowsOptions.owner` numbers them: what is this worker's, or no flow's
- * (fragments, what is not IP), leaves by `own`, the rest by `worker N`, to a
- * ring there, where `arrived` stands behind it. Both directions of a flow, and
- * the ICMP errors about it, go one way, each in its order. `inPort` is the port
- * by which the packets have come, which goes along.
+ * `FlowsOptions.owner` numbers them: what is this worker's, or no flow's (what
+ * is not IP), leaves by `own`, the rest by `worker N`, to a ring there, where
+ * `arrived` stands behind it. Both directions of a flow, and the ICMP errors
+ * about it, go one way, each in its order. Fragments, of which most have no
+ * ports, go to one worker with all others of their datagram, and on from there.
+ * `inPort` is the port by which the packets have come, which goes along.
  */
 export function owner(name: string, flows: Flows, { inPort }: { readonly inPort: number }): Stage {
   const others = othersOf(flows)
@@ -51,6 +52,7 @@ export function arrived(name: string, ports: number): Stage {
   }
 }
 
-function othersOf({ owner: { number, count } }: Flows): number[] {
+/** Numbers of the other workers that have flows. */
+export function othersOf({ owner: { number, count } }: Flows): number[] {
   return Array.from({ length: count }, (_, other) => other).filter((other) => other !== number)
 }

@@ -18,7 +18,8 @@ export const PROTOCOL_ICMP: u32 = 1
 export const PROTOCOL_TCP: u32 = 6
 export const PROTOCOL_UDP: u32 = 17
 export const PROTOCOL_ICMPV6: u32 = 58
-const PROTOCOL_FRAGMENT: u32 = 44
+export const PROTOCOL_FRAGMENT: u32 = 44
+export const FRAGMENT_HEADER_BYTES: u32 = 8
 const PROTOCOL_DCCP: u32 = 33
 export const PROTOCOL_SCTP: u32 = 132
 const PROTOCOL_UDP_LITE: u32 = 136
@@ -31,6 +32,8 @@ const TYPE_IPV4: u32 = 0x0008
 const TYPE_IPV6: u32 = 0xdd86
 /** Fragment offset and "more fragments". */
 const IS_FRAGMENT: u32 = 0xff3f
+/** Of a fragment header's third and fourth byte, as they are loaded (RFC 8200, 4.5). */
+const OFFSET_6: u32 = 0xf8ff
 const ICMP_BYTES: u32 = 8
 /** Extension headers that are walked. */
 const MOST_EXTENSIONS = 8
@@ -106,8 +109,13 @@ function readIpv6(context: u32, at: u32, limit: u32): u32 {
  * are not whole, or more than are walked, so that whoever walks them again finds an end.
  */
 export function walkIpv6(at: u32, end: u32): u32 {
-  let transport = at + IPV6_BYTES
-  let protocol = <u32>load<u8>(at, 6)
+  return walkFrom(at, at + IPV6_BYTES, <u32>load<u8>(at, 6), end)
+}
+
+/** The same from the header at `begin` on, which is of that kind. */
+export function walkFrom(at: u32, begin: u32, kind: u32, end: u32): u32 {
+  let transport = begin
+  let protocol = kind
   for (let header = 0; isExtension(protocol); header++) {
     if (header === MOST_EXTENSIONS || transport + 8 > end) return VERDICT_INVALID
     if (protocol === PROTOCOL_FRAGMENT) return READ_FRAGMENT
@@ -115,6 +123,22 @@ export function walkIpv6(at: u32, end: u32): u32 {
     transport += (<u32>load<u8>(transport, 1) + 1) << 3
   }
   return ((transport - at) << WALKED_SHIFT) | protocol
+}
+
+/** The fragment header of an IPv6 packet whose headers have been walked, or 0 where it has none. */
+export function fragmentHeader(network: u32): u32 {
+  let header = network + IPV6_BYTES
+  let next = <u32>load<u8>(network, 6)
+  while (next !== PROTOCOL_FRAGMENT && isExtension(next)) {
+    next = load<u8>(header)
+    header += (<u32>load<u8>(header, 1) + 1) << 3
+  }
+  return next === PROTOCOL_FRAGMENT ? header : 0
+}
+
+/** Whether a packet with that fragment header is not the first one of its datagram. */
+export function isLater(header: u32): bool {
+  return (<u32>load<u16>(header, 2) & OFFSET_6) !== 0
 }
 
 export function isExtension(protocol: u32): bool {

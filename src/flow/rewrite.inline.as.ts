@@ -1,4 +1,5 @@
 import { FLAG_CHECKSUM_MISSING } from '../memory/formats'
+import { NOTE_IDENTIFICATION_BEFORE } from '../route/formats'
 import { foldSum } from '../wire/checksum.inline.as'
 import {
   FLOW_ADDRESSES,
@@ -11,7 +12,17 @@ import {
   STATUS_DESTINATION,
   STATUS_SOURCE,
 } from './formats'
-import { hasPorts, isExtension, isIcmp, PROTOCOL_SCTP, PROTOCOL_TCP } from './packet.inline.as'
+import {
+  FRAGMENT_HEADER_BYTES,
+  fragmentHeader,
+  hasPorts,
+  isExtension,
+  isIcmp,
+  isLater,
+  PROTOCOL_FRAGMENT,
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
+} from './packet.inline.as'
 
 /*
  * A packet of one direction gets the addresses that the key of the other
@@ -29,6 +40,9 @@ const IPV6_BYTES: u32 = 40
 const IPV4_SUM: u32 = 10
 /** As it is loaded. */
 const FRAGMENT_OFFSET: u32 = 0xff1f
+const IS_FRAGMENT: u32 = 0xff3f
+const ETHERNET_BYTES: u32 = 14
+const IDENTIFICATION: u32 = 4
 const ICMP_SUM: u32 = 2
 const ICMP_ID: u32 = 4
 const TCP_SUM: u32 = 16
@@ -75,15 +89,23 @@ function transportOf(network: u32, family: u32): u32 {
   if (family === 4) return network + ((<u32>load<u8>(network) & 15) << 2)
   let transport = network + IPV6_BYTES
   for (let next = <u32>load<u8>(network, 6); isExtension(next); ) {
+    // A fragment header has no length; what stands there is whatever the sender likes.
+    const bytes = next === PROTOCOL_FRAGMENT ? FRAGMENT_HEADER_BYTES : (<u32>load<u8>(transport, 1) + 1) << 3
     next = load<u8>(transport)
-    transport += (<u32>load<u8>(transport, 1) + 1) << 3
+    transport += bytes
   }
   return transport
 }
 
 /** Whether the transport's header is in another fragment. */
 function isLaterFragment(network: u32, family: u32): bool {
-  return family === 4 && (<u32>load<u16>(network, 6) & FRAGMENT_OFFSET) !== 0
+  if (family === 4) return (<u32>load<u16>(network, 6) & FRAGMENT_OFFSET) !== 0
+  return isExtension(load<u8>(network, 6)) && isLaterIpv6(network)
+}
+
+function isLaterIpv6(network: u32): bool {
+  const header = fragmentHeader(network)
+  return header !== 0 && isLater(header)
 }
 
 /** Translates one side of a packet of a flow, if it is to be. */
@@ -103,11 +125,25 @@ function writeSide(flow: u32, direction: u32, network: u32, flags: u32, side: u3
   const family = <u32>load<u8>(key, KEY_FAMILY)
   const protocol = <u32>load<u8>(key, KEY_PROTOCOL)
   const change = putAddress(addressOf(network, side, family), addressIn(flow, from, place, family), family)
-  if (family === 4) mend(network + IPV4_SUM, change)
-  if (isLaterFragment(network, family)) return
+  if (family === 4) {
+    // The one test that a packet pays which is no fragment.
+    if ((<u32>load<u16>(network, 6) & IS_FRAGMENT) === 0) mend(network + IPV4_SUM, change)
+    else {
+      mend(network + IPV4_SUM, change + (side === SIDE_SOURCE ? identify(network) : 0))
+      if (isLaterFragment(network, 4)) return
+    }
+  } else if (isLaterFragment(network, 6)) return
   const transport = transportOf(network, family)
   const ports = putPort(key, place, transport, side, side === direction)
   mendTransport(protocol, family, transport, change, ports, flags)
+}
+
+/**
+ * Hosts that have one address outside may choose one identification: all
+ * fragments of a datagram have another one, as noted (RFC 6864, 5.3).
+ */
+function identify(network: u32): u32 {
+  return put(network + IDENTIFICATION, load<u16>(network - ETHERNET_BYTES - NOTE_IDENTIFICATION_BEFORE))
 }
 
 /**

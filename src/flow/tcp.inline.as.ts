@@ -116,6 +116,12 @@ function kindOf(flags: u32): u32 {
   return (flags & FLAG_ACK) !== 0 ? KIND_ACK : KIND_NONE
 }
 
+/** A segment goes on in another fragment, up to that sequence number. */
+export function extendSegment(flow: u32, direction: u32, end: u32): void {
+  const window = windowOf(flow, direction)
+  if (isBefore(load<u32>(window, WINDOW_END), end)) store<u32>(window, end, WINDOW_END)
+}
+
 function nextState(flows: u32, direction: u32, kind: u32, state: u32): u32 {
   return load<u8>(flows + (direction * KINDS + kind) * TCP_STATES + state, FLOWS_NEXT_STATE)
 }

@@ -5,15 +5,17 @@ import {
   DESCRIPTOR_BYTES,
   DESCRIPTOR_CAPTURED,
   DESCRIPTOR_FLAGS,
+  MOST_IN_BUNDLE,
 } from '../memory/formats'
-import { release } from '../memory/pool.inline.as'
 import { TABLES_GENERATION } from '../route/formats'
 import {
-  COUNT_FRAGMENTS,
-  DROP_FRAGMENT,
   FLOW_STATUS,
+  FLOWS_FRAGMENTS,
+  FLOWS_OWNERS,
   FLOWS_PACKET,
   FLOWS_SEEN,
+  IN_PORT_BEFORE,
+  IN_PORT_KNOWN,
   MARK_BEFORE,
   MARK_RELATED,
   MARK_REPLY,
@@ -23,23 +25,23 @@ import {
   PACKET_FLOW,
   STATUS_USES_SHIFT,
   TRACK_CACHES,
-  TRACK_DROPS,
   TRACK_FLOWS,
   TRACK_MARKS,
   TRACK_OUTPUTS,
-  TRACK_POOL,
   TRACK_ROUTES,
   TRACK_SETTINGS,
   VERDICT_DROPPED,
+  VERDICT_KEPT,
   VERDICT_RELATED,
-  VERDICT_UNTRACKED,
 } from './formats'
+import { DATAGRAMS_WAITING } from './fragment-formats'
+import { breakDatagram, dropPacket, forgetLate, freePlace, takeReady } from './fragment-table.inline.as'
+import { judgeFragment } from './gather.inline.as'
 import { judgePacket } from './judge.inline.as'
 import { READ_FRAGMENT } from './packet.inline.as'
-import { hasRules } from './publish.inline.as'
 import { NOT_REMEMBERED, useDecision } from './remembered.inline.as'
 import { SIDE_DESTINATION, STATUS_TRANSLATED, translateError, translateSide } from './rewrite.inline.as'
-import { countOne, numberOf, sweep } from './table.inline.as'
+import { numberOf, sweep } from './table.inline.as'
 import { judgeUsual, NOT_USUAL } from './usual.inline.as'
 
 const ETHERNET_BYTES: u32 = 14
@@ -58,12 +60,9 @@ export function track(stage: u32, bundle: u32): void {
   let last: u32 = 0
   let output: u32 = 0
   let append: u32 = 0
-  // Before anything is looked up: a decision is as old as this at most.
-  if ((load<u32>(stage, TRACK_SETTINGS) & TRACK_CACHES) !== 0) {
-    store<u32>(flows, atomic.load<u32>(load<u32>(stage, TRACK_ROUTES), TABLES_GENERATION), FLOWS_SEEN)
-  }
+  seeRoutes(stage, flows)
   for (let at = first; at < end; at += DESCRIPTOR_BYTES) {
-    const verdict = trackOne(stage, flows, at)
+    const verdict = trackOne(stage, flows, at, false)
     if (verdict === 0) {
       v128.store(stays, v128.load(at))
       stays += DESCRIPTOR_BYTES
@@ -76,7 +75,7 @@ export function track(stage: u32, bundle: u32): void {
       }
       v128.store(append, v128.load(at))
       append += DESCRIPTOR_BYTES
-    } else drop(stage, load<u32>(at, DESCRIPTOR_ADDRESS), verdict - VERDICT_DROPPED)
+    } else drop(stage, at, verdict)
   }
   endAppending(output, append)
   store<u32>(bundle, (stays - first) / DESCRIPTOR_BYTES, BUNDLE_COUNT)
@@ -86,14 +85,55 @@ function endAppending(output: u32, append: u32): void {
   if (output !== 0) store<u32>(output, (append - output - BUNDLE_DESCRIPTORS) / DESCRIPTOR_BYTES, BUNDLE_COUNT)
 }
 
-function drop(stage: u32, packet: u32, reason: u32): void {
-  const counter = load<u32>(stage, TRACK_DROPS) + (reason << 3)
-  store<f64>(counter, load<f64>(counter) + 1)
-  release(load<u32>(stage, TRACK_POOL), packet)
+/** Before anything is looked up: a decision that is used is as old as this at most. */
+function seeRoutes(stage: u32, flows: u32): void {
+  if ((load<u32>(stage, TRACK_SETTINGS) & TRACK_CACHES) === 0) return
+  store<u32>(flows, atomic.load<u32>(load<u32>(stage, TRACK_ROUTES), TABLES_GENERATION), FLOWS_SEEN)
+}
+
+function drop(stage: u32, descriptor: u32, verdict: u32): void {
+  if (verdict !== VERDICT_KEPT) dropPacket(stage, load<u32>(descriptor, DESCRIPTOR_ADDRESS), verdict - VERDICT_DROPPED)
+}
+
+/**
+ * Judges fragments that have waited and need not any more, as many as fit into
+ * a bundle, which is empty; and forgets those whose time is over.
+ */
+export function trackWaiting(stage: u32, bundle: u32, late: u32): void {
+  const flows = load<u32>(stage, TRACK_FLOWS)
+  const table = load<u32>(flows, FLOWS_FRAGMENTS)
+  const outputs = load<u32>(stage, TRACK_OUTPUTS)
+  seeRoutes(stage, flows)
+  forgetLate(stage, table, late)
+  for (let left: u32 = MOST_IN_BUNDLE; left > 0; left--) {
+    const place = takeReady(stage)
+    if (place === 0) return
+    const verdict = trackOne(stage, flows, place, true)
+    if (verdict >= <u32>VERDICT_DROPPED) drop(stage, place, verdict)
+    else {
+      const output = verdict === 0 ? bundle : load<u32>(outputs + (verdict << 2))
+      const count = load<u32>(output, BUNDLE_COUNT)
+      v128.store(output + BUNDLE_DESCRIPTORS + count * DESCRIPTOR_BYTES, v128.load(place))
+      store<u32>(output, count + 1, BUNDLE_COUNT)
+    }
+    freePlace(table, place)
+  }
+}
+
+/** Gives back what waits: what this stage has, and with it what others wait for. */
+export function trackClose(stage: u32, late: u32): void {
+  const table = load<u32>(load<u32>(stage, TRACK_FLOWS), FLOWS_FRAGMENTS)
+  for (let place = takeReady(stage); place !== 0; place = takeReady(stage)) {
+    dropPacket(stage, load<u32>(place, DESCRIPTOR_ADDRESS), late)
+    freePlace(table, place)
+  }
+  for (let oldest = load<u32>(table, DATAGRAMS_WAITING); oldest !== 0; oldest = load<u32>(table, DATAGRAMS_WAITING)) {
+    breakDatagram(stage, table, oldest, late)
+  }
 }
 
 /** The verdict on a packet; one that a remembered decision has been taken for is rewritten by it. */
-function trackOne(stage: u32, flows: u32, descriptor: u32): u32 {
+function trackOne(stage: u32, flows: u32, descriptor: u32, isKnown: bool): u32 {
   const packet = load<u32>(descriptor, DESCRIPTOR_ADDRESS)
   const flags = load<u32>(descriptor, DESCRIPTOR_FLAGS)
   const settings = load<u32>(stage, TRACK_SETTINGS)
@@ -101,10 +141,12 @@ function trackOne(stage: u32, flows: u32, descriptor: u32): u32 {
   let verdict = judgeUsual(flows, packet, captured)
   if (verdict === NOT_USUAL) verdict = judgePacket(flows, packet, captured, flags)
   if (verdict > <u32>VERDICT_RELATED) {
-    if ((settings & TRACK_MARKS) !== 0) store<u32>(packet - MARK_BEFORE, 0)
-    if (verdict !== READ_FRAGMENT) return verdict
-    countOne(flows, COUNT_FRAGMENTS)
-    return hasRules(flows) ? VERDICT_DROPPED + DROP_FRAGMENT : VERDICT_UNTRACKED
+    if (verdict === READ_FRAGMENT)
+      verdict = judgeFragment(stage, flows, descriptor, isKnown || isHandedOver(flows, packet))
+    if (verdict > <u32>VERDICT_RELATED) {
+      if ((settings & TRACK_MARKS) !== 0) store<u32>(packet - MARK_BEFORE, 0)
+      return verdict
+    }
   }
   const flow = load<u32>(flows + FLOWS_PACKET, PACKET_FLOW)
   const direction = load<u32>(flows + FLOWS_PACKET, PACKET_DIRECTION)
@@ -119,6 +161,11 @@ function trackOne(stage: u32, flows: u32, descriptor: u32): u32 {
   }
   if ((settings & TRACK_MARKS) !== 0) mark(flows, packet, flow, direction, verdict)
   return verdict
+}
+
+/** Whether another worker has said what a fragment is a part of: with several, each packet has a note of its port. */
+function isHandedOver(flows: u32, packet: u32): bool {
+  return load<u32>(flows, FLOWS_OWNERS) > 1 && (load<u32>(packet - IN_PORT_BEFORE) & IN_PORT_KNOWN) !== 0
 }
 
 function mark(flows: u32, packet: u32, flow: u32, direction: u32, verdict: u32): void {

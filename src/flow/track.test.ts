@@ -83,8 +83,8 @@ describe('what a packet is to the table of flows', () => {
     }
   })
 
-  it('fragments and frames with VLAN tags are not tracked', () => {
-    const tracker = openAt()
+  it('fragments are not tracked where the table is told so', () => {
+    const tracker = openAt({ fragments: { datagrams: 0 } })
     assertSaid(tracker, [
       [{ ...syn(1), fragment: 0x2000 }, 'untracked'],
       [{ ...syn(1), fragment: 0x0010 }, 'untracked'],
@@ -95,7 +95,7 @@ describe('what a packet is to the table of flows', () => {
   })
 
   it('errors about fragments go where fragments went: who sends them must hear that they are too big', () => {
-    const tracker = openAt()
+    const tracker = openAt({ fragments: { datagrams: 0 } })
     const [v4, v6] = [
       { ...syn(1), fragment: 0x2000 },
       { ...syn(1), family: 6 as const, extensions: [60, 44] },

@@ -261,6 +261,29 @@ export function tryTestRun(run: TestRun): number {
   return result < 0 ? -result : 0
 }
 
+/** `struct xdp_md` (linux/bpf.h): where the packet ends, and the index of the device that it has come by. */
+const CONTEXT = { bytes: 24, end: 4, device: 12 }
+
+/**
+ * Gives packets, which the caller writes to `data`, to the kernel as if a device
+ * of the calling thread's namespace had received them: live frames of a program
+ * that passes everything, so that the device's own program does not see them.
+ * What it returns takes a packet's length, and gives 0 or the errno; a packet takes 35 to 100 µs.
+ */
+export function prepareHandOver(fd: number, interfaceIndex: number, data: Uint8Array): (dataBytes: number) => number {
+  const context = new Uint8Array(CONTEXT.bytes)
+  const words = new DataView(context.buffer)
+  words.setUint32(CONTEXT.device, interfaceIndex, true)
+  // More than one at once would have the kernel wait until it has changed a program of its own.
+  const attributes = testRunAttributes({ fd, data, context, flags: TEST_XDP_LIVE_FRAMES, batchSize: 1 })
+  return (dataBytes) => {
+    words.setUint32(CONTEXT.end, dataBytes, true)
+    attributes.u32(8, dataBytes)
+    const result = attributes.tryCall(PROG_TEST_RUN)
+    return result < 0 ? -result : 0
+  }
+}
+
 function testRunAttributes(run: TestRun): Attributes {
   return new Attributes()
     .u32(0, run.fd)

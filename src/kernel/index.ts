@@ -13,6 +13,7 @@ export {
   openMap,
   type ProgramInfo,
   possibleCpus,
+  prepareHandOver,
   prepareTestRun,
   programInfo,
   TEST_XDP_LIVE_FRAMES,

@@ -196,6 +196,17 @@ export const NOTE_BEYOND_SCOPE = 8
 export const NOTE_NO_NEIGHBOUR = 9
 /** Instead of the port that a packet came by: it is the router's own. */
 export const NO_PORT = 255
+/**
+ * In two bytes so many before a fragment's first, as packets have it: the
+ * identification that all fragments of its datagram get where its source is
+ * translated. Who cuts has written it, and who tracks fragments.
+ */
+export const NOTE_IDENTIFICATION_BEFORE = 64
+/** Where identifications are taken from: u32 how many have been; the lowest; how many there are. */
+export const IDENTIFY_TAKEN = 0
+export const IDENTIFY_LOWEST = 4
+export const IDENTIFY_COUNT = 8
+export const IDENTIFY_BYTES = 12
 
 /**
  * What a `forward` stage is handed.

@@ -21,17 +21,19 @@ import {
   KIND_UNRESOLVED,
   NOTE_FRAGMENT,
   NOTE_HOP_BEFORE,
+  NOTE_IDENTIFICATION_BEFORE,
   NOTE_REASON_BEFORE,
   WAY_KIND_MASK,
   WAY_MTU_SHIFT,
 } from './formats'
-import { FRAGMENT_DROPS, FRAGMENT_OUTPUT, FRAGMENT_TABLES } from './fragment-formats'
+import { FRAGMENT_DROPS, FRAGMENT_IDENTIFY, FRAGMENT_OUTPUT, FRAGMENT_TABLES } from './fragment-formats'
 import {
   FIELD,
   HEADER_BYTES,
   headerBytesOf,
   laterHeaderBytes,
   NETWORK,
+  nextIdentification,
   OFFSET_MASK,
   TOTAL,
   takeFragmentFrame,
@@ -53,6 +55,9 @@ const LEAST_MTU: u32 = 68
 /** A datagram is no longer, put together. */
 const MOST_BYTES: u32 = 0xffff
 const UNCUT: u32 = 0xffffffff
+const IDENTIFICATION: usize = 18
+/** Offset and "more fragments", as they are loaded. */
+const IS_FRAGMENT: u32 = 0xff3f
 
 /** Cuts what is noted so, as many as fit into the bundle of fragments; the state keeps the rest. */
 export function fragment(pool: u32, state: u32, bundle: u32): void {
@@ -81,8 +86,17 @@ function divide(pool: u32, state: u32, descriptor: u32, packet: u32): bool {
     // Another next hop by now, or it has become wider.
     if (<u32>bswap<u16>(load<u16>(packet, TOTAL)) <= mtu) return append(output, descriptor)
     complete(descriptor, packet)
+    identify(state, packet)
   }
   return cut(pool, state, packet, mtu)
+}
+
+/** Notes by which identification the pieces leave of a packet that was whole; a fragment has a note. */
+function identify(state: u32, packet: u32): void {
+  if ((<u32>load<u16>(packet, FIELD) & IS_FRAGMENT) !== 0) return
+  const from = load<u32>(state, FRAGMENT_IDENTIFY)
+  const identification = from === 0 ? load<u16>(packet, IDENTIFICATION) : <u16>nextIdentification(from)
+  store<u16>(packet - NOTE_IDENTIFICATION_BEFORE, identification)
 }
 
 /** Which drop a packet is, or UNCUT. */

@@ -16,7 +16,7 @@ import {
 } from '../memory/formats'
 import { poolTake } from '../memory/pool.as'
 import { addBytes, foldSum } from '../wire/checksum.inline.as'
-import { NOTE_REASON_BEFORE } from './formats'
+import { IDENTIFY_COUNT, IDENTIFY_LOWEST, IDENTIFY_TAKEN, NOTE_REASON_BEFORE } from './formats'
 
 /** Offsets from the packet's first byte (RFC 791, 3.1). */
 export const NETWORK: u32 = 14
@@ -39,7 +39,7 @@ const FRAME: u32 = 32
 const ROOM_2048: u32 = 1710
 const ROOM_4096: u32 = 3502
 /** Notes, and what else other rooms have before what is copied with a packet: of a new packet, zeros. */
-export const NOTED_BEFORE: u32 = 64
+export const NOTED_BEFORE: u32 = 72
 
 export function headerBytesOf(packet: u32): u32 {
   return (<u32>load<u8>(packet, NETWORK) & 15) << 2
@@ -109,4 +109,11 @@ export function writeFragment(target: u32, packet: u32, header: u32, at: u32, by
   store<u32>(target, length, DESCRIPTOR_WIRE)
   store<u32>(target, length, DESCRIPTOR_CAPTURED)
   store<u32>(target, 0, DESCRIPTOR_FLAGS)
+}
+
+/** An identification that the last ones were not, as packets have it. */
+export function nextIdentification(identify: u32): u32 {
+  const taken = load<u32>(identify, IDENTIFY_TAKEN)
+  store<u32>(identify, taken + 1, IDENTIFY_TAKEN)
+  return bswap<u16>(<u16>(load<u32>(identify, IDENTIFY_LOWEST) + (taken % load<u32>(identify, IDENTIFY_COUNT))))
 }

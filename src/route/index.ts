@@ -7,6 +7,7 @@ export { fragment } from './fragment.js'
 export { type HoldOptions, hold } from './hold.js'
 export type { NextHop } from './next-hops.js'
 export type { Port } from './ports.js'
+export { openReader } from './readers.js'
 export {
   attachRoutes,
   openRoutes,

@@ -1,4 +1,5 @@
-import { draw, type Line, receive, startEngine } from '../../src/engine/index.js'
+import { createLink } from '../../src/device/index.js'
+import { draw, type Line, receive, send, startEngine } from '../../src/engine/index.js'
 import { arrived, type Flows, type FlowsOptions, openFlows, owner, track } from '../../src/flow/index.js'
 import { openBench } from './engine.js'
 import type { Verdict } from './kernel-tracker.js'
@@ -32,6 +33,8 @@ export function openEngineTracker(options: FlowsOptions = {}, workers = 1): Engi
   const said = VERDICTS.map((): Uint8Array[] => [])
   const ends = VERDICTS.map((verdict, index) => collect(bench, verdict, said[index]!))
   const handedTo = numbers.map((number) => arrived(`arrived ${number}`, 1))
+  // What has been put together goes on from there, in the next round.
+  const rings = numbers.map((number) => createLink(space, code, worker, `to ${number}`))
   const lines = numbers.flatMap((number): Line[] => {
     const [stage, whose] = [
       track(`track ${number}`, tables[number]!),
@@ -40,7 +43,11 @@ export function openEngineTracker(options: FlowsOptions = {}, workers = 1): Engi
     const others = numbers.filter((other) => other !== number)
     return [
       [receive({ ...once(bench, bundles[number]!), name: `sent ${number}` }), whose, stage],
-      ...others.map((other): Line => [`${whose.name}.worker ${other}`, handedTo[other]!]),
+      ...others.flatMap((other): Line[] => [
+        [`${whose.name}.worker ${other}`, handedTo[other]!],
+        [`${stage.name}.worker ${other}`, send(rings[other]![0])],
+      ]),
+      ...(workers > 1 ? [[receive(rings[number]![1]), handedTo[number]!] as const] : []),
       ...(workers > 1 ? [[`${handedTo[number]!.name}.port 0`, stage] as const] : []),
       ...VERDICTS.map((verdict, index): Line => [`${stage.name}.${verdict}`, ends[index]!]),
     ]
@@ -48,7 +55,7 @@ export function openEngineTracker(options: FlowsOptions = {}, workers = 1): Engi
   const engine = startEngine(space, code, worker, draw(...lines))
   const judgeFrame = (frame: Uint8Array, number = 0) => {
     bench.fill(bundles[number]!, [frame])
-    engine.round()
+    for (let round = 0; round < Math.min(workers, 2); round++) engine.round()
     const index = said.findIndex((packets) => packets.splice(0).length > 0)
     return index < 0 ? 'dropped' : VERDICTS[index]!
   }
@@ -59,6 +66,7 @@ export function openEngineTracker(options: FlowsOptions = {}, workers = 1): Engi
     judged: () => engine.statistics().flatMap(({ name, packets }) => (name.startsWith('track') ? [packets] : [])),
     close() {
       engine.close()
+      for (const end of rings.flat()) end.close()
       for (const flows of tables) flows.close()
       const { lastFrame: _, ...faults } = bench.pool.faults()
       if (bench.inUse() !== 0 || Object.values(faults).some((count) => count !== 0))

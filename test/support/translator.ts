@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
-import { draw, type Line, receive, type Stage, startEngine } from '../../src/engine/index.js'
-import { arrived, type NatRule, openFlows, owner, remember, restore, track, translate } from '../../src/flow/index.js'
+import { createLink } from '../../src/device/index.js'
+import { draw, type Line, receive, type Stage, send, startEngine } from '../../src/engine/index.js'
+import {
+  arrived,
+  type FragmentsOptions,
+  type NatRule,
+  openFlows,
+  owner,
+  remember,
+  restore,
+  track,
+  translate,
+} from '../../src/flow/index.js'
 import { parseAddress } from '../../src/kernel/index.js'
 import { BUNDLE_DESCRIPTORS, DESCRIPTOR_FLAGS } from '../../src/memory/index.js'
 import { forward, openRoutes, type Port } from '../../src/route/index.js'
@@ -46,7 +57,13 @@ const PREFIXES = [
  * A router between clients and servers that translates; what leaves it, by the
  * output that it left by. With several workers each has its flows, and what comes to one goes to whose it is.
  */
-export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity = 4096, workers = 1) {
+export function openTranslator(
+  nat: readonly NatRule[],
+  now = () => 0,
+  capacity = 4096,
+  workers = 1,
+  fragments: FragmentsOptions = {},
+) {
   const bench = openBench(undefined, undefined, workers * (capacity * 300 + (16 << 20)))
   const numbers = Array.from({ length: workers }, (_, number) => number)
   const { space, code, worker } = bench
@@ -66,7 +83,13 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity 
   }
   for (const port of [INSIDE, OUTSIDE]) lead(port, 0)
   const known = numbers.map((number) =>
-    openFlows(space, code, `test ${number}`, { flows: capacity, nat, now, owner: { number, count: workers } }),
+    openFlows(space, code, `test ${number}`, {
+      flows: capacity,
+      nat,
+      now,
+      fragments,
+      owner: { number, count: workers },
+    }),
   )
   const arrivals: Record<string, Uint8Array[]> = {}
   const ends = new Map<string, Stage>()
@@ -77,6 +100,8 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity 
   }
   const bundles = numbers.map((number) => [bench.bundle(`inside ${number}`), bench.bundle(`outside ${number}`)])
   const handedTo = numbers.map((number) => arrived(`arrived ${number}`, 2))
+  // What has been put together goes on from there, in the next round.
+  const rings = numbers.map((number) => createLink(space, code, worker, `to ${number}`))
   const linesOf = (number: number, inPort: number): Line[] => {
     const flows = known[number]!
     const name = `${number} ${inPort}`
@@ -92,7 +117,10 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity 
     const others = numbers.filter((other) => other !== number)
     return [
       [receive({ ...once(bench, bundles[number]![inPort]!), name: `hand ${name}` }), whose, tracked, routed],
-      ...others.map((other): Line => [`${whose.name}.worker ${other}`, handedTo[other]!]),
+      ...others.flatMap((other): Line[] => [
+        [`${whose.name}.worker ${other}`, handedTo[other]!],
+        [`${tracked.name}.worker ${other}`, send(rings[other]![0])],
+      ]),
       ...(workers > 1 ? [[`${handedTo[number]!.name}.port ${inPort}`, tracked] as const] : []),
       ...['new', 'related', 'untracked'].map((output): Line => [`${tracked.name}.${output}`, routed]),
       [`${tracked.name}.invalid`, end(`invalid ${inPort}`)],
@@ -104,8 +132,13 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity 
       ...['local', 'unresolved'].map((output): Line => [`${routed.name}.${output}`, end(`${output} ${inPort}`)]),
     ]
   }
-  const lines = numbers.flatMap((number) => [INSIDE, OUTSIDE].flatMap((inPort) => linesOf(number, inPort)))
+  const lines = numbers.flatMap((number): Line[] => [
+    ...[INSIDE, OUTSIDE].flatMap((inPort) => linesOf(number, inPort)),
+    ...(workers > 1 ? [[receive(rings[number]![1]), handedTo[number]!] as const] : []),
+  ])
   const engine = startEngine(space, code, worker, draw(...lines))
+  const arrivedFrames = () =>
+    Object.entries(arrivals).flatMap(([by, frames]) => frames.splice(0).map((frame) => ({ by, frame })))
   return {
     space,
     flows: known[0]!,
@@ -135,14 +168,24 @@ export function openTranslator(nat: readonly NatRule[], now = () => 0, capacity 
       bench.fill(bundle, [frame])
       space.words[(bundle + BUNDLE_DESCRIPTORS + DESCRIPTOR_FLAGS) / 4] = flags
       engine.round()
-      const out = Object.entries(arrivals).flatMap(([by, frames]) =>
-        frames.splice(0).map((each) => ({ by, frame: each })),
-      )
+      const out = arrivedFrames()
       assert(out.length < 2)
       return out[0] ?? null
     },
+    /** What comes out where these go in, each at the worker of that number. */
+    passAll(frames: readonly { readonly inPort: number; readonly frame: Uint8Array; readonly number?: number }[]) {
+      return frames.flatMap(({ inPort, frame, number = 0 }) => {
+        bench.fill(bundles[number]![inPort]!, [frame])
+        for (let round = 0; round < Math.min(workers, 2); round++) engine.round()
+        return arrivedFrames()
+      })
+    },
+    /** A round without packets: the clock goes on. */
+    rest: () => engine.round(),
+    inUse: bench.inUse,
     close() {
       engine.close()
+      for (const end of rings.flat()) end.close()
       for (const flows of known) flows.close()
       tables.close()
       assert.equal(bench.inUse(), 0)

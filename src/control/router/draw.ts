@@ -19,6 +19,8 @@ export interface DrawnPort {
   readonly from: readonly Device[]
   /** What is sent to: a queue of the device, or what stands before it. */
   readonly to: Device
+  /** Where addresses are translated: gives fragments that are for the router itself to its kernel. */
+  readonly handOver?: Stage
 }
 
 /** Another worker that has a part of the flows. */
@@ -131,8 +133,9 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], 
       if (whose) lines.push([`${handedOver.name}.port ${inPort}`, tracked])
       for (const output of ['new', 'related', 'untracked']) lines.push([`${tracked.name}.${output}`, route])
       lines.push([`${tracked.name}.invalid`, invalid])
-      for (let to = 0; to < tracked.outputs.length - TRACK_OUTPUTS; to++)
-        leave(`${tracked.name}.cached ${to}`, inPort, to, 'cached ')
+      for (const to of tracked.outputs.keys())
+        if (tracked.outputs.includes(`cached ${to}`)) leave(`${tracked.name}.cached ${to}`, inPort, to, 'cached ')
+      for (const { number, to } of peers) lines.push([`${tracked.name}.worker ${number}`, send(to)])
     }
     ports.forEach((_, to) => {
       leave(`${route.name}.port ${to}`, inPort, to, '')
@@ -141,9 +144,10 @@ export function drawRouter({ ports, tables, ask, hooks = {}, flows, peers = [], 
     lines.push([`${route.name}.unresolved`, held, again])
     lines.push([`${held.name}.failed`, ...answered])
     lines.push([`${again.name}.unresolved`, unresolved])
-    const cut = fragment(`fragment ${port.name}`, tables)
+    const cut = fragment(`fragment ${port.name}`, tables, flows?.translates ? flows.identify : 0)
     lines.push([`${route.name}.errors`, cut, ...answered], [`${again.name}.errors`, ...answered])
-    for (const { name } of [route, again]) lines.push([`${name}.local`, forKernel])
+    const own = port.handOver ? [port.handOver, forKernel] : [forKernel]
+    lines.push([`${route.name}.local`, ...own], [`${again.name}.local`, forKernel])
     const pieces = forward(`pieces ${port.name}`, tables, { inPort })
     lines.push([`${cut.name}.fragments`, pieces], [`${pieces.name}.errors`, ...answered])
     lines.push([`${pieces.name}.unresolved`, held], [`${pieces.name}.local`, forKernel])
@@ -179,9 +183,6 @@ function drawAnswers(
     ]),
   ]
 }
-
-/** Outputs of `track` before the ports that it remembers. */
-const TRACK_OUTPUTS = 5
 
 /** The same stage on another way has a name of its own. */
 function renamed(stage: Stage, prefix: string): Stage {

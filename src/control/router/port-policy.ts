@@ -22,6 +22,8 @@ export const KERNELS = 'kernels'
  * where no port leads, from the machine's own addresses, which it drops, and
  * what keeps the link alive: ARP, neighbour discovery (RFC 4861), whatever is
  * not IP. What is translated is the router's, with the ICMP errors about it.
+ * So are fragments that may be a part of it: most have no ports, and whoever has
+ * the first knows whose the others are.
  */
 export function portPolicy(mac: string, translated: readonly TranslatedPorts[] = []): Policy {
   return policy(
@@ -29,11 +31,20 @@ export function portPolicy(mac: string, translated: readonly TranslatedPorts[] =
     pass(`not ether dst ${mac}`, { name: 'not for this port' }),
     pass(`ip src net @${OWN_ADDRESSES} or ip6 src net @${OWN_ADDRESSES}`, { name: 'from this machine itself' }),
     ...translated.map((ports, number) => divert(filterOf(ports), { name: `to be translated ${number}` })),
+    ...(translated.length > 0 ? [divert(FRAGMENTS, { name: 'fragments that may be translated' })] : []),
     pass(`ip dst net @${KERNELS} or ip6 dst net @${KERNELS}`, { name: 'for this machine, or its kernel to route' }),
     pass('ip6 dst net fe80::/10 or ip6 src net fe80::/10', { name: 'stays on its link' }),
     divert('ip or ip6', { name: 'to be routed' }),
   )
 }
+
+/** Of TCP, UDP and ICMP: what has no ports is the kernel's, where it is for this machine. */
+const FRAGMENTS = [
+  `ip dst net @${OWN_ADDRESSES} and ip[6:2] & 0x3fff != 0 and (ip[9] = 1 or ip[9] = 6 or ip[9] = 17)`,
+  `ip6 dst net @${OWN_ADDRESSES} and not ip6 dst net fe80::/10 and ip6[6] = 44 and (ip6[40] = 58 or ip6[40] = 6 or ip6[40] = 17)`,
+]
+  .map((filter) => `(${filter})`)
+  .join(' or ')
 
 /** Answers to echoes and timestamps, errors, and fields of ICMP messages and of the packets that errors quote, by family; IPv6 is quoted without extension headers. */
 const MESSAGES = [

@@ -6,11 +6,13 @@ import {
   type LoadedPolicy,
   type LoadedProgram,
   loadPolicy,
+  loadProgram,
   type XdpMode,
 } from '../../loader/index.js'
 import type { Code, Space, WorkerPool } from '../../memory/index.js'
 import type { Prefix } from '../../route/index.js'
 import { policySource } from '../policy-source.js'
+import { PASS_PROGRAM } from './hand-over.js'
 import type { PortPlace } from './port-counters.js'
 import { KERNELS, OWN_ADDRESSES, portPolicy, prefixSet, type TranslatedPorts } from './port-policy.js'
 
@@ -22,6 +24,8 @@ export interface PortSockets {
   readonly entries: number
   /** Where the port's policy looks for sockets. */
   readonly sockets: LoadedMap
+  /** Descriptor of the program by which the kernel gets packets back, where some are to; null for none. */
+  readonly handOver: number | null
 }
 
 /** The same, and where its counters lie. */
@@ -78,7 +82,8 @@ export function openPort(
   let { keepsAll } = options
   const loaded: LoadedPolicy = loadPolicy(sourceFor(present, keepsAll))
   let last: number | null = null
-  const opened: { close(): void }[] = [loaded]
+  const passing = translated.length > 0 ? inNamespace(() => loadProgram(PASS_PROGRAM)) : null
+  const opened: { close(): void }[] = [loaded, ...(passing ? [passing] : [])]
   const change = (name: string, prefixes: readonly Prefix[]) => {
     sets.set(name, prefixSet(prefixes))
     loaded.replaceSet(name, sets.get(name)!)
@@ -86,7 +91,10 @@ export function openPort(
   return {
     name: link.name,
     index: link.index,
-    sockets: { device, queues: receiveQueues(device), entries, sockets: loaded.divertMap() },
+    sockets: {
+      ...{ device, queues: receiveQueues(device), entries, sockets: loaded.divertMap() },
+      handOver: passing?.fd ?? null,
+    },
     attach() {
       const attached = inNamespace(() => loaded.attach(device))
       opened.push(attached)

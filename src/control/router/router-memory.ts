@@ -1,4 +1,5 @@
 import { type NetworkDevice, receiveQueues } from '../../device/index.js'
+import { fragmentsBytes, WAITING_FRAGMENTS } from '../../flow/index.js'
 import { BUNDLE_BYTES, createPool, createSpace, DESCRIPTOR_BYTES, loadCode } from '../../memory/index.js'
 import { openRoutes, type RoutesOptions, routesBytes } from '../../route/index.js'
 import { fifo, mostPackets } from '../../transmit/index.js'
@@ -76,7 +77,8 @@ export function openMemory(options: RouterOptions, ports: readonly RouterPort[])
   const waiting = queue === undefined ? 0 : devices.length * mostPackets(queue.discipline ?? fifo())
   const toOthers = track === 0 ? 0 : threads * (threads - 1) * ringSlots(threads)
   const handedOver = toOthers + (queue === undefined || threads === 1 ? 0 : devices.length * SHARED_SLOTS)
-  const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting + handedOver) / 256) * 256
+  const gathered = track === 0 ? 0 : threads * WAITING_FRAGMENTS
+  const frames = Math.ceil((entries * FRAMES_AN_ENTRY + waiting + handedOver + gathered) / 256) * 256
   const sizes = { ...TABLES[profile], ...tables, ports: devices.length }
   const part = partBytes({ ports: sockets, track, ...(queue && { queue }) }, threads, frames)
   const bytes = frames * FRAME_BYTES + routesBytes(sizes) + threads * part + handedOver * SLOT_BYTES + OTHER_BYTES
@@ -107,7 +109,9 @@ export function partBytes(
     0,
   )
   const queues = queue === undefined ? 0 : ports.length * QUEUE_BYTES
-  const toOthers = track === 0 ? 0 : ports.length * workers * OUTPUT_BYTES
+  // By `owner` and by `track`.
+  const toOthers = track === 0 ? 0 : 2 * ports.length * workers * OUTPUT_BYTES
+  const gathered = track === 0 ? 0 : fragmentsBytes()
   const ways = ports.length ** 2 * WAY_BYTES
-  return PART_BYTES + ways + toOthers + sockets + flowsOfEach(track, workers) * FLOW_MOST_BYTES + queues
+  return PART_BYTES + ways + toOthers + gathered + sockets + flowsOfEach(track, workers) * FLOW_MOST_BYTES + queues
 }

@@ -5,6 +5,7 @@ import { openProducer, openQueue, type QueueOptions, type SharedQueuePlace } fro
 import { tellAsks } from './asks.js'
 import { type DrawnPeer, drawRouter, type Hooks } from './draw.js'
 import { hooksFor } from './draw-listeners.js'
+import { handOver } from './hand-over.js'
 import type { Listener } from './listeners.js'
 import { type CountedSockets, openQueues } from './port.js'
 
@@ -128,7 +129,9 @@ export function drawForwarding(
     // Two devices of one name are not sent to: each producer is called after its port.
     const toQueue = () => ({ ...openProducer(space, code, shared!, number), name: `queue before ${name}` })
     const waits = queue && keep(`queue before ${name}`, shared && !keepsQueue(place, count, number) ? toQueue : before)
-    return { name, from, to: waits ?? from[0]! }
+    const { device, handOver: program } = port
+    const own = program === null ? null : handOver(`kernel ${name}`, device, program)
+    return { name, from, to: waits ?? from[0]!, ...(own && { handOver: own }) }
   })
   const table = { flows: flowsOfEach(track, count), nat, owner: { number, count } }
   const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', table))

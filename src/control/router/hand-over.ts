@@ -1,0 +1,73 @@
+import type { NetworkDevice } from '../../device/index.js'
+import { assemble, exit, mov64, type Program, R0, XDP } from '../../ebpf/index.js'
+import type { Stage } from '../../engine/index.js'
+import { prepareHandOver, withNamespace } from '../../kernel/index.js'
+import { BUNDLE_DESCRIPTORS, DESCRIPTOR_ADDRESS, DESCRIPTOR_BYTES, DESCRIPTOR_CAPTURED } from '../../memory/index.js'
+import { ETHERTYPE } from '../../wire/index.js'
+
+/** Passes everything: what is run by it is the kernel's. */
+export const PASS_PROGRAM: Program = {
+  ...{ name: 'hand_over', type: 'xdp', license: 'GPL', multiBuffer: false, maps: [] },
+  ...assemble([mov64(R0, XDP.pass), exit()]),
+}
+
+const WORDS = DESCRIPTOR_BYTES / 4
+const MOST_BYTES = 2048
+/** Each takes up to 100 µs of the thread that forwards. */
+const MOST_A_MS = 4
+const IPV6_FRAGMENT = 44
+
+/**
+ * Gives fragments back to the kernel which are for the router itself, as if
+ * the device had received them: who else than its kernel knows what they are a
+ * part of. Packets that are none go on by `others`.
+ */
+export function handOver(name: string, { index, namespace }: NetworkDevice, program: number): Stage {
+  return {
+    name,
+    outputs: ['others'],
+    drops: ['too many', 'not taken'],
+    kind: 'hand over',
+    settings: { index, program },
+    start({ space, pool, drops }) {
+      const { words, bytes, counters } = space
+      const data = new Uint8Array(MOST_BYTES)
+      const give = prepareHandOver(program, index, data)
+      let [count, since] = [0, 0]
+
+      function handOne(packet: number, captured: number): void {
+        if (count >= MOST_A_MS) counters[drops / 8]! += 1
+        else {
+          count++
+          const length = Math.min(captured, MOST_BYTES)
+          data.set(bytes.subarray(packet, packet + length))
+          if (give(length) !== 0) counters[drops / 8 + 1]! += 1
+        }
+      }
+
+      function handAll(bundle: number): void {
+        const now = performance.now()
+        if (now - since >= 1) [count, since] = [0, now]
+        const first = (bundle + BUNDLE_DESCRIPTORS) / 4
+        let left = 0
+        for (let at = first, end = first + words[bundle / 4]! * WORDS; at < end; at += WORDS) {
+          const packet = words[at + DESCRIPTOR_ADDRESS / 4]!
+          if (!isFragment(bytes, packet)) words.copyWithin(first + left++ * WORDS, at, at + WORDS)
+          else {
+            handOne(packet, words[at + DESCRIPTOR_CAPTURED / 4]!)
+            pool.give(at * 4, 1)
+          }
+        }
+        words[bundle / 4] = left
+      }
+
+      return { run: (bundle) => (namespace ? withNamespace(namespace, () => handAll(bundle)) : handAll(bundle)) }
+    },
+  }
+}
+
+function isFragment(bytes: Uint8Array, packet: number): boolean {
+  const type = (bytes[packet + 12]! << 8) | bytes[packet + 13]!
+  if (type === ETHERTYPE.ipv4) return (bytes[packet + 20]! & 0x3f) !== 0 || bytes[packet + 21] !== 0
+  return type === ETHERTYPE.ipv6 && bytes[packet + 20] === IPV6_FRAGMENT
+}
