@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import {
   type Discipline,
+  type Doorbell,
   fifo,
   fqCodel,
   type NatRule,
@@ -8,6 +9,7 @@ import {
   parsePublished,
   priority,
   type Router,
+  type RouterOptions,
   type RouterTotals,
   startRouter,
   tokenBucket,
@@ -27,6 +29,8 @@ interface RouteOptions {
   readonly publish?: readonly string[]
   readonly queue?: keyof typeof DISCIPLINES
   readonly rate?: number
+  readonly byteLimit?: 'auto' | 'off' | number
+  readonly doorbell?: Doorbell
   readonly hook?: readonly string[]
   readonly small?: boolean
   readonly offload?: boolean
@@ -36,6 +40,8 @@ interface RouteOptions {
   readonly json?: boolean
 }
 
+/** `request` is for programs, which can ask. */
+const DOORBELLS: readonly Doorbell[] = ['burst', 'packet', 'ring full', 'byte limit', 'refused']
 const DISCIPLINES = { fifo: () => fifo(), priority: () => priority(), 'fq-codel': () => fqCodel() } as const
 
 /** `sluice route DEVICE DEVICE …`: a router over network devices, as long as this command runs. */
@@ -71,6 +77,17 @@ export function routeCommand(): Command {
       ),
     )
     .option('--rate <bits>', 'let out so many bits a second by each device: 500k, 10M, 1.5G', parseBitRate)
+    .option(
+      '--byte-limit <bytes>',
+      'bytes that a device may have unfinished: auto finds as few as keep it busy, off; auto where packets wait',
+      parseByteLimit,
+    )
+    .addOption(
+      new Option(
+        '--doorbell <when>',
+        'when a device is kicked to send: once a burst, for each packet, when its ring is full, when the byte limit holds back, or when it takes no more; burst where packets wait',
+      ).choices(DOORBELLS),
+    )
     .option(
       '--hook <listener>',
       'filter or mirror from the first packet on, as sluice hook does: "forward drop tcp dst port 25"; can be repeated',
@@ -172,10 +189,20 @@ function natOf(devices: readonly string[], { masquerade = [], publish = [] }: Ro
   return [...publish.map(publishedBy), ...sources]
 }
 
-function queueOf({ queue, rate }: RouteOptions): { readonly queue?: { readonly discipline: Discipline } } {
-  if (queue === undefined && rate === undefined) return {}
-  const discipline = DISCIPLINES[queue ?? 'fifo']()
-  return { queue: { discipline: rate === undefined ? discipline : tokenBucket({ bitsPerSecond: rate }, discipline) } }
+function queueOf({ queue, rate, byteLimit, doorbell }: RouteOptions): Pick<RouterOptions, 'queue'> {
+  if ([queue, rate, byteLimit, doorbell].every((option) => option === undefined)) return {}
+  const inner = DISCIPLINES[queue ?? 'fifo']()
+  const discipline: Discipline = rate === undefined ? inner : tokenBucket({ bitsPerSecond: rate }, inner)
+  return {
+    queue: { discipline, ...(byteLimit !== undefined && { byteLimit }), ...(doorbell !== undefined && { doorbell }) },
+  }
+}
+
+/** Throws InputError. */
+function parseByteLimit(text: string): 'auto' | 'off' | number {
+  if (text === 'auto' || text === 'off') return text
+  if (/^\d+(?:\.\d+)?[kM]?$/.test(text)) return parseCount(text)
+  throw new InputError(`"${text}" is no byte limit; write auto, off or a number of bytes, as 3000 or 64k`)
 }
 
 async function watch(router: Router, options: RouteOptions, end: End): Promise<void> {

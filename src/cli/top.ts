@@ -1,8 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 import { chooseService, connectTo, type FoundService, type ServiceConnection } from '../control/service/ask.js'
-import type { EngineStages, ListedRule } from '../control/service/protocol.js'
-import { type RuleRate, ruleRates, type StageRate, stageRates } from '../control/service/rates.js'
+import type { DeviceQueue, EngineStages, ListedRule } from '../control/service/protocol.js'
+import {
+  type QueueRate,
+  queueRates,
+  type RuleRate,
+  ruleRates,
+  type StageRate,
+  stageRates,
+} from '../control/service/rates.js'
 import { parseDuration } from './duration.js'
 import { listenForEnd, openDisplay, TICK_MS } from './foreground.js'
 import { print, printJson, standardOutput } from './output.js'
@@ -70,6 +77,8 @@ interface Seen {
   readonly seconds: number
   readonly rules: readonly RuleRate[] | null
   readonly stages: readonly StageRate[] | null
+  /** What waits before the devices of an engine. */
+  readonly queues: readonly QueueRate[]
 }
 
 function lookAtRules(connection: ServiceConnection): () => Promise<Seen> {
@@ -80,30 +89,33 @@ function lookAtRules(connection: ServiceConnection): () => Promise<Seen> {
     const seconds = (at - (before?.at ?? at)) / 1000
     const rates = ruleRates(before?.rules ?? rules, rules, seconds || 1)
     before = { rules, at }
-    return { seconds, rules: rates, stages: null }
+    return { seconds, rules: rates, stages: null, queues: [] }
   }
 }
 
 function lookAtStages(connection: ServiceConnection): () => Promise<Seen> {
-  let before: { engines: readonly EngineStages[]; at: number } | null = null
+  let before: { engines: readonly EngineStages[]; queues: readonly DeviceQueue[]; at: number } | null = null
   return async () => {
     const engines = await connection.ask({ do: 'stages' })
+    const queues = await connection.ask({ do: 'queues' })
     const at = performance.now()
     const seconds = (at - (before?.at ?? at)) / 1000
     const rates = stageRates(before?.engines ?? engines, engines, seconds || 1)
-    before = { engines, at }
-    return { seconds, rules: null, stages: rates }
+    const queueing = queueRates(before?.queues ?? queues, queues, seconds || 1)
+    before = { engines, queues, at }
+    return { seconds, rules: null, stages: rates, queues: queueing }
   }
 }
 
-function document({ place, status }: FoundService, { seconds, rules, stages }: Seen) {
+function document({ place, status }: FoundService, { seconds, rules, stages, queues }: Seen) {
   const { name, devices } = status
-  return { id: place.id, name, devices, seconds, ...(rules === null ? {} : { rules }), ...(stages && { stages }) }
+  const what = { ...(rules === null ? {} : { rules }), ...(stages && { stages }), ...(queues.length > 0 && { queues }) }
+  return { id: place.id, name, devices, seconds, ...what }
 }
 
 function draw({ place, status }: FoundService, seen: Seen): string {
   const title = `${status.name} ${place.id}${status.devices.length === 0 ? '' : ` at ${status.devices.join(' and ')}`}`
-  const text = `${title}\n${seen.stages === null ? drawRules(seen.rules ?? []) : drawStages(seen.stages)}`
+  const text = `${title}\n${seen.stages === null ? drawRules(seen.rules ?? []) : drawEngine(seen.stages, seen.queues)}`
   // A row that a terminal breaks in two takes the place of another.
   const { columns = Number.POSITIVE_INFINITY } = standardOutput()
   return text.replace(/^.*$/gm, (line) => line.slice(0, columns))
@@ -130,8 +142,31 @@ function drawRules(rules: readonly RuleRate[]): string {
   return shown.length === rules.length ? table : `${table}\nand ${rules.length - shown.length} more rules`
 }
 
+function drawEngine(stages: readonly StageRate[], queues: readonly QueueRate[]): string {
+  // Its two borders and head, and a row each.
+  const lines = queues.length === 0 ? 0 : queues.length + 3
+  const table = drawStages(stages, lines)
+  return lines === 0 ? table : `${table}\n${drawQueues(queues)}`
+}
+
+function drawQueues(queues: readonly QueueRate[]): string {
+  return drawTable(
+    ['before', 'waiting', 'limit', 'kicks/s', 'a kick', 'held/s', 'refused/s', 'marked/s'],
+    queues.map((queue) => [
+      queue.device,
+      queue.packets === 0 ? '-' : `${queue.packets}, ${formatQuantity(queue.bytes)}B`,
+      queue.byteLimit === null ? '-' : `${formatQuantity(queue.byteLimit)}B`,
+      formatQuantity(queue.kicksPerSecond).trim(),
+      queue.packetsPerKick === null ? '-' : queue.packetsPerKick.toFixed(1),
+      ...[queue.heldBackPerSecond, queue.refusedPerSecond, queue.markedPerSecond].map((rate) =>
+        rate === 0 ? '-' : formatQuantity(rate).trim(),
+      ),
+    ]),
+  )
+}
+
 /** Those that have had packets, in the order of the graph; a router has twenty, most of them for what seldom comes. */
-function drawStages(stages: readonly StageRate[]): string {
+function drawStages(stages: readonly StageRate[], others: number): string {
   const isOne = new Set(stages.map(({ engine }) => engine)).size === 1
   const nameOf = ({ engine, stage }: StageRate) => (isOne ? stage : `${engine}: ${stage}`)
   const busy = stages.filter(({ packets, drops }) => packets > 0 || sum(drops) > 0)
@@ -139,7 +174,7 @@ function drawStages(stages: readonly StageRate[]): string {
     const reasons = Object.entries(rate.dropsPerSecond).filter(([, perSecond]) => perSecond > 0)
     return reasons.map(([reason, perSecond]) => `dropped at ${nameOf(rate)}: ${reason}, ${formatQuantity(perSecond)}/s`)
   })
-  const shown = busy.slice(0, rowsOnScreen(dropped.length + 1))
+  const shown = busy.slice(0, rowsOnScreen(dropped.length + 1 + others))
   const table = drawTable(
     ['stage', 'packets/s', 'a bundle', 'ns a packet', 'drops/s'],
     shown.map((rate) => [

@@ -24,3 +24,4 @@ export {
   type SharedQueue,
   type SharedQueuePlace,
 } from './shared-queue.js'
+export { readQueue, TOLD_QUEUE_BYTES } from './told-queue.js'

@@ -5,6 +5,7 @@ import { type Doorbell, openDoorbell } from './doorbell.js'
 import { openIntake } from './intake.js'
 import { type LimitBounds, openQueueMemory } from './queue-memory.js'
 import type { SharedQueuePlace } from './shared-queue.js'
+import { tellQueue } from './told-queue.js'
 
 export interface QueueOptions {
   /** `fifo()` where it is not said. */
@@ -21,8 +22,8 @@ export interface QueueOptions {
   readonly ringPackets?: number
   /** Through which other workers send here (`openProducer`). */
   readonly shared?: SharedQueuePlace
-  /** Where it counts its drops, f64 each in the order of QUEUE_REASONS, for other threads to read; among its own where it is not said. */
-  readonly drops?: number
+  /** Address of TOLD_QUEUE_BYTES, zeros at first, where it counts and says once a round what it holds, for other threads (`readQueue`). */
+  readonly told?: number
   /** A clock that never goes back, in milliseconds; `performance.now` where it is not said. */
   readonly clock?: () => number
 }
@@ -82,7 +83,7 @@ export function openQueue(
   const title = `queue ${device.name}`
   const tells = device.pending !== undefined
   const limit = boundsOf(options.byteLimit ?? 'auto', tells)
-  const memory = openQueueMemory(space, code, pool, title, discipline, limit, options.drops)
+  const memory = openQueueMemory(space, code, pool, title, discipline, limit, options.told)
   const { out } = memory
   const doorbell = openDoorbell(device, trigger, options.ringPackets ?? device.slots ?? SENT_AT_ONCE)
   const intake = shared === undefined ? null : openIntake(space, code, pool, title, shared)
@@ -161,6 +162,19 @@ export function openQueue(
     return dueUs === 0 || dueUs <= nowUs()
   }
 
+  const tell = options.told === undefined ? null : tellQueue(space, options.told)
+  const telling = {
+    packets: () => memory.packets() + countOf(out),
+    bytes: memory.bytes,
+    byteLimit: () => (limit.isOn ? memory.limitBytes() : -1),
+    kicks: doorbell.kicks,
+    kicked: doorbell.kickedPackets,
+    bypassed: () => counts.bypassed,
+    heldBack: () => counts.heldBack,
+    refused: () => counts.refused,
+    marked: memory.marked,
+  }
+
   const last: { queued?: QueueStatistics; device?: DeviceStatistics } = {}
   const queued = (): QueueStatistics => ({
     packets: memory.packets() + countOf(out),
@@ -202,6 +216,7 @@ export function openQueue(
       takeShared()
       run()
       doorbell.roundEnds()
+      tell?.(telling)
     },
     isReady: () => isOpen && device.isReady(),
     wait: (timeoutMs) => (isOpen ? device.wait(timeoutMs) : Promise.resolve()),

@@ -1,20 +1,18 @@
 import { XDP_REASONS } from '../../device/index.js'
 import type { StageStatistics } from '../../engine/index.js'
 import { type Space, TRAFFIC_BYTES, TRAFFIC_DROPS, TRAFFIC_SENT_PACKETS } from '../../memory/index.js'
-import { QUEUE_REASONS } from '../../transmit/index.js'
+import { QUEUE_REASONS, type QueueStatistics, readQueue, TOLD_QUEUE_BYTES } from '../../transmit/index.js'
 import type { CountedSockets } from './port.js'
 
-/** Behind the counters of a port's queueing discipline those of its device's queues, TRAFFIC_BYTES each. */
-const DISCIPLINE_BYTES = 64
 const REGION = 'router ports'
 /** Why a port loses what was to be routed while nobody has its queue's socket. */
 const NO_WORKER = 'no worker'
 /** Begins the names of the stages that ports are shown as. */
 export const PORT = 'port '
 
-/** Where the counters of a port lie, in memory of no worker: so they stay and count on when one is started again. */
+/** Where the counters of a port lie, those of its device's queues behind those of what stands before it, in memory of no worker: so they stay and count on when one is started again. */
 export interface PortPlace {
-  /** Address of the drops of what stands before the port, f64 each (QUEUE_REASONS). */
+  /** Address of what the queue before the port tells (`readQueue`). */
   readonly waiting: number
   /** Of those of each queue of the device, TRAFFIC_BYTES each, by the queue's number. */
   readonly queues: readonly number[]
@@ -22,7 +20,7 @@ export interface PortPlace {
 
 /** Memory for the counters of ports with so many queues each. */
 function portCountersBytes(queues: readonly number[]): number {
-  return queues.reduce((sum, count) => sum + DISCIPLINE_BYTES + count * TRAFFIC_BYTES, 0)
+  return queues.reduce((sum, count) => sum + TOLD_QUEUE_BYTES + count * TRAFFIC_BYTES, 0)
 }
 
 /** Reserves the counters of ports with so many queues each, zeroed; `close` gives them back. Throws LayoutError. */
@@ -34,7 +32,7 @@ export function openPortCounters(
   let next = offset
   const places = queues.map((count): PortPlace => {
     const waiting = next
-    const first = waiting + DISCIPLINE_BYTES
+    const first = waiting + TOLD_QUEUE_BYTES
     next = first + count * TRAFFIC_BYTES
     return { waiting, queues: Array.from({ length: count }, (_, queue) => first + queue * TRAFFIC_BYTES) }
   })
@@ -65,4 +63,15 @@ export function portStatistics(
     const untold = { bundles: 0, packetsPerBundle: 0, watched: { packets: 0, ms: 0 }, nanosecondsPerPacket: null }
     return { name: `${PORT}${name}`, packets, drops, ...untold }
   })
+}
+
+/** What waits before a port, and what its queue has done. */
+export interface PortQueue extends QueueStatistics {
+  /** The port's device. */
+  readonly name: string
+}
+
+/** Of each port, from any thread. */
+export function portQueues(space: Space, ports: readonly CountedSockets[]): PortQueue[] {
+  return ports.map(({ device: { name }, counters: { waiting } }) => ({ name, ...readQueue(space, waiting) }))
 }

@@ -123,7 +123,7 @@ export function drawForwarding(
     const { queues: from } = keep(`sockets of ${name}`, () => openQueues(space, code, pool, port))
     const shared = places[place]
     const before = () => {
-      const options = { ...queue, ...(shared && { shared }), drops: port.counters.waiting }
+      const options = { ...queue, ...(shared && { shared }), told: port.counters.waiting }
       return openQueue(space, code, pool, from[0]!, options)
     }
     // Two devices of one name are not sent to: each producer is called after its port.

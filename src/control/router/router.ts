@@ -23,7 +23,7 @@ import { type Mirror, mirrorKernel } from './mirror.js'
 import { isChained, translatedPorts, withPorts } from './nat.js'
 import { type Offload, type OffloadTotals, openOffload } from './offload.js'
 import { type CountedSockets, openPort, type RouterPort } from './port.js'
-import { openPortCounters, PORT, type PortPlace } from './port-counters.js'
+import { openPortCounters, PORT, type PortPlace, type PortQueue, portQueues } from './port-counters.js'
 import { type EngineParts, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
 import { entriesFor, openMemory, type TABLES } from './router-memory.js'
 import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
@@ -83,6 +83,8 @@ export interface Router {
   /** What each stage has done, of each worker, and each port behind them. */
   stages(): readonly StageStatistics[]
   totals(): RouterTotals
+  /** What waits before each port, and what its queue has done; none where there are no queues. */
+  queues(): readonly PortQueue[]
   /**
    * Puts a listener at a hook, behind those that are there, without losing a
    * packet; the graph has nothing of it before and after. Rejects with
@@ -221,6 +223,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       ]),
       stages: engine.stages,
       totals: () => last ?? totals(),
+      queues: () => (options.queue === undefined ? [] : portQueues(space, parts.ports)),
       async listen(request) {
         if (offload !== null) throw new DeviceError(NO_HOOKS)
         if (request.action === 'drop') for (const port of ports) port.keepAll()
@@ -338,7 +341,7 @@ function totalsOf(
 }
 
 export type { NatRule } from '../../flow/index.js'
-export { type Discipline, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'
+export { type Discipline, type Doorbell, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'
 export type { Heard, ListenerRequest } from './listeners.js'
 export type { RouterListener } from './listening.js'
 export { parseListener } from './parse-listener.js'

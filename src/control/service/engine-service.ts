@@ -2,7 +2,7 @@ import type { Engine, StageStatistics, Workers } from '../../engine/index.js'
 import type { Space } from '../../memory/index.js'
 import { startEdgeCapture } from './edge-capture.js'
 import { type ControlSocket, listen } from './listen.js'
-import type { EngineStages } from './protocol.js'
+import type { DeviceQueue, EngineStages } from './protocol.js'
 import type { HookListener } from './service.js'
 import { startTrace } from './trace.js'
 
@@ -22,6 +22,8 @@ export interface ServedEngine {
   readonly engine:
     | Pick<Engine, 'watch' | 'statistics' | 'trace' | 'tap'>
     | Pick<Workers<never>, 'watch' | 'statistics' | 'layout' | 'trace' | 'capture'>
+  /** What waits before its devices, where queues stand there. */
+  readonly queues?: (() => readonly DeviceQueue[]) | undefined
   /** For `sluice hook`: has somebody stand at a hook, as it is written there. */
   readonly hook?: ((listener: string) => Promise<HookListener>) | undefined
   /** Packets that were dropped, where the stages of now do not tell it all. */
@@ -62,6 +64,7 @@ export function serveEngine(served: ServedEngine): Promise<ControlSocket> {
       trace: (expression, limit) => startTrace(engine, space, expression, limit),
       capture: (edge, expression, limit) => startEdgeCapture(engine, space, edge, expression, limit),
       ...(hook && { listen: hook }),
+      ...(served.queues && { queues: served.queues }),
     },
   })
 }

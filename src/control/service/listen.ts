@@ -211,6 +211,8 @@ function perform(
       return engineOf(service).layout()
     case 'stages':
       return engineOf(service).stages()
+    case 'queues':
+      return engineOf(service).queues?.() ?? []
     case 'watch':
       engineOf(service)
       looker.watch()

@@ -3,6 +3,7 @@ import type { StageStatistics } from '../../engine/index.js'
 import type { PolicyCount, RuleCount } from '../../loader/index.js'
 import type { Layout } from '../../memory/index.js'
 import type { ActionKind, Mode } from '../../policy/index.js'
+import type { QueueStatistics } from '../../transmit/index.js'
 import type { TracedPacket } from './trace.js'
 
 /**
@@ -31,6 +32,8 @@ const makeRequestSchema = () =>
     z.strictObject({ do: z.literal('list') }),
     z.strictObject({ do: z.literal('memory') }),
     z.strictObject({ do: z.literal('stages') }),
+    // What waits before the devices.
+    z.strictObject({ do: z.literal('queues') }),
     // Time a packet is measured until the connection ends.
     z.strictObject({ do: z.literal('watch') }),
     // Packets are followed until the connection ends, and handed over by `traced`.
@@ -61,6 +64,7 @@ export interface Results {
   readonly list: RuleList
   readonly memory: Layout
   readonly stages: readonly EngineStages[]
+  readonly queues: readonly DeviceQueue[]
   readonly watch: null
   readonly trace: null
   readonly traced: { readonly packets: readonly TracedPacket[]; readonly isDone: boolean }
@@ -155,6 +159,11 @@ export interface RuleList {
 export interface EngineStages {
   readonly name: string
   readonly stages: readonly StageStatistics[]
+}
+
+/** What waits before a device, and what its queue has done. */
+export interface DeviceQueue extends QueueStatistics {
+  readonly name: string
 }
 
 export interface ChangeReport {

@@ -1,5 +1,5 @@
 import type { StageStatistics } from '../../engine/index.js'
-import type { EngineStages, ListedRule } from './protocol.js'
+import type { DeviceQueue, EngineStages, ListedRule } from './protocol.js'
 
 /** What a rule has met between two looks. */
 export interface RuleRate {
@@ -83,6 +83,48 @@ export function stageRates(
       }
     }),
   )
+}
+
+/** What a queue holds, and what it has done between two looks. */
+export interface QueueRate {
+  readonly device: string
+  readonly packets: number
+  readonly bytes: number
+  /** What the device may have unfinished, in bytes; null without a limit. */
+  readonly byteLimit: number | null
+  readonly kicksPerSecond: number
+  /** Between the looks; null where there was no kick. */
+  readonly packetsPerKick: number | null
+  readonly bypassedPerSecond: number
+  readonly heldBackPerSecond: number
+  readonly refusedPerSecond: number
+  readonly markedPerSecond: number
+}
+
+export function queueRates(
+  before: readonly DeviceQueue[],
+  after: readonly DeviceQueue[],
+  seconds: number,
+): QueueRate[] {
+  return after.map((queue, at): QueueRate => {
+    const old = before[at] ?? queue
+    const rate = (field: 'kicks' | 'bypassed' | 'heldBack' | 'refused' | 'marked') =>
+      Math.max(0, queue[field] - old[field]) / seconds
+    const kicks = queue.kicks - old.kicks
+    const kicked = queue.kicks * queue.packetsPerKick - old.kicks * old.packetsPerKick
+    return {
+      device: queue.name,
+      packets: queue.packets,
+      bytes: queue.bytes,
+      byteLimit: queue.byteLimit,
+      kicksPerSecond: rate('kicks'),
+      packetsPerKick: kicks <= 0 ? null : Math.round(kicked) / kicks,
+      bypassedPerSecond: rate('bypassed'),
+      heldBackPerSecond: rate('heldBack'),
+      refusedPerSecond: rate('refused'),
+      markedPerSecond: rate('marked'),
+    }
+  })
 }
 
 const keyOf = (engine: string, { name }: StageStatistics) => `${engine}\n${name}`

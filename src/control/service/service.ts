@@ -2,6 +2,7 @@ import type { Layout } from '../../memory/index.js'
 import type { EdgeCapture } from './edge-capture.js'
 import type {
   ChangeReport,
+  DeviceQueue,
   EngineStages,
   HeardPackets,
   RuleList,
@@ -36,6 +37,8 @@ export interface RuleChanges {
 export interface ServiceEngine {
   layout(): Layout
   stages(): readonly EngineStages[]
+  /** What waits before its devices, where queues stand there. */
+  queues?(): readonly DeviceQueue[]
   /** Time a packet is measured while it is on. */
   watch(isOn: boolean): void
   /** Follows packets through the graph. */

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type Doorbell, fifo, startRouter, tokenBucket } from '../src/control/router/router.js'
+import type { QueueRate } from '../src/control/service/rates.js'
+import { runCli } from './support/cli.js'
+import { eventually } from './support/eventually.js'
+import { inside } from './support/joined-namespaces.js'
+import { endChildren, startCommand } from './support/protecting.js'
+import { skipUnless } from './support/require.js'
+import { createRoutedNetwork, HOSTS } from './support/routed-network.js'
+import { runIn } from './support/run-in.js'
+
+const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
+const PINGS = 200
+
+describe('queues before the devices of a router', { skip: skipUnless('root', 'ip', 'ping') }, () => {
+  for (const workers of [1, 2])
+    for (const doorbell of ['burst', 'packet', 'ring full', 'byte limit', 'refused'] as Doorbell[])
+      test(`packets leave by the doorbell "${doorbell}" with ${workers} workers, and what the queue has done is told`, async () => {
+        const network = createRoutedNetwork({ queues: workers })
+        const router = await startRouter({
+          ...{ devices: ['left', 'right'], namespace: network.router, warn: assert.fail, workers },
+          queue: { doorbell, byteLimit: doorbell === 'refused' ? 'off' : 'auto' },
+        })
+        const ping = (...args: string[]) => runIn(network.left, ['ping', '-W', '1', ...args, HOSTS[1]])
+        await eventually('it routes', async () => (await ping('-c', '1')).status === 0)
+        const { stdout } = await ping('-c', `${PINGS}`, '-i', '0.002', '-s', '1000')
+        assert.match(stdout, new RegExp(` ${PINGS} received`))
+        const sent = (device: string) =>
+          router.stages().reduce((sum, { name, packets }) => (name === `port ${device}` ? sum + packets : sum), 0)
+        // It is told at the end of a round, which may be the next one.
+        await eventually('what has been done is told', () =>
+          router.queues().every(({ name, packets, bytes, kicks, packetsPerKick }) => {
+            return packets === 0 && bytes === 0 && Math.round(kicks * packetsPerKick) === sent(name)
+          }),
+        )
+        for (const { name, packetsPerKick, byteLimit } of router.queues()) {
+          assert(sent(name) >= PINGS)
+          if (doorbell === 'packet') assert.equal(packetsPerKick, 1)
+          assert.equal(byteLimit === null, doorbell === 'refused')
+        }
+        router.close()
+        await router.done
+        network.close()
+      })
+
+  test('a router without queues has none to tell of', async () => {
+    const network = createRoutedNetwork()
+    const router = await startRouter({ devices: ['left', 'right'], namespace: network.router, warn: assert.fail })
+    assert.deepEqual(router.queues(), [])
+    router.close()
+    await router.done
+    network.close()
+  })
+
+  test('a worker that is started again counts on', async () => {
+    const network = createRoutedNetwork()
+    const warnings: string[] = []
+    const router = await startRouter({
+      ...{ devices: ['left', 'right'], namespace: network.router, warn: (text) => warnings.push(text) },
+      queue: { discipline: tokenBucket({ bitsPerSecond: 100e6 }, fifo()) },
+    })
+    const ping = () => runIn(network.left, ['ping', '-W', '1', '-c', '3', '-i', '0.01', HOSTS[1]])
+    const kicks = () => router.queues()[1]!.kicks
+    await eventually('it routes', async () => (await ping()).status === 0)
+    const before = kicks()
+    assert('kill' in router.engine)
+    router.engine.kill('worker 0')
+    await eventually(
+      'it is started again',
+      () => 'kill' in router.engine && router.engine.statistics()[0]!.restarts > 0,
+    )
+    await eventually('it routes again', async () => (await ping()).status === 0)
+    await eventually('kicks are counted on', () => kicks() > before)
+    assert.equal(warnings.length, 1)
+    router.close()
+    await router.done
+    network.close()
+  })
+
+  test('sluice route has them as options, and sluice top shows what waits', async () => {
+    const network = createRoutedNetwork()
+    const options = ['--queue', 'fq-codel', '--rate', '1M', '--byte-limit', '3k', '--doorbell', 'packet']
+    const command = startCommand([
+      ...inside(network.router),
+      process.execPath,
+      BUNDLED,
+      'route',
+      'left',
+      'right',
+      ...options,
+    ])
+    let stderr = ''
+    command.stderr!.on('data', (data) => (stderr += data))
+    await eventually('it routes', () => stderr.includes('routing between'), 20_000)
+    // 5 Mbit/s and more, of which 1 leaves.
+    const ping = startCommand([...inside(network.left), 'ping', '-q', '-i', '0.002', '-s', '1400', HOSTS[1]])
+    ping.stdout!.resume()
+    const look = () => JSON.parse(runCli(['top', '--json']).stdout).queues as QueueRate[]
+    await eventually('packets wait', () => look()[1]!.packets > 0, 20_000)
+    const [, queue] = look()
+    assert.deepEqual([queue!.device, queue!.byteLimit, queue!.packetsPerKick], ['right', 3000, 1])
+    assert(queue!.kicksPerSecond > 20 && queue!.kicksPerSecond < 150, JSON.stringify(queue))
+    const table = runCli(['top', '--once']).stdout
+    assert.match(
+      table,
+      /\n│ before +│ waiting +│ +limit │ kicks\/s +│ a kick +│ held\/s +│ refused\/s +│ marked\/s +│\n/,
+    )
+    assert.match(table, /\n│ right +│ \d+, [\d.]+ k?B +│ +3\.00 kB │ +\d+ │ +1\.0 │/)
+    endChildren()
+    await once(command, 'close')
+    network.close()
+  })
+})
+
+test('options of queues that cannot be are one sentence and status 2', () => {
+  for (const [args, sentence] of [
+    [
+      ['--byte-limit', 'much'],
+      /^sluice: "much" is no byte limit; write auto, off or a number of bytes, as 3000 or 64k\n$/,
+    ],
+    [['--doorbell', 'never'], /^sluice: .*--doorbell.*burst, packet, ring full, byte limit, refused/],
+    [
+      ['--track', '1k', '--offload', '--doorbell', 'burst'],
+      /^sluice: packets that the drivers forward wait in no queue; leave one of the two out\n$/,
+    ],
+  ] as const) {
+    const { status, stderr } = runCli(['route', 'one', 'other', ...args])
+    assert.equal(status, 2, stderr)
+    assert.match(stderr, sentence)
+  }
+})
