@@ -30,8 +30,8 @@ const ALONE = /(bgp|demo|flood|network|source-limits)\.test\.js$/
 
 /** Those that take longest begin first, so that none of them goes on alone at the end. */
 const LONGEST = [
-  ...['captures', 'policy-swap', 'service', 'sets-swap', 'cli', 'offload-promoted', 'policy-limits', 'generate'],
-  ...['compile-random', 'cli-policy', 'bridge', 'cli-protect', 'workers-exit', 'cli-drop', 'workers', 'transmit-queue'],
+  ...['captures', 'policy-swap', 'sets-swap', 'router-hooks', 'offload-promoted', 'transmit-queue', 'policy-limits'],
+  ...['workers-exit', 'compile-random', 'limit-race', 'flood-queue', 'workers', 'cli-policy', 'generate', 'service'],
 ]
 
 /** One more than there are cores, because many wait for processes and clocks. */

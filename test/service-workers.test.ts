@@ -12,14 +12,9 @@ import { eventually } from './support/eventually.js'
 import { endChildren, startCommand } from './support/protecting.js'
 import { skipUnless } from './support/require.js'
 import { RUN_DIRECTORY } from './support/run-directory.js'
+import { run } from './support/served-policy.js'
 
 const PROGRAM = fileURLToPath(new URL('./support/served-workers.js', import.meta.url))
-
-function run(...args: string[]): string {
-  const { status, stdout, stderr } = runCli(args)
-  assert.equal(status, 0, stderr)
-  return stdout
-}
 
 describe('workers in threads that are served', () => {
   let program: ReturnType<typeof startCommand>
