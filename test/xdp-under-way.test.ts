@@ -97,6 +97,40 @@ it('a worker that ends with packets under way is started again when the kernel i
   assert.equal(bench.inUse(), 0)
 })
 
+for (const how of ['is killed while its device is down', 'is told to end'] as const) {
+  it(`frames of a worker that ${how} come back when the kernel lets go, however late that is`, {
+    skip: SKIP,
+  }, async () => {
+    const bench = openBench()
+    const { space, code, pool, worker } = bench
+    const settings = { device: upper, entries: ENTRIES }
+    const workers = await startWorkers(sending, space, code, pool, { settings })
+    const sender = () => workers.statistics().find(({ name }) => name === 'sender')!
+    const held = () => pool.balance().reduce((sum, { heldByKernel }) => sum + heldByKernel, 0)
+    const bundle = bench.bundle('sent')
+    bench.fill(bundle, packets())
+    workers.to('sender').send(bundle)
+    workers.to('sender').flush()
+    await eventually('all are under way', () => sender().stages.some((stage) => stage.packets === PACKETS))
+    inNear('ip link set upper down')
+    const isKilled = how === 'is killed while its device is down'
+    if (isKilled) workers.kill('sender')
+    const closed = isKilled ? null : workers.close()
+    // Who waits for the kernel waits no longer, and leaves the frames to it.
+    await eventually('its frames are the kernel’s', () => held() >= PACKETS - 1, 30_000)
+    await eventually('nobody waits', () => sender().reclaimedFrames > 0, 30_000)
+    assert.ok(held() >= PACKETS - 1)
+    dropWhatStands()
+    await eventually('the kernel lets go', () => held() === 0, 30_000)
+    await (closed ?? workers.close())
+    worker.close()
+    await eventually('every frame is back', () => bench.inUse() === 0)
+    for (const { frames, free } of pool.balance()) assert.equal(free, frames)
+    const { lastFrame: _, ...faults } = pool.faults()
+    assert.deepEqual(faults, { foreign: 0, doubleFree: 0, useAfterFree: 0, writeAfterFree: 0 })
+  })
+}
+
 it('an engine to which nothing comes sends soon what a device was held up with', { skip: SKIP }, async () => {
   const bench = openBench()
   const { space, code, worker } = bench

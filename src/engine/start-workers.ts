@@ -111,7 +111,7 @@ export interface Workers<Settings> {
   close(): Promise<void>
 }
 
-/** How long the kernel may take to let go of the queues of a thread that has ended; it usually takes 20 to 45 ms. */
+/** How long the next thread waits for the kernel to let go of the queues of one that has ended; it usually takes 20 to 45 ms. */
 const LET_GO_MS = 5000
 
 /** Several for each of 64 workers. */
@@ -203,8 +203,10 @@ export async function startWorkers<Settings>(
           // First what the kernel might still write into, or send from.
           const ofPart = { at: part.offset, lengthBytes: part.bytes }
           const claims = closeNoted(descriptors, queues, space.memory, ofPart).map(takeUpClaim)
-          const isLetGo = await waitForGrants(claims, LET_GO_MS)
-          return pool.reclaim(side, underWay(own), isLetGo ? 'pool' : 'kernel')
+          if (await waitForGrants(claims, LET_GO_MS)) return pool.reclaim(side, underWay(own))
+          const left = pool.leaveToKernel(side, underWay(own))
+          void waitForGrants(claims).then(left.letGo)
+          return left.frames
         },
         followed: (id, parts) => trace?.add(name, id, parts),
         ended: (error) => options.onEnd?.(name, error),

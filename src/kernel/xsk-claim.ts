@@ -69,8 +69,8 @@ const MOST_STEP_MS = 500
 const PATIENCE_MS = 5000
 
 /**
- * Waits until all are granted, at most so long, and closes them; whether they
- * were. It takes the kernel 20 to 45 ms, and as long as packets of the socket
+ * Waits until all are granted, and closes them. Where that takes longer than
+ * `timeoutMs`, gives false and leaves them open, to be waited for again. It takes the kernel 20 to 45 ms, and as long as packets of the socket
  * stand in a queue.
  */
 export async function waitForGrants(
@@ -79,18 +79,15 @@ export async function waitForGrants(
 ): Promise<boolean> {
   const begin = performance.now()
   let stepMs = STEP_MS
-  try {
-    while (!claims.every((claim) => claim.isGranted())) {
-      const waitedMs = performance.now() - begin
-      if (waitedMs >= timeoutMs) return false
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, stepMs)
-        if (waitedMs > PATIENCE_MS) timer.unref()
-      })
-      if (waitedMs > 20 * stepMs) stepMs = Math.min(MOST_STEP_MS, 2 * stepMs)
-    }
-    return true
-  } finally {
-    for (const claim of claims) claim.close()
+  while (!claims.every((claim) => claim.isGranted())) {
+    const waitedMs = performance.now() - begin
+    if (waitedMs >= timeoutMs) return false
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, stepMs)
+      if (waitedMs > PATIENCE_MS) timer.unref()
+    })
+    if (waitedMs > 20 * stepMs) stepMs = Math.min(MOST_STEP_MS, 2 * stepMs)
   }
+  for (const claim of claims) claim.close()
+  return true
 }

@@ -153,9 +153,12 @@ export const CACHE_HOLDERS = 48
 /** The number of the worker whose cache this is, 1 to MOST_WORKERS, or HELD_BY_KERNEL. */
 export const CACHE_WORKER = 52
 export const CACHE_BYTES = 64
-export const MOST_WORKERS = 254
-/** Holder of frames whose socket is closed, and which the kernel may still write into or send from. */
-export const HELD_BY_KERNEL = 255
+export const MOST_WORKERS = 127
+/**
+ * Holder of frames whose socket is closed, and which the kernel may still write into or send from; with the number of
+ * the worker whose thread will hear when it may no more, or by itself where that is whoever started the thread.
+ */
+export const HELD_BY_KERNEL = 128
 
 /**
  * Classes of frames, in the order of their caches. 65536 holds what was merged,

@@ -198,11 +198,11 @@ export function poolReclaim(cache: u32, frame: u32): void {
   atomic.store<u32>(shared, 0, SHARED_LOCK)
 }
 
-/** Notes that `kernel`, the caches in the kernel's name, holds the frame that the address lies in. */
-export function poolHold(kernel: u32, address: u32): void {
+/** Notes that `kernel`, the caches in the kernel's name, holds the frame that the address lies in, for a socket of the worker's. */
+export function poolHold(kernel: u32, address: u32, worker: u32): void {
   const cache = cacheOf(kernel, address)
   if (cache === 0) foreign(kernel, address)
-  else holdFrame(cache, address, load<u32>(cache, CACHE_WORKER))
+  else holdFrame(cache, address, load<u32>(cache, CACHE_WORKER) | worker)
 }
 
 /** The kernel has let go of such a frame: it is free. */

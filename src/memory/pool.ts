@@ -51,12 +51,16 @@ export interface Pool {
   /**
    * Puts all frames that a worker held which has ended, its caches' too, into
    * the shared pool; gives how many. `underWay` are addresses in frames that
-   * lie in rings, which stay. Its thread must have ended, and what devices of
-   * its own the kernel writes into must be closed. Its side stays, for the next
-   * thread that does its work. Where it is not known that the kernel has let go
-   * of them, they are left `to` it.
+   * lie in rings, which stay. Its thread must have ended, and the kernel must
+   * have let go of the sockets that it had. Its side stays, for the next thread
+   * that does its work.
    */
-  reclaim(worker: WorkerPool, underWay: Iterable<number>, to?: 'pool' | 'kernel'): number
+  reclaim(worker: WorkerPool, underWay: Iterable<number>): number
+  /**
+   * The same where the kernel may not have let go yet: they count as held by
+   * it until `letGo` is called, also when the next thread has begun.
+   */
+  leaveToKernel(worker: WorkerPool, underWay: Iterable<number>): { readonly frames: number; letGo(): void }
   balance(): readonly ClassBalance[]
   faults(): PoolFaults
   /**
@@ -90,10 +94,14 @@ export function createPool(space: Space, code: Code, size: PoolSize): Pool {
   const workers = new Map<number, number>()
   const forKernel = { classes, faults, name: 'kernel', number: HELD_BY_KERNEL, closed() {} }
   const kernel = openWorkerPool(space, code, forKernel).address
+  const letGo = code.find('poolLetGo')
+  /** Of an earlier worker of that number: who has it now must not take them for its own. */
+  const isHeldFor = (number: number) =>
+    classes.some(({ holders, count }) => bytes.subarray(holders, holders + count).includes(HELD_BY_KERNEL | number))
   return {
     openWorker(name) {
       let number = 1
-      while (workers.has(number)) number++
+      while (workers.has(number) || isHeldFor(number)) number++
       if (number > MOST_WORKERS) throw new Error(`a pool has at most ${MOST_WORKERS} workers; close one of them`)
       const worker = openWorkerPool(space, code, {
         classes,
@@ -106,9 +114,16 @@ export function createPool(space: Space, code: Code, size: PoolSize): Pool {
       workers.set(number, worker.address)
       return worker
     },
-    reclaim({ address, number }, underWay, to = 'pool') {
-      const holder = to === 'kernel' ? HELD_BY_KERNEL : to
-      return reclaimFrames(space, code, classes, address, number, underWay, holder)
+    reclaim: ({ address, number }, underWay) =>
+      reclaimFrames(space, code, classes, address, number, underWay, 'pool').length,
+    leaveToKernel({ address, number }, underWay) {
+      const frames = reclaimFrames(space, code, classes, address, number, underWay, 'kernel')
+      return {
+        frames: frames.length,
+        letGo() {
+          for (const frame of frames) letGo(kernel, frame)
+        },
+      }
     },
     balance: () =>
       classes.map(({ frameBytes, count, shared, holders }, index) => {
@@ -119,7 +134,7 @@ export function createPool(space: Space, code: Code, size: PoolSize): Pool {
           free += words[(cache + CACHE_COUNT) / 4]!
           missing += counters[(cache + CACHE_MISSING) / 8]!
         }
-        const ofKernel = bytes.subarray(holders, holders + count).filter((holder) => holder === HELD_BY_KERNEL)
+        const ofKernel = bytes.subarray(holders, holders + count).filter((holder) => holder >= HELD_BY_KERNEL)
         return { frameBytes, frames: count, free, heldByKernel: ofKernel.length, missing }
       }),
     faults: () => ({

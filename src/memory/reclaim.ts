@@ -1,13 +1,13 @@
 import type { Code } from './code.js'
-import { CACHE_BYTES, CACHE_COUNT, CACHE_STACK, SHARED_LOCK } from './formats.js'
+import { CACHE_BYTES, CACHE_COUNT, CACHE_STACK, HELD_BY_KERNEL, SHARED_LOCK } from './formats.js'
 import type { PooledClass } from './frame-class.js'
 import type { Space } from './space.js'
 
 /**
  * Gives what an ended worker held back to the shared pool: frames whose holder
- * it is and those in its caches, which may be both, less those that are under
- * way in a ring. The worker's own caches do it, so none other is disturbed.
- * Or leaves them to another holder, by its number.
+ * it is, those of its closed sockets, and those in its caches, less those that
+ * are under way in a ring. The worker's own caches do it, so none other is
+ * disturbed. Or leaves them to the kernel. Gives the frames.
  */
 export function reclaimFrames(
   space: Space,
@@ -16,13 +16,13 @@ export function reclaimFrames(
   caches: number,
   worker: number,
   underWay: Iterable<number>,
-  to: 'pool' | number,
-): number {
+  to: 'pool' | 'kernel',
+): number[] {
   const { words, bytes } = space
   const give = code.find('poolReclaim')
   const away = new Set<number>()
   for (const address of underWay) away.add(frameOf(classes, address))
-  let reclaimed = 0
+  const reclaimed: number[] = []
   classes.forEach(({ frameBytes, frames, count, shared, holders }, index) => {
     // Nothing can end a thread that has the lock; if it did, everybody else would wait for ever.
     Atomics.compareExchange(words, (shared + SHARED_LOCK) / 4, worker, 0)
@@ -34,10 +34,10 @@ export function reclaimFrames(
     words[(cache + CACHE_COUNT) / 4] = 0
     for (let frame = 0; frame < count; frame++) {
       const address = frames.offset + frame * frameBytes
-      if (bytes[holders + frame] !== worker || away.has(address)) continue
+      if ((bytes[holders + frame]! & ~HELD_BY_KERNEL) !== worker || away.has(address)) continue
       if (to === 'pool') give(cache, address)
-      else bytes[holders + frame] = to
-      reclaimed++
+      else bytes[holders + frame] = HELD_BY_KERNEL
+      reclaimed.push(address)
     }
   })
   return reclaimed

@@ -47,7 +47,8 @@ export interface WorkerPool extends WorkerPoolPlace {
   /**
    * Frames, by an address in each, that this worker held and that the kernel is
    * not done with. They count as held by the kernel until what this gives is
-   * called: then they are free, also where the worker has been closed meanwhile.
+   * called: then they are free, also where the worker has been closed meanwhile. Where its thread ends before, whoever
+   * started that reclaims them (`Pool.reclaim`).
    */
   holdForKernel(addresses: readonly number[]): () => void
   /** Bytes from an address in a frame to the frame's end; 0 for an address in none. */
@@ -130,7 +131,7 @@ export function attachWorkerPool({ words }: Space, code: Code, place: WorkerPool
     },
     give: (descriptors, count) => give(address, descriptors, count),
     holdForKernel(addresses) {
-      for (const held of addresses) hold(kernel, held)
+      for (const held of addresses) hold(kernel, held, place.number)
       return () => {
         for (const held of addresses) letGo(kernel, held)
       }
