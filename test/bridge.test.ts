@@ -77,6 +77,71 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     })
   }
 
+  test('joins two devices in their drivers alone, where only top sees the packets', async () => {
+    const { between, hosts, close } = build()
+    // A veth takes redirected frames where its other end has NAPI.
+    for (const host of hosts) setFeatures('eth0', { 'rx-gro': true }, host)
+    const command = startIn(between, [process.execPath, CLI, 'bridge', 'one', 'other', '--in-driver', '--json'])
+    await eventually('the wire carries', async () => {
+      return (await runIn(hosts[0]!, ['ping', '-c', '1', '-W', '1', ADDRESSES[1]])).status === 0
+    })
+    const { stdout } = await runIn(hosts[0]!, [...pings(50), '-s', '1400', ADDRESSES[1]])
+    assertAnswered(stdout, 50)
+    const [service] = JSON.parse(runCli(['status', '--json']).stdout).services
+    assert.deepEqual([service.name, service.devices, service.mode], ['bridge', ['one', 'other'], 'native'])
+    const { stages } = JSON.parse(runCli(['top', '--json']).stdout)
+    assert.deepEqual(
+      stages.map(({ stage }: { stage: string }) => stage),
+      ['from one', 'from other'],
+    )
+    const trace = runCli(['trace', 'icmp'])
+    assert.equal(trace.status, 2)
+    assert.match(
+      trace.stderr,
+      /^sluice: the packets of this bridge stay in the drivers, where only sluice top sees them\n$/,
+    )
+    const { status, stdout: document, stderr } = await command.stop()
+    assert.equal(status, 0, stderr)
+    const { ends, endedBy } = JSON.parse(document)
+    assert.equal(endedBy, 'SIGINT')
+    for (const { handedPackets, handedBytes } of ends)
+      assert(handedPackets >= 51 && handedBytes >= 50 * 1442, JSON.stringify(ends))
+    assert.doesNotMatch((await runIn(between, ['ip', '-d', 'link'])).stdout, /xdp|promiscuity [1-9]/)
+    close()
+  })
+
+  test('what cannot be joined in drivers is one sentence, and a program taken off ends it with status 1', async () => {
+    const { between, hosts, close } = build()
+    const bridge = (...args: string[]) => runIn(between, [process.execPath, CLI, 'bridge', ...args, '--in-driver'])
+    for (const [names, sentence] of [
+      [['one', 'packet:other'], /^sluice: packets of packet:other come to user space; leave out --in-driver\n$/],
+      [
+        ['one', `${hosts[0]!.path}/eth0`],
+        /^sluice: one and eth0 are in two namespaces, and drivers send only within one/,
+      ],
+    ] as const) {
+      const { status, stderr } = await bridge(...names)
+      assert.equal(status, 2, stderr)
+      assert.match(stderr, sentence)
+    }
+    for (const host of hosts) setFeatures('eth0', { 'rx-gro': true }, host)
+    const running = bridge('one', 'other', '--json')
+    let id = ''
+    await eventually('the program is there', async () => {
+      const [link] = JSON.parse((await runIn(between, ['ip', '-j', '-d', 'link', 'show', 'other'])).stdout)
+      id = String(link.xdp?.prog?.id ?? '')
+      return id !== ''
+    })
+    const links = JSON.parse((await runIn(between, ['bpftool', '-j', 'link', 'show'])).stdout)
+    const link = links.find(({ prog_id }: { prog_id: number }) => String(prog_id) === id)
+    await runIn(between, ['bpftool', 'link', 'detach', 'id', String(link.id)])
+    const { status, stdout, stderr } = await running
+    assert.equal(status, 1, stderr)
+    assert.equal(JSON.parse(stdout).endedBy, 'failure')
+    assert.match(stderr, /\nsluice: somebody has taken the program off other, [^\n]*\n$/)
+    close()
+  })
+
   test('joins a host with the machine’s own TAP device', async () => {
     const { between, hosts, close } = build()
     const command = startIn(between, [process.execPath, CLI, 'bridge', 'one', 'tap:tap0', '--json'])

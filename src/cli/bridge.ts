@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { type Bridge, startBridge } from '../control/bridge.js'
+import { bridgeInDriver } from './bridge-in-driver.js'
 import { formatDuration, parseDuration } from './duration.js'
 import { type End, listenForEnd, showUntilEnd, untilWhen } from './foreground.js'
 import { openEngineControl } from './open-engine-control.js'
@@ -7,6 +8,7 @@ import { note, print, printJson } from './output.js'
 
 interface BridgeOptions {
   readonly for?: number
+  readonly inDriver?: boolean
   readonly json?: boolean
 }
 
@@ -17,6 +19,7 @@ export function bridgeCommand(): Command {
     .argument('<one>', 'device: eth0, NAMESPACE/eth0, tap:tap0 or packet:eth0')
     .argument('<other>', 'device, likewise')
     .option('--for <duration>', 'how long: 30s, 10m, 1h', parseDuration)
+    .option('--in-driver', 'hand frames over in the drivers alone; nothing comes to user space')
     .option('--json', 'one JSON document with the totals on standard output, at the end')
     .addHelpText(
       'after',
@@ -26,7 +29,8 @@ Example:
 
 Every packet goes on as it came, and the kernel sees none of them, except those
 of packet:. A TAP device is made where there is none, and is up. Look inside
-with sluice top, sluice trace and sluice capture.`,
+with sluice top, sluice trace and sluice capture. With --in-driver the frames
+stay in the kernel, where only sluice top counts them.`,
     )
     .action(bridge)
 }
@@ -34,6 +38,7 @@ with sluice top, sluice trace and sluice capture.`,
 async function bridge(one: string, other: string, options: BridgeOptions): Promise<void> {
   const end = listenForEnd()
   try {
+    if (options.inDriver) return await bridgeInDriver([one, other], options, end)
     const running = startBridge(one, other)
     if (options.for !== undefined) end.after(options.for)
     await watch(running, options, end)

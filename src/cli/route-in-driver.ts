@@ -17,7 +17,14 @@ export async function routeInDriver(devices: readonly string[], options: DriverR
   if (options.for !== undefined) end.after(options.for)
   const names = router.devices.map(({ name, mode }) => `${name} (${mode})`).join(' and ')
   note(`routing in the drivers of ${names}, ${untilWhen(options.for)}`)
-  const control = await openControl(driverService(router))
+  const control = await openControl(
+    driverService({
+      name: 'route',
+      devices: router.devices,
+      dropped: () => router.totals().others.blackhole ?? 0,
+      outcomes: () => outcomesOf(router.totals()),
+    }),
+  )
   const { endedBy, elapsedMs } = await showUntilEnd(router, end, {
     packets: () => router.totals().forwarded,
     line(packets, rate) {
@@ -32,6 +39,19 @@ export async function routeInDriver(devices: readonly string[], options: DriverR
   router.close()
   summarize(totals, devices, endedBy, elapsedMs, options)
   await router.done
+}
+
+function outcomesOf({ forwarded, byFlow, others }: DriverTotals): Record<string, number> {
+  return {
+    'forwarded by a look-up': forwarded - byFlow,
+    'forwarded by flow': byFlow,
+    ...Object.fromEntries(
+      Object.entries(others).map(([reason, count]) => [
+        reason === 'blackhole' ? 'dropped: blackhole' : `to the kernel: ${reason}`,
+        count,
+      ]),
+    ),
+  }
 }
 
 function summarize(

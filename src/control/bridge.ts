@@ -113,14 +113,16 @@ export function startBridge(one: string, other: string): Bridge {
   }
 }
 
-function endName(text: string): DeviceName {
+/** An end as it is written. Throws TrafficError where it can be none. */
+export function endName(text: string): DeviceName {
   const name = parseDeviceName(text)
   if (name.way === 'packet' && !text.startsWith('packet:')) return { ...name, way: 'xdp' }
   if (name.way === 'xdp' || name.way === 'tap' || name.way === 'packet') return name
   throw new TrafficError(`"${text}" cannot be an end of a wire; name a device, as eth0, tap:tap0 or packet:eth0`)
 }
 
-function checkEnds(ends: readonly TrafficEnd[]): void {
+/** Throws where these two cannot be joined: TrafficError, DeviceError and LoadError. */
+export function checkEnds(ends: readonly TrafficEnd[]): void {
   const [one, other] = ends.map(({ name }) => name)
   if (one!.name === other!.name && one!.namespacePath === other!.namespacePath)
     throw new TrafficError(`${one!.name} would be joined with itself; name two devices`)

@@ -1,51 +1,50 @@
 import type { StageStatistics } from '../../engine/index.js'
-import type { DriverRouter } from '../router/driver-router.js'
 import { ProtocolError } from './protocol.js'
 import type { Service } from './service.js'
 
+/** Packets that stay in drivers, as commands see them. */
+export interface DriverServed {
+  /** The command. */
+  readonly name: string
+  readonly devices: readonly { readonly name: string; readonly mode: string }[]
+  dropped(): number
+  /** How many packets have become what. */
+  outcomes(): Readonly<Record<string, number>>
+}
+
 /**
- * `sluice route --in-driver` as commands see it. What became of packets stands in the place of stages, by the names of
- * the totals; there is no memory, and nothing to follow or to capture.
+ * `sluice route --in-driver` and `sluice bridge --in-driver` as commands see them. What became of packets stands in the
+ * place of stages; there is no memory, and nothing to follow or to capture.
  */
-export function driverService(router: DriverRouter): Service {
+export function driverService({ name, devices, dropped, outcomes }: DriverServed): Service {
   const since = new Date().toISOString()
   const refuse = (): never => {
-    throw new ProtocolError('the packets of this router stay in the drivers, where only sluice top sees them')
+    throw new ProtocolError(`the packets of this ${name} stay in the drivers, where only sluice top sees them`)
   }
   return {
     status: () => ({
-      name: 'route',
+      name,
       kind: 'engine',
-      devices: router.devices.map(({ name }) => name),
-      mode: [...new Set(router.devices.map(({ mode }) => mode))].join(', '),
+      devices: devices.map((device) => device.name),
+      mode: [...new Set(devices.map(({ mode }) => mode))].join(', '),
       programId: null,
       since,
-      dropped: router.totals().others.blackhole ?? 0,
+      dropped: dropped(),
       losses: {},
       policy: null,
     }),
     engine: {
       layout: () => ({ first: 0, bytes: 0, regions: [] }),
-      stages: () => [{ name: 'drivers', stages: outcomes(router) }],
+      stages: () => [{ name: 'drivers', stages: stagesOf(outcomes()) }],
       watch() {},
       trace: refuse,
       capture: refuse,
+      listen: refuse,
     },
   }
 }
 
-function outcomes(router: DriverRouter): StageStatistics[] {
-  const { forwarded, byFlow, others } = router.totals()
-  const counts = {
-    'forwarded by a look-up': forwarded - byFlow,
-    'forwarded by flow': byFlow,
-    ...Object.fromEntries(
-      Object.entries(others).map(([reason, count]) => [
-        reason === 'blackhole' ? 'dropped: blackhole' : `to the kernel: ${reason}`,
-        count,
-      ]),
-    ),
-  }
+function stagesOf(outcomes: Readonly<Record<string, number>>): StageStatistics[] {
   const rest = {
     bundles: 0,
     packetsPerBundle: 0,
@@ -53,5 +52,5 @@ function outcomes(router: DriverRouter): StageStatistics[] {
     watched: { packets: 0, ms: 0 },
     nanosecondsPerPacket: null,
   }
-  return Object.entries(counts).map(([name, packets]) => ({ name, packets, ...rest }))
+  return Object.entries(outcomes).map(([name, packets]) => ({ name, packets, ...rest }))
 }
