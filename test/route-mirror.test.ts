@@ -22,6 +22,7 @@ import {
   type Prefix,
   type Routes,
   TABLES_HOPS,
+  WAY_MTU_MASK,
   WAY_MTU_SHIFT,
 } from '../src/route/index.js'
 import { describeHop } from './support/describe-hop.js'
@@ -290,7 +291,7 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
     const mtuOf = (address: string) => {
       const { nextHop } = tables.lookup(parseAddress(address))
       const hops = space.words[(tables.address + TABLES_HOPS) / 4]!
-      return space.words[(hops + nextHop * HOP_BYTES + HOP_WAY) / 4]! >>> WAY_MTU_SHIFT
+      return (space.words[(hops + nextHop * HOP_BYTES + HOP_WAY) / 4]! >>> WAY_MTU_SHIFT) & WAY_MTU_MASK
     }
     ip(
       router!,

@@ -81,13 +81,6 @@ static uint32_t word(const uint8_t *at)
 	return value;
 }
 
-static uint64_t half(const uint8_t *at)
-{
-	uint64_t value;
-	memcpy(&value, at, sizeof(value));
-	return value;
-}
-
 static uint32_t look_up(uint32_t fib, uint32_t address)
 {
 	uint32_t shift = U32(fib + FIB_ROOT_SHIFT);
@@ -99,40 +92,50 @@ static uint32_t look_up(uint32_t fib, uint32_t address)
 	return entry;
 }
 
-static int is_special(uint32_t address)
+/* Times the inverse of 65535 modulo 2^64: at most 2^64 / 65535 where 65535 divides the sum, as in forward-usual.inline.as.ts. */
+static int is_right(uint64_t sum)
 {
-	uint8_t byte = address;
-	return byte == 0 || byte >= 224 || byte == 127;
+	return sum * 0xfffefffefffeffff <= 0x0001000100010001;
+}
+
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef uint64_t halves __attribute__((vector_size(16)));
+
+static bytes16 load16(const uint8_t *at)
+{
+	bytes16 value;
+	memcpy(&value, at, sizeof(value));
+	return value;
 }
 
 /* Whether the packet goes on, rewritten; everything else is dropped here. */
 static int forward(const struct descriptor *descriptor, uint32_t leaf)
 {
+	/* As in src/route/forward.ts. */
+	static const bytes16 own_where = { 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 255, 255, 255, 0 };
+	static const bytes16 least = { 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0 };
+	static const bytes16 spread = { 255, 255, 255, 255, 253, 255, 255, 255, 222, 255, 255, 255, 222, 255, 255, 255 };
+	static const bytes16 barred = { 0, 0, 0, 0, 0, 0, 0, 0, 127, 0, 0, 0, 127, 0, 0, 0 };
+	static const bytes16 barred_where = { 0, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0 };
 	uint8_t *packet = memory + descriptor->address;
-	if (descriptor->captured < 34 || (half(packet) ^ AT(uint64_t, port + PORT_MAC)) << 16 != 0)
+	bytes16 begin = load16(packet), header = load16(packet + 18);
+	bytes16 wrong = (begin ^ load16(memory + port)) & own_where;
+	wrong |= (bytes16)((bytes16)(header - least) > spread) | ((bytes16)(header == barred) & barred_where);
+	halves both = (halves)wrong;
+	if ((both[0] | both[1]) != 0)
 		return 0;
-	if ((word(packet + 12) & 0xffffff) != 0x450008)
+	uint32_t live = word(packet + 22);
+	if (!is_right((uint64_t)word(packet + 14) + word(packet + 18) + live + word(packet + 26) + word(packet + 30)))
 		return 0;
 	uint32_t total = packet[16] << 8 | packet[17];
+	uint32_t line = U32(tables + TABLES_HOPS) + (leaf & ENTRY_HOP_MASK) * HOP_BYTES, way = U32(line + HOP_WAY);
 	if (total < 20 || total + 14 > descriptor->captured)
 		return 0;
-	uint64_t one = half(packet + 14), two = half(packet + 22);
-	uint64_t sum = (uint32_t)one + (one >> 32) + (uint32_t)two + (two >> 32) + word(packet + 30);
-	sum = (uint32_t)sum + (sum >> 32);
-	uint32_t folded = (uint32_t)sum + (uint32_t)(sum >> 32);
-	if ((folded + (folded << 16 | folded >> 16)) >> 16 != 0xffff)
+	if (way < ((uint32_t)KIND_FORWARD << WAY_KIND_SHIFT | total << WAY_MTU_SHIFT))
 		return 0;
-	uint32_t destination = word(packet + 30);
-	if (is_special(word(packet + 26)) || is_special(destination))
+	if (U32(port + PORT_SETTINGS) != PORT_FORWARDS)
 		return 0;
-	uint32_t line = U32(tables + TABLES_HOPS) + (leaf & ENTRY_HOP_MASK) * HOP_BYTES, way = U32(line + HOP_WAY);
-	uint32_t live = word(packet + 22);
-	if ((way & WAY_KIND_MASK) != KIND_FORWARD || total > way >> WAY_MTU_SHIFT || (live & 255) < 2)
-		return 0;
-	if (!(U32(port + PORT_SETTINGS) & PORT_FORWARDS))
-		return 0;
-	uint32_t check = (live >> 16) + 1;
-	live = ((live & 0xffff) - 1) | (check + (check >= 0xffff)) << 16;
+	live += 0xffff + ((live >= 0xfffe0000) << 16);
 	memcpy(packet + 22, &live, sizeof(live));
 	memcpy(packet, memory + line + HOP_ADDRESSES, 12);
 	return 1;

@@ -1,9 +1,10 @@
 import { DESCRIPTOR_ADDRESS } from '../memory/formats'
-import { ENTRY_HOP_MASK, HOP_WAY, KIND_LOCAL, NOTE_IDENTIFICATION_BEFORE, WAY_KIND_MASK } from '../route/formats'
+import { ENTRY_HOP_MASK, HOP_WAY, KIND_LOCAL, NOTE_IDENTIFICATION_BEFORE } from '../route/formats'
 import { destinationLeaf4 } from '../route/forward-v4.inline.as'
 import { destinationLeaf6 } from '../route/forward-v6.inline.as'
 import { nextIdentification } from '../route/fragments.inline.as'
 import { enter, leave } from '../route/readers.inline.as'
+import { wayKind } from '../route/way.inline.as'
 import { hopLine } from '../route/ways.inline.as'
 import {
   COUNT_FRAGMENTS,
@@ -224,5 +225,5 @@ function isLocal(stage: u32, context: u32, packet: u32): bool {
   const leaf = load<u8>(context, KEY_FAMILY) === 4 ? destinationLeaf4(routes, packet) : destinationLeaf6(routes, packet)
   const way = load<u32>(hopLine(routes, leaf & ENTRY_HOP_MASK), HOP_WAY)
   leave(reader)
-  return (way & WAY_KIND_MASK) === KIND_LOCAL
+  return wayKind(way) === KIND_LOCAL
 }

@@ -21,11 +21,10 @@ import {
   NOTE_TOO_BIG,
   NOTE_UNREACHABLE,
   TABLES_V4,
-  WAY_KIND_MASK,
-  WAY_MTU_SHIFT,
 } from './formats'
 import { leafOf4, rootEntry } from './lookup.inline.as'
 import { NO_MESSAGE, SOURCE_4 } from './sources.inline.as'
+import { wayKind, wayMtu } from './way.inline.as'
 import { hopLine, hopOf } from './ways.inline.as'
 
 const NETWORK: u32 = 14
@@ -88,8 +87,8 @@ export function backTo4(tables: u32, descriptor: u32, packet: u32): u32 {
 
 /** Writes the answer from the address at `source` to `to`; gives its bytes. `back` is the way that it will take. */
 export function writeAnswer4(state: u32, tables: u32, packet: u32, to: u32, source: u32, message: u32, back: u32): u32 {
-  const isSent = (back & WAY_KIND_MASK) === KIND_FORWARD
-  const most: u32 = isSent ? max<u32>(LEAST_MTU, min<u32>(MOST_BYTES, back >> WAY_MTU_SHIFT)) : MOST_BYTES
+  const isSent = wayKind(back) === KIND_FORWARD
+  const most: u32 = isSent ? max<u32>(LEAST_MTU, min<u32>(MOST_BYTES, wayMtu(back))) : MOST_BYTES
   const whole: u32 = bswap<u16>(load<u16>(packet, TOTAL))
   const quoted: u32 = min<u32>(whole, most - HEADER_BYTES - ICMP_BYTES)
   const total = HEADER_BYTES + ICMP_BYTES + quoted
@@ -101,7 +100,7 @@ export function writeAnswer4(state: u32, tables: u32, packet: u32, to: u32, sour
   if (<u32>load<u8>(packet - NOTE_REASON_BEFORE) === NOTE_TOO_BIG) {
     // RFC 1191, 4.
     const way = load<u32>(hopLine(tables, load<u32>(packet - NOTE_HOP_BEFORE)), HOP_WAY)
-    store<u16>(icmp, bswap<u16>(<u16>(way >> WAY_MTU_SHIFT)), 6)
+    store<u16>(icmp, bswap<u16>(<u16>wayMtu(way)), 6)
   }
   memory.copy(icmp + ICMP_BYTES, packet + NETWORK, quoted)
   store<u16>(icmp, <u16>(foldSum(addBytes(0, icmp, ICMP_BYTES + quoted)) ^ 0xffff), 2)

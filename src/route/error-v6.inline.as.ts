@@ -22,10 +22,10 @@ import {
   NOTE_TOO_BIG,
   NOTE_UNREACHABLE,
   TABLES_V6,
-  WAY_MTU_SHIFT,
 } from './formats'
 import { leafOf6, rootEntry } from './lookup.inline.as'
 import { NO_MESSAGE, SOURCE_6 } from './sources.inline.as'
+import { wayMtu } from './way.inline.as'
 import { hopLine, hopOf } from './ways.inline.as'
 
 const NETWORK: u32 = 14
@@ -114,7 +114,7 @@ export function writeAnswer6(state: u32, tables: u32, packet: u32, to: u32, sour
   store<u16>(icmp, bswap<u16>(<u16>message))
   if (<u32>load<u8>(packet - NOTE_REASON_BEFORE) === NOTE_TOO_BIG) {
     const way = load<u32>(hopLine(tables, load<u32>(packet - NOTE_HOP_BEFORE)), HOP_WAY)
-    store<u32>(icmp, bswap<u32>(max<u32>(LEAST_MTU, way >> WAY_MTU_SHIFT)), 4)
+    store<u32>(icmp, bswap<u32>(max<u32>(LEAST_MTU, wayMtu(way))), 4)
   }
   memory.copy(icmp + ICMP_BYTES, packet + NETWORK, quoted)
   const pseudo = addBytes(0, header + 8, 32) + <u64>bswap<u16>(<u16>(ICMP_BYTES + quoted)) + ((<u64>ICMPV6) << 8)

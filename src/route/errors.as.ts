@@ -31,11 +31,12 @@ import {
   NO_FAULT,
 } from './error-words.inline.as'
 import { ERRORS_DROPS, ERRORS_READER, ERRORS_TABLES } from './errors-formats'
-import { HOP_WAY, KIND_LOCAL, NOTE_REASON_BEFORE, NOTE_TIME_EXCEEDED, NOTE_TOO_BIG, WAY_KIND_MASK } from './formats'
+import { HOP_WAY, KIND_LOCAL, NOTE_REASON_BEFORE, NOTE_TIME_EXCEEDED, NOTE_TOO_BIG } from './formats'
 import { NOTED_BEFORE } from './fragments.inline.as'
 import { enter, leave } from './readers.inline.as'
 import { addressFor, NO_MESSAGE, SOURCE_4, SOURCE_6 } from './sources.inline.as'
 import { takeTokens } from './targets.inline.as'
+import { wayKind } from './way.inline.as'
 import { hopLine } from './ways.inline.as'
 
 const ETHERTYPE_IPV4: u32 = 0x0008
@@ -86,7 +87,7 @@ function write(state: u32, pool: u32, descriptor: u32, packet: u32, out: u32, me
   const back = isIpv6 ? backTo6(tables, descriptor, packet) : backTo4(tables, descriptor, packet)
   const way = load<u32>(hopLine(tables, back), HOP_WAY)
   // One of the router's own addresses, or of its networks' broadcast.
-  if ((way & WAY_KIND_MASK) === KIND_LOCAL) return FAULT_FROM_NO_HOST
+  if (wayKind(way) === KIND_LOCAL) return FAULT_FROM_NO_HOST
   const source = addressFor(state, tables, packet, back, isIpv6)
   if (source === 0) return FAULT_NO_ADDRESS
   const target = packet + (isIpv6 ? SOURCE_6 : SOURCE_4)

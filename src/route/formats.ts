@@ -110,10 +110,12 @@ export const CHANGE_NO_NODE = 2
 export const CHANGE_NO_ROUTE = 3
 
 /**
- * A next hop: one cache line; its number is its index.
+ * A next hop: one cache line; its number is its index. FORWARD is the highest
+ * kind, so that one comparison of the way tells that a packet goes by a port
+ * and is not too long for it. The port is one that the tables have.
  *
  *     0   12 bytes of Ethernet addresses as they are stored: destination, source
- *     16  u32  the way: kind, port << 8, MTU << 16; read and written as one
+ *     16  u32  the way: port, MTU << 8, kind << 24; read and written as one
  *     20  u32  which of the port's addresses ICMP errors come from
  *     24  u32  of a group: the index of its first bucket
  */
@@ -123,19 +125,20 @@ export const HOP_SOURCE = 20
 export const HOP_BUCKETS = 24
 export const HOP_BYTES = 64
 export const HOP_SHIFT = 6
-export const WAY_KIND_MASK = 0xff
-export const WAY_PORT_SHIFT = 8
-export const WAY_MTU_SHIFT = 16
+export const WAY_PORT_MASK = 0xff
+export const WAY_MTU_SHIFT = 8
+export const WAY_MTU_MASK = 0xffff
+export const WAY_KIND_SHIFT = 24
 
-/** Kinds of next hops; number 0 is the hop of who has no route. */
+/** Kinds of next hops; hop number 0 is that of who has no route. */
 export const KIND_NONE = 0
-export const KIND_FORWARD = 1
-export const KIND_LOCAL = 2
-export const KIND_BLACKHOLE = 3
-export const KIND_UNREACHABLE = 4
-export const KIND_PROHIBIT = 5
-export const KIND_UNRESOLVED = 6
-export const KIND_GROUP = 7
+export const KIND_LOCAL = 1
+export const KIND_BLACKHOLE = 2
+export const KIND_UNREACHABLE = 3
+export const KIND_PROHIBIT = 4
+export const KIND_UNRESOLVED = 5
+export const KIND_GROUP = 6
+export const KIND_FORWARD = 7
 
 /** Buckets of a group, a next hop each; a flow is in that of the highest bits of its mixed hash. */
 export const GROUP_BUCKETS = 64
@@ -146,19 +149,21 @@ export const GROUP_SHIFT = 26
  *
  *     0   its Ethernet address, 6 bytes
  *     8   u32  PORT_… bits
- *     12  u32  interface index of the kernel's, 0 for none
+ *     12  u32  EtherType, version and header length of IPv4 without options, as they stand at 12 of a packet
  *     16  u32  MTU
  *     20  u32  how many IPv4 and
  *     24  u32  how many IPv6 addresses it has
+ *     28  u32  interface index of the kernel's, 0 for none
  *     32  IPv4 addresses, 8 at most, as they stand in a packet
  *     64  IPv6 addresses, 4 at most
  */
 export const PORT_MAC = 0
 export const PORT_SETTINGS = 8
-export const PORT_INTERFACE = 12
+export const PORT_TYPES = 12
 export const PORT_MTU = 16
 export const PORT_V4_COUNT = 20
 export const PORT_V6_COUNT = 24
+export const PORT_INTERFACE = 28
 export const PORT_V4 = 32
 export const PORT_V6 = 64
 export const PORT_BYTES = 128
@@ -169,6 +174,8 @@ export const PORT_REVERSE_LOOSE = 1
 export const PORT_REVERSE_STRICT = 2
 /** Nothing that comes in here is forwarded. */
 export const PORT_FORWARDS = 4
+/** What stands at PORT_TYPES. */
+export const PLAIN_IPV4 = 0x450008
 
 /**
  * What `forward` notes about a packet of the outputs `unresolved` and `errors`,
@@ -221,7 +228,7 @@ export const IDENTIFY_BYTES = 12
  *     28  u32  room for the end of each
  *     32  u32  address of the drop counters, f64 each
  *     36  u32  room for a word for each packet of a bundle
- *     40  u32  address of a byte for each first byte of an IPv4 address: not 0 where it is not just any
+ *     40  u32  address of its vectors
  */
 export const STAGE_TABLES = 0
 export const STAGE_READER = 4
@@ -233,10 +240,32 @@ export const STAGE_OUTPUTS = 24
 export const STAGE_ENDS = 28
 export const STAGE_DROPS = 32
 export const STAGE_LEAVES = 36
-export const STAGE_SPECIAL = 40
+export const STAGE_VECTORS = 40
 export const STAGE_BYTES = 64
 export const FORWARD_CHECKSUM = 1
 export const FORWARD_MARTIANS = 2
+
+/**
+ * What a `forward` stage compares packets with, 16 bytes each. They stand in
+ * memory because what a loop has loaded before it stays in registers, where V8
+ * makes constant vectors again for each packet.
+ *
+ *     0   which bits of the first 16 bytes of a usual packet are as in the line of its port
+ *     16  its bytes 18 to 33: the least that each is,
+ *     32  by how much it is more at most,
+ *     48  what it is not,
+ *     64  and which bytes that is said of
+ *     80  the order of bytes (`i8x16.swizzle`) that turns each of four words round
+ *     96  EtherType of IPv6 in the lower half of four words
+ */
+export const VECTOR_OWN_WHERE = 0
+export const VECTOR_LEAST = 16
+export const VECTOR_SPREAD = 32
+export const VECTOR_BARRED = 48
+export const VECTOR_BARRED_WHERE = 64
+export const VECTOR_SWAP = 80
+export const VECTOR_IPV6 = 96
+export const VECTORS_BYTES = 112
 
 /** Where a packet goes: a port's output by its number, or one of these, which stand behind the last port's. */
 export const TO_LOCAL = 0
@@ -253,4 +282,3 @@ export const DROP_LINK_BROADCAST = 4
 export const DROP_REVERSE_PATH = 5
 export const DROP_BLACKHOLE = 6
 export const DROP_FORWARDING_OFF = 7
-export const DROP_NO_PORT = 8

@@ -1,4 +1,5 @@
 import { addBytes, foldSum } from '../wire/checksum.inline.as'
+import { ETHERNET_BYTES } from './ethernet.inline.as'
 import {
   DROP_CHECKSUM,
   DROP_MALFORMED,
@@ -9,14 +10,15 @@ import {
   HOP_WAY,
   NOTE_FRAGMENT,
   NOTE_TOO_BIG,
+  PLAIN_IPV4,
   STAGE_PORTS,
   STAGE_SETTINGS,
   TABLES_V4,
   TO_DROPS,
   TO_LOCAL,
-  WAY_MTU_SHIFT,
 } from './formats'
 import { leafOf4, rootEntry } from './lookup.inline.as'
+import { wayMtu } from './way.inline.as'
 import {
   checkSource,
   checksSource,
@@ -29,18 +31,18 @@ import {
   segmentBytes,
 } from './ways.inline.as'
 
-/** EtherType, version and header length as they are loaded: IPv4 without options. */
+/** Leaves EtherType, version and header length. */
 export const PLAIN_MASK: u32 = 0xffffff
-export const PLAIN_IPV4: u32 = 0x450008
-const ETHERNET_BYTES: u32 = 14
 const HEADER_BYTES: u32 = 20
 /** Offsets from the packet's first byte (RFC 791, 3.1). */
 export const VERSION: usize = 14
-const TOTAL: usize = 16
+export const TOTAL: usize = 16
+/** Identification, then flags and offset. */
+export const FRAGMENT_WORD: usize = 18
 const FRAGMENT: usize = 20
 /** Time to live, protocol and checksum, as one word. */
 export const LIVE: usize = 22
-const SOURCE: usize = 26
+export const SOURCE: usize = 26
 export const DESTINATION: usize = 30
 /** As it is loaded. */
 const DO_NOT_FRAGMENT: u32 = 0x40
@@ -67,20 +69,6 @@ function checkOptions(stage: u32, packet: u32, total: u32): u32 {
   return foldSum(addBytes(0, packet + ETHERNET_BYTES, bytes)) === 0xffff ? 0 : TO_DROPS + DROP_CHECKSUM
 }
 
-/** Total length, of the header's first eight bytes. */
-export function totalOf(one: u64): u32 {
-  const loaded = <u32>(one >> 16)
-  return ((loaded & 0xff) << 8) | ((loaded >> 8) & 0xff)
-}
-
-/** The folded sum of a header of 20 bytes: -0 where it is right. The upper half of the last sum has both halves and the carry. */
-export function sumOf(one: u64, two: u64, destination: u32): u32 {
-  let sum = (one & 0xffffffff) + (one >> 32) + (two & 0xffffffff) + (two >> 32) + <u64>destination
-  sum = (sum & 0xffffffff) + (sum >> 32)
-  const folded = <u32>sum + <u32>(sum >> 32)
-  return (folded + rotl<u32>(folded, 16)) >> 16
-}
-
 /** Where an IPv4 packet with a right header goes, as `wayOf` says. */
 export function way4(stage: u32, tables: u32, descriptor: u32, packet: u32, isOwn: bool): u32 {
   const fib = tables + TABLES_V4
@@ -103,7 +91,7 @@ export function way4(stage: u32, tables: u32, descriptor: u32, packet: u32, isOw
     if (to !== PASSES) return to
   }
   store<u32>(packet, shorten(live), LIVE)
-  return rewriteEthernet(stage, tables, packet, hop, way)
+  return rewriteEthernet(tables, packet, hop, way)
 }
 
 /** The leaf of the destination of an IPv4 packet. */
@@ -119,11 +107,11 @@ function leaf4(fib: u32, loaded: u32): u32 {
 /**
  * Time to live less 1, and the checksum as RFC 1624 has it (equation 3): the
  * word that the former stands in shrinks by 1 as it is loaded, so the sum grows
- * by 1; 0xffff, which no header sums up to, becomes 0.
+ * by 1; 0xffff, which no header sums up to, becomes 0, and what lies beyond is
+ * carried round.
  */
 export function shorten(live: u32): u32 {
-  const sum = (live >> 16) + 1
-  return ((live & 0xffff) - 1) | ((sum + <u32>(sum >= 0xffff)) << 16)
+  return live + 0xffff + ((<u32>(live >= 0xfffe0000)) << 16)
 }
 
 /** By its first byte: this network, loopback, multicast, and what is reserved behind it. */
@@ -148,7 +136,7 @@ function special(stage: u32, source: u32, destination: u32): u32 {
 
 /** The note for a packet that is too long for its way; 0 where it, or what it will be cut into, is not. */
 function excess(descriptor: u32, packet: u32, total: u32, way: u32): u32 {
-  const most = way >> WAY_MTU_SHIFT
+  const most = wayMtu(way)
   if (total <= most) return 0
   const segment = segmentBytes(descriptor, packet)
   if (segment !== 0 && segment <= most) return 0

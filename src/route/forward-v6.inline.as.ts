@@ -1,5 +1,6 @@
 import { DESCRIPTOR_CAPTURED } from '../memory/formats'
 import { isLinkLocal, isReserved } from './address-v6.inline.as'
+import { ETHERNET_BYTES, TYPES } from './ethernet.inline.as'
 import {
   DROP_MALFORMED,
   DROP_MARTIAN,
@@ -15,10 +16,9 @@ import {
   TABLES_V6,
   TO_DROPS,
   TO_LOCAL,
-  WAY_KIND_MASK,
-  WAY_MTU_SHIFT,
 } from './formats'
 import { leafOf6, rootEntry } from './lookup.inline.as'
+import { wayKind, wayMtu } from './way.inline.as'
 import {
   checkSource,
   checksSource,
@@ -33,7 +33,6 @@ import {
   segmentBytes,
 } from './ways.inline.as'
 
-const ETHERNET_BYTES: u32 = 14
 const HEADER_BYTES: u32 = 40
 /** One is taken off, and one must be left. */
 const LEAST_LIVES: u32 = 2
@@ -41,7 +40,6 @@ const LEAST_LIVES: u32 = 2
 const PLAIN_MASK: u32 = 0xf0ffff
 const PLAIN_IPV6: u32 = 0x60dd86
 /** Offsets from the packet's first byte (RFC 8200, 3). */
-const TYPES: usize = 12
 const VERSION: usize = 14
 const PAYLOAD: usize = 18
 const HOP_LIMIT: usize = 21
@@ -68,16 +66,16 @@ export function usualWay6(stage: u32, tables: u32, descriptor: u32, packet: u32,
   const total = totalOf(packet)
   const lives: u32 = load<u8>(packet, HOP_LIMIT)
   const differs = (load<u64>(packet) << MAC_SHIFT) ^ ownAddress(stage)
-  const wrong = ((load<u32>(packet, TYPES) & PLAIN_MASK) ^ PLAIN_IPV6) | ((way & WAY_KIND_MASK) ^ KIND_FORWARD)
+  const wrong = ((load<u32>(packet, TYPES) & PLAIN_MASK) ^ PLAIN_IPV6) | (wayKind(way) ^ KIND_FORWARD)
   // Their highest bit is set where something is too small.
   const lacks =
     (load<u32>(descriptor, DESCRIPTOR_CAPTURED) - ETHERNET_BYTES - total) |
-    ((way >> WAY_MTU_SHIFT) - total) |
+    (wayMtu(way) - total) |
     (lives - LEAST_LIVES)
   if ((differs | wrong | (lacks >> 31)) !== 0) return PASSES
   if (isSpecial(packet + SOURCE) || isSpecial(packet + DESTINATION)) return PASSES
   store<u8>(packet, <u8>(lives - 1), HOP_LIMIT)
-  return rewriteEthernet(stage, tables, packet, hop, way)
+  return rewriteEthernet(tables, packet, hop, way)
 }
 
 /** Where an IPv6 packet with a right header goes, as `wayOf` says. */
@@ -104,7 +102,7 @@ export function way6(stage: u32, tables: u32, descriptor: u32, packet: u32, isOw
     if (to !== PASSES) return to
   }
   store<u8>(packet, <u8>(lives - 1), HOP_LIMIT)
-  return rewriteEthernet(stage, tables, packet, hop, way)
+  return rewriteEthernet(tables, packet, hop, way)
 }
 
 function totalOf(packet: u32): u32 {
@@ -142,7 +140,7 @@ function isUnspecified(at: u32): bool {
 
 /** The note for a packet that is too long for its way; 0 where it, or what it will be cut into, is not. */
 function excess(descriptor: u32, packet: u32, total: u32, way: u32): u32 {
-  const most = way >> WAY_MTU_SHIFT
+  const most = wayMtu(way)
   if (total <= most) return 0
   const segment = segmentBytes(descriptor, packet)
   return segment !== 0 && segment <= most ? 0 : NOTE_TOO_BIG

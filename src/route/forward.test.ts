@@ -289,6 +289,25 @@ test('the checksum behind one hop less is right, whatever it was', () => {
   stage.close()
 })
 
+test('of all checksums of a header one is right', () => {
+  const bench = openBench()
+  const { tables } = build(bench)
+  tables.insert({ address: Uint8Array.of(192, 0, 2, 0), length: 24 }, 3)
+  const stage = openStage(bench, tables)
+  const right = packetTo()
+  let forwarded = 0
+  for (let checksum = 0; checksum < 65_536; checksum += 256) {
+    const packets = Array.from({ length: 256 }, (_, more) => {
+      const packet = right.slice()
+      write16(packet, 24, checksum + more)
+      return packet
+    })
+    forwarded += stage.pass(packets)['port 2']!.length
+  }
+  assert.equal(forwarded, 1)
+  stage.close()
+})
+
 test('says of what it cannot forward why, by which port it came and by which hop it was to go', () => {
   const bench = openBench()
   const { tables } = build(bench)

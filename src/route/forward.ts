@@ -4,9 +4,11 @@ import {
   FORWARD_CHECKSUM,
   FORWARD_MARTIANS,
   NO_PORT,
+  PLAIN_IPV4,
   PORT_BYTES,
   PORT_FORWARDS,
   PORT_SETTINGS,
+  PORT_TYPES,
   STAGE_BYTES,
   STAGE_DROPS,
   STAGE_ENDS,
@@ -17,9 +19,17 @@ import {
   STAGE_PORTS,
   STAGE_READER,
   STAGE_SETTINGS,
-  STAGE_SPECIAL,
   STAGE_TABLES,
+  STAGE_VECTORS,
   TABLES_PORTS,
+  VECTOR_BARRED,
+  VECTOR_BARRED_WHERE,
+  VECTOR_IPV6,
+  VECTOR_LEAST,
+  VECTOR_OWN_WHERE,
+  VECTOR_SPREAD,
+  VECTOR_SWAP,
+  VECTORS_BYTES,
 } from './formats.js'
 import { openReader } from './readers.js'
 import type { RoutesPlace } from './routes.js'
@@ -47,7 +57,6 @@ const DROPS = [
   'reverse path',
   'blackhole',
   'forwarding off',
-  'no port',
 ] as const
 
 /**
@@ -75,11 +84,8 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
       const head = (field: number) => words[(address + field) / 4]!
       const [stage, list] = [reserve('settings', 'state', STAGE_BYTES), reserve('outputs', 'table', outputs.length * 4)]
       words.set(outputs, list / 4)
-      const special = reserve('special', 'table', 256)
-      space.bytes.set(
-        Uint8Array.from({ length: 256 }, (_, byte) => (isSpecial(byte) ? 1 : 0)),
-        special,
-      )
+      const vectors = reserve('vectors', 'table', VECTORS_BYTES)
+      space.bytes.set(VECTORS, vectors)
       const settings = {
         [STAGE_TABLES]: address,
         [STAGE_READER]: openReader(space, tables, pool.number),
@@ -92,17 +98,38 @@ export function forward(name: string, tables: RoutesPlace, options: ForwardOptio
         [STAGE_ENDS]: reserve('ends', 'state', outputs.length * 4),
         [STAGE_DROPS]: drops,
         [STAGE_LEAVES]: reserve('leaves', 'state', MOST_IN_BUNDLE * 4),
-        [STAGE_SPECIAL]: special,
+        [STAGE_VECTORS]: vectors,
       }
       for (const [field, value] of Object.entries(settings)) words[(stage + Number(field)) / 4] = value
-      if (inPort === null) words[(settings[STAGE_PORT_LINE]! + PORT_SETTINGS) / 4] = PORT_FORWARDS
+      if (inPort === null) {
+        words[(settings[STAGE_PORT_LINE]! + PORT_SETTINGS) / 4] = PORT_FORWARDS
+        words[(settings[STAGE_PORT_LINE]! + PORT_TYPES) / 4] = PLAIN_IPV4
+      }
       const run = code.find('forward')
       return { run: (bundle) => run(stage, pool.address, bundle) }
     },
   }
 }
 
-/** This network, loopback, multicast, and what is reserved behind it. */
-function isSpecial(firstByte: number): boolean {
-  return firstByte === 0 || firstByte === 127 || firstByte >= 224
+/** Of the bytes 18 to 33 of a packet: time to live, and the first byte of source and destination. */
+const [LIVES, SOURCE, DESTINATION] = [4, 8, 12]
+
+/**
+ * What usual packets have: the port's Ethernet address (6 bytes), EtherType,
+ * version and header length; 2 lives, because one is taken off; addresses that
+ * begin with 1 to 223 and not 127, so that they are not of this network, of many,
+ * of the loopback, or reserved.
+ */
+const VECTORS = new Uint8Array(VECTORS_BYTES)
+VECTORS.set([255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 255, 255, 255, 0], VECTOR_OWN_WHERE)
+VECTORS.set(lanes(0, { [LIVES]: 2, [SOURCE]: 1, [DESTINATION]: 1 }), VECTOR_LEAST)
+VECTORS.set(lanes(255, { [LIVES]: 253, [SOURCE]: 222, [DESTINATION]: 222 }), VECTOR_SPREAD)
+VECTORS.set(lanes(0, { [SOURCE]: 127, [DESTINATION]: 127 }), VECTOR_BARRED)
+VECTORS.set(lanes(0, { [SOURCE]: 255, [DESTINATION]: 255 }), VECTOR_BARRED_WHERE)
+VECTORS.set([3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12], VECTOR_SWAP)
+VECTORS.set(lanes(0, { 0: 0x86, 1: 0xdd, 4: 0x86, 5: 0xdd, 8: 0x86, 9: 0xdd, 12: 0x86, 13: 0xdd }), VECTOR_IPV6)
+
+/** 16 bytes that are `others`, but for those that are said. */
+function lanes(others: number, some: Readonly<Record<number, number>>): Uint8Array {
+  return Object.assign(new Uint8Array(16).fill(others), some)
 }

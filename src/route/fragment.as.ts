@@ -23,8 +23,6 @@ import {
   NOTE_HOP_BEFORE,
   NOTE_IDENTIFICATION_BEFORE,
   NOTE_REASON_BEFORE,
-  WAY_KIND_MASK,
-  WAY_MTU_SHIFT,
 } from './formats'
 import { FRAGMENT_DROPS, FRAGMENT_IDENTIFY, FRAGMENT_OUTPUT, FRAGMENT_TABLES } from './fragment-formats'
 import {
@@ -39,6 +37,7 @@ import {
   takeFragmentFrame,
   writeFragment,
 } from './fragments.inline.as'
+import { wayKind, wayMtu } from './way.inline.as'
 import { hopLine } from './ways.inline.as'
 
 const CUT: usize = 8
@@ -114,9 +113,9 @@ function faultOf(descriptor: u32, packet: u32): u32 {
 /** Of the next hop as it is now; unbounded where nothing is sent by it any more, which `forward` will say. */
 function mtuOf(tables: u32, hop: u32): u32 {
   const way = load<u32>(hopLine(tables, hop), HOP_WAY)
-  const kind = way & WAY_KIND_MASK
+  const kind = wayKind(way)
   if (kind !== KIND_FORWARD && kind !== KIND_UNRESOLVED) return MOST_BYTES
-  return max<u32>(LEAST_MTU, way >> WAY_MTU_SHIFT)
+  return max<u32>(LEAST_MTU, wayMtu(way))
 }
 
 /** A transport checksum that was left to who sends is of the whole. */

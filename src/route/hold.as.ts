@@ -1,8 +1,9 @@
 import { DESCRIPTOR_ADDRESS, DESCRIPTOR_BYTES } from '../memory/formats'
-import { HOP_WAY, KIND_UNRESOLVED, WAY_KIND_MASK } from './formats'
+import { HOP_WAY, KIND_UNRESOLVED } from './formats'
 import { destinationLeaf4 } from './forward-v4.inline.as'
 import { destinationLeaf6 } from './forward-v6.inline.as'
 import { enter, leave } from './readers.inline.as'
+import { wayKind } from './way.inline.as'
 import { hopLine, hopOf } from './ways.inline.as'
 
 const TYPE: usize = 12
@@ -21,7 +22,7 @@ export function holdLook(tables: u32, reader: u32, descriptors: u32, count: u32,
     const isIpv6 = <u32>load<u16>(packet, TYPE) === ETHERTYPE_IPV6
     const leaf = isIpv6 ? destinationLeaf6(tables, packet) : destinationLeaf4(tables, packet)
     const way = load<u32>(hopLine(tables, hopOf(tables, leaf, at, packet)), HOP_WAY)
-    store<u8>(answers + index, <u8>((way & WAY_KIND_MASK) !== KIND_UNRESOLVED))
+    store<u8>(answers + index, <u8>(wayKind(way) !== KIND_UNRESOLVED))
   }
   leave(reader)
 }

@@ -14,8 +14,8 @@ import {
   KIND_UNREACHABLE,
   KIND_UNRESOLVED,
   TABLES_GENERATION,
+  WAY_KIND_SHIFT,
   WAY_MTU_SHIFT,
-  WAY_PORT_SHIFT,
 } from './formats.js'
 import type { Ports } from './ports.js'
 
@@ -113,7 +113,7 @@ export function openNextHops(space: Space, code: Code, place: HopPlace, ports: P
   }
 
   function setWay(line: number, kind: number, port: number, mtu: number): void {
-    Atomics.store(words, (line + HOP_WAY) / 4, kind | (port << WAY_PORT_SHIFT) | (mtu << WAY_MTU_SHIFT))
+    Atomics.store(words, (line + HOP_WAY) / 4, port | (mtu << WAY_MTU_SHIFT) | (kind << WAY_KIND_SHIFT))
   }
 
   function writeBuckets(id: number, members: readonly { readonly hop: number; readonly weight?: number }[]): void {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Space } from '../memory/index.js'
 import {
+  PLAIN_IPV4,
   PORT_BYTES,
   PORT_FORWARDS,
   PORT_INTERFACE,
@@ -11,6 +12,7 @@ import {
   PORT_REVERSE_LOOSE,
   PORT_REVERSE_STRICT,
   PORT_SETTINGS,
+  PORT_TYPES,
   PORT_V4,
   PORT_V4_COUNT,
   PORT_V6,
@@ -78,6 +80,7 @@ export function openPorts({ bytes, words }: Space, address: number, count: numbe
       })
       write(PORT_V4_COUNT, v4.length)
       write(PORT_V6_COUNT, v6.length)
+      write(PORT_TYPES, PLAIN_IPV4)
       write(PORT_INTERFACE, interfaceIndex)
       write(PORT_MTU, mtu)
       write(PORT_SETTINGS, REVERSE_PATH[reversePath] | (forwarding ? PORT_FORWARDS : 0))

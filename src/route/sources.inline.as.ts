@@ -12,9 +12,8 @@ import {
   PORT_V6,
   PORT_V6_COUNT,
   TABLES_PORTS,
-  WAY_KIND_MASK,
-  WAY_PORT_SHIFT,
 } from './formats'
+import { wayKind, wayPort } from './way.inline.as'
 import { hopLine } from './ways.inline.as'
 
 /** No ICMP message says what a note says. */
@@ -33,10 +32,10 @@ export function addressFor(state: u32, tables: u32, packet: u32, back: u32, isIp
   const ports = load<u32>(state, ERRORS_PORTS)
   const line = hopLine(tables, back)
   const way = load<u32>(line, HOP_WAY)
-  const kind = way & WAY_KIND_MASK
+  const kind = wayKind(way)
   const isIncoming = (load<u32>(state, ERRORS_SETTINGS) & ERRORS_FROM_INCOMING) !== 0
   const isOutgoing = !isIncoming && (kind === KIND_FORWARD || kind === KIND_UNRESOLVED)
-  const port: u32 = isOutgoing ? (way >> WAY_PORT_SHIFT) & 0xff : <u32>load<u8>(packet - NOTE_PORT_BEFORE)
+  const port: u32 = isOutgoing ? wayPort(way) : <u32>load<u8>(packet - NOTE_PORT_BEFORE)
   if (port < ports) {
     const own = addressOf(tables, port, isOutgoing ? load<u32>(line, HOP_SOURCE) : 0, isIpv6)
     if (own !== 0) return own

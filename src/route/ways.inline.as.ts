@@ -16,7 +16,6 @@ import {
   DROP_FORWARDING_OFF,
   DROP_LINK_BROADCAST,
   DROP_MARTIAN,
-  DROP_NO_PORT,
   DROP_REVERSE_PATH,
   ENTRY_HOP_MASK,
   GROUP_BUCKETS,
@@ -55,10 +54,8 @@ import {
   TO_ERRORS,
   TO_LOCAL,
   TO_UNRESOLVED,
-  WAY_KIND_MASK,
-  WAY_MTU_SHIFT,
-  WAY_PORT_SHIFT,
 } from './formats'
+import { wayKind, wayMtu, wayPort } from './way.inline.as'
 
 /** No output and no drop: the packet may be forwarded. */
 export const PASSES: u32 = 0xffffffff
@@ -81,7 +78,7 @@ export function ownAddress(stage: u32): u64 {
 export function hopOf(tables: u32, leaf: u32, descriptor: u32, packet: u32): u32 {
   const hop = leaf & ENTRY_HOP_MASK
   const line = hopLine(tables, hop)
-  if ((load<u32>(line, HOP_WAY) & WAY_KIND_MASK) !== KIND_GROUP) return hop
+  if (wayKind(load<u32>(line, HOP_WAY)) !== KIND_GROUP) return hop
   const hash =
     (load<u8>(packet - METADATA_BYTES, METADATA_VALID) & METADATA_HAS_FLOW) !== 0
       ? load<u32>(packet - METADATA_BYTES, METADATA_HASH)
@@ -99,8 +96,8 @@ export function hopLine(tables: u32, hop: u32): u32 {
 export function isUsual(stage: u32, way: u32, total: u32, lives: u32, isOwn: bool): bool {
   return (
     isOwn &&
-    (way & WAY_KIND_MASK) === KIND_FORWARD &&
-    total <= way >> WAY_MTU_SHIFT &&
+    wayKind(way) === KIND_FORWARD &&
+    total <= wayMtu(way) &&
     lives > 1 &&
     (load<u32>(load<u32>(stage, STAGE_PORT_LINE), PORT_SETTINGS) & PORT_FORWARDS) !== 0
   )
@@ -112,7 +109,7 @@ export function isUsual(stage: u32, way: u32, total: u32, lives: u32, isOwn: boo
  * that of the kernel's ip_forward: one packet has one reason.
  */
 export function judge(stage: u32, packet: u32, hop: u32, way: u32, lives: u32, fault: u32, isOwn: bool): u32 {
-  const kind = way & WAY_KIND_MASK
+  const kind = wayKind(way)
   if (kind === KIND_LOCAL) return load<u32>(stage, STAGE_PORTS) + TO_LOCAL
   if (!isOwn) return TO_DROPS + DROP_LINK_BROADCAST
   if ((load<u32>(load<u32>(stage, STAGE_PORT_LINE), PORT_SETTINGS) & PORT_FORWARDS) === 0)
@@ -150,13 +147,11 @@ export function segmentBytes(descriptor: u32, packet: u32): u32 {
 }
 
 /** Writes the next hop's Ethernet addresses; gives the output of its port. */
-export function rewriteEthernet(stage: u32, tables: u32, packet: u32, hop: u32, way: u32): u32 {
-  const port = (way >> WAY_PORT_SHIFT) & 0xff
-  if (port >= load<u32>(stage, STAGE_PORTS)) return TO_DROPS + DROP_NO_PORT
+export function rewriteEthernet(tables: u32, packet: u32, hop: u32, way: u32): u32 {
   const line = hopLine(tables, hop)
   store<u64>(packet, load<u64>(line, HOP_ADDRESSES))
   store<u32>(packet, load<u32>(line, HOP_ADDRESSES + 8), 8)
-  return port
+  return wayPort(way)
 }
 
 /** Whether packets of this stage have to show that their source could be reached. */
@@ -170,7 +165,7 @@ export function checksSource(stage: u32): bool {
 export function checkSource(stage: u32, tables: u32, leaf: u32): u32 {
   const hop = leaf & ENTRY_HOP_MASK
   const way = load<u32>(hopLine(tables, hop), HOP_WAY)
-  const kind = way & WAY_KIND_MASK
+  const kind = wayKind(way)
   if (kind === KIND_LOCAL) return TO_DROPS + DROP_MARTIAN
   const isStrict = (load<u32>(load<u32>(stage, STAGE_PORT_LINE), PORT_SETTINGS) & PORT_REVERSE_STRICT) !== 0
   const isReachable =
@@ -181,12 +176,12 @@ export function checkSource(stage: u32, tables: u32, leaf: u32): u32 {
 }
 
 function isForPort(way: u32): bool {
-  const kind = way & WAY_KIND_MASK
+  const kind = wayKind(way)
   return kind === KIND_FORWARD || kind === KIND_UNRESOLVED
 }
 
 function isOfPort(stage: u32, way: u32): bool {
-  return isForPort(way) && ((way >> WAY_PORT_SHIFT) & 0xff) === load<u32>(stage, STAGE_PORT)
+  return isForPort(way) && wayPort(way) === load<u32>(stage, STAGE_PORT)
 }
 
 /** Whether a member of a group goes by the port that the packet came by. */

@@ -15,8 +15,8 @@ import {
   type RoutesPlace,
   TABLES_BUCKETS,
   TABLES_HOPS,
-  WAY_KIND_MASK,
-  WAY_PORT_SHIFT,
+  WAY_KIND_SHIFT,
+  WAY_PORT_MASK,
 } from '../../src/route/index.js'
 
 /** What the tables say of a next hop: its port by name and the neighbour's hardware address, of a group each with its buckets, or its kind. */
@@ -24,8 +24,9 @@ export function describeHop(space: Space, tables: RoutesPlace, ports: readonly s
   const head = (field: number) => space.words[(tables.address + field) / 4]!
   const line = head(TABLES_HOPS) + id * HOP_BYTES
   const way = space.words[(line + HOP_WAY) / 4]!
-  const port = ports[(way >>> WAY_PORT_SHIFT) & 0xff]!
-  switch (way & WAY_KIND_MASK) {
+  const port = ports[way & WAY_PORT_MASK]!
+  const kind = way >>> WAY_KIND_SHIFT
+  switch (kind) {
     case KIND_FORWARD:
       return `${port} ${Buffer.from(space.bytes.slice(line + HOP_ADDRESSES, line + HOP_ADDRESSES + 6)).toString('hex')}`
     case KIND_UNRESOLVED:
@@ -44,7 +45,7 @@ export function describeHop(space: Space, tables: RoutesPlace, ports: readonly s
         .join(', ')
     }
     default:
-      return KINDS[way & WAY_KIND_MASK] ?? 'nothing'
+      return KINDS[kind] ?? 'nothing'
   }
 }
 
