@@ -51,7 +51,7 @@ export function forward(stage: u32, pool: u32, bundle: u32): void {
   const last = first + load<u32>(bundle, BUNDLE_COUNT) * DESCRIPTOR_BYTES
   openEnds(stage, bundle)
   enter(tables, reader)
-  lookUp(tables, first, last, leaves)
+  lookUp(stage, tables, first, last, leaves)
   for (let at = first; at < last; at += DESCRIPTOR_BYTES) {
     at = forwardUsual(stage, tables, at, last, leaves + ((at - first) >> 2))
     if (at < last) forwardOther(stage, pool, tables, at, load<u32>(leaves + ((at - first) >> 2)))
