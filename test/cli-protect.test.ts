@@ -237,7 +237,7 @@ test('warnings, and what nobody takes, are said at the start', { skip }, async (
 test('--for ends it, live lines name the busiest rules, and a table is printed', { skip }, async () => {
   write('blocked.txt', `${SENDER}\n`)
   const policy = write('policy.yaml', POLICY)
-  const command = [process.execPath, CLI, 'protect', 'far', '--policy', policy, '--for', '3s']
+  const command = [process.execPath, CLI, 'protect', 'far', '--policy', policy, '--for', '5s']
   const child = startCommand([...inside(network.receiver), ...command], { ...process.env, SSH_CONNECTION: '' })
   let [stdout, stderr] = ['', '']
   child.stdout!.on('data', (data) => {

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { type Router, startRouter } from '../src/control/router/router.js'
 import { inside } from './support/joined-namespaces.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
@@ -77,8 +78,8 @@ for (const workers of [1, 2])
     test('echoes of 4,000 bytes, and of 60,000', async () => {
       for (const host of [HOSTS[1], HOSTS6[1]])
         for (const bytes of ['4000', '60000']) {
-          const { stdout } = await runIn(network.left, ['ping', '-c', '5', '-i', '0.1', '-w', '20', '-s', bytes, host])
-          assert.match(stdout, /5 received/, `${stdout}${JSON.stringify(router.totals())}`)
+          const { stdout } = await runIn(network.left, [...pings(5, 100), '-s', bytes, host])
+          assertAnswered(stdout, 5)
         }
     })
 
@@ -94,13 +95,12 @@ for (const workers of [1, 2])
         [HOSTS[1], '192.0.2.1'],
         [HOSTS6[1], '2001:db8:2::1'],
       ] as const) {
-        const ping = (...options: string[]) => ['ping', '-c', '3', '-i', '0.1', '-w', '20', '-s', '4000', ...options]
         for (const [namespace, target] of [
           [network.router, host],
           [network.right, own],
         ] as const) {
-          const { stdout } = await runIn(namespace, ping(target))
-          assert.match(stdout, /3 received/, `${stdout}${JSON.stringify(router.totals())}`)
+          const { stdout } = await runIn(namespace, [...pings(3, 100), '-s', '4000', target])
+          assertAnswered(stdout, 3)
         }
       }
     })

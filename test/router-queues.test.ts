@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { type Doorbell, fifo, startRouter, tokenBucket } from '../src/control/router/router.js'
 import type { QueueRate } from '../src/control/service/rates.js'
-import { runCli } from './support/cli.js'
+import { CLI, runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { endChildren, startCommand } from './support/protecting.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
 
-const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
 const PINGS = 200
 
 describe('queues before the devices of a router', { skip: skipUnless('root', 'ip', 'ping') }, () => {
@@ -24,10 +23,9 @@ describe('queues before the devices of a router', { skip: skipUnless('root', 'ip
           ...{ devices: ['left', 'right'], namespace: network.router, warn: assert.fail, workers },
           queue: { doorbell, byteLimit: doorbell === 'refused' ? 'off' : 'auto' },
         })
-        const ping = (...args: string[]) => runIn(network.left, ['ping', '-W', '1', ...args, HOSTS[1]])
-        await eventually('it routes', async () => (await ping('-c', '1')).status === 0)
-        const { stdout } = await ping('-c', `${PINGS}`, '-i', '0.002', '-s', '1000')
-        assert.match(stdout, new RegExp(` ${PINGS} received`))
+        const ping = () => runIn(network.left, ['ping', '-W', '1', '-c', '1', HOSTS[1]])
+        await eventually('it routes', async () => (await ping()).status === 0)
+        assertAnswered((await runIn(network.left, [...pings(PINGS, 2), '-s', '1000', HOSTS[1]])).stdout, PINGS)
         const sent = (device: string) =>
           router.stages().reduce((sum, { name, packets }) => (name === `port ${device}` ? sum + packets : sum), 0)
         // It is told at the end of a round, which may be the next one.
@@ -86,7 +84,7 @@ describe('queues before the devices of a router', { skip: skipUnless('root', 'ip
     const command = startCommand([
       ...inside(network.router),
       process.execPath,
-      BUNDLED,
+      CLI,
       'route',
       'left',
       'right',
@@ -94,12 +92,12 @@ describe('queues before the devices of a router', { skip: skipUnless('root', 'ip
     ])
     let stderr = ''
     command.stderr!.on('data', (data) => (stderr += data))
-    await eventually('it routes', () => stderr.includes('routing between'), 20_000)
+    await eventually('it routes', () => stderr.includes('routing between'))
     // 5 Mbit/s and more, of which 1 leaves.
     const ping = startCommand([...inside(network.left), 'ping', '-q', '-i', '0.002', '-s', '1400', HOSTS[1]])
     ping.stdout!.resume()
     const look = () => JSON.parse(runCli(['top', '--json']).stdout).queues as QueueRate[]
-    await eventually('packets wait', () => look()[1]!.packets > 0, 20_000)
+    await eventually('packets wait', () => look()[1]!.packets > 0)
     const [, queue] = look()
     assert.deepEqual([queue!.device, queue!.byteLimit, queue!.packetsPerKick], ['right', 3000, 1])
     assert(queue!.kicksPerSecond > 20 && queue!.kicksPerSecond < 150, JSON.stringify(queue))
