@@ -7,7 +7,8 @@ import {
   type Space,
   type WorkerPool,
 } from '../src/memory/index.js'
-import { access, brIf, encodeModule, end, get, i32, instantiate, loop, op, set, tee } from '../src/wasm/index.js'
+import { access, get, i32, set } from '../src/wasm/index.js'
+import { openTape } from './tape.js'
 
 /** Of each packet: 64 bytes on the wire without their checksum, and what fills its place up. */
 const PACKET_BYTES = 60
@@ -16,26 +17,19 @@ const PLACE_BYTES = 64
 /**
  * A device that always has packets, as many as the pool has frames: the given
  * ones in turn, each written anew into a frame of the pool, as a driver that
- * copies does it. One call of WebAssembly a bundle.
+ * copies does it.
  */
 export function openTapeSource(space: Space, pool: WorkerPool, name: string, packets: readonly Uint8Array[]): Device {
-  const { words, bytes } = space
-  const tape = space.reserve({ name: `tape ${name}`, kind: 'table', bytes: packets.length * PLACE_BYTES }).offset
-  packets.forEach((packet, index) => {
-    bytes.set(packet.subarray(0, PACKET_BYTES), tape + index * PLACE_BYTES)
-  })
-  const write = loadWrite(space)
-  let next = 0
+  const { words } = space
+  const tape = openTape(space, name, packets.map(placeOf), WRITE)
   let received = 0
   return {
     name,
     receive(bundle, most) {
       const before = words[bundle >>> 2]!
-      const count = pool.take(bundle, Math.min(most, packets.length - next))
+      const count = pool.take(bundle, tape.ahead(most))
       if (count === 0) return 0
-      const first = bundle + BUNDLE_DESCRIPTORS + before * DESCRIPTOR_BYTES
-      write(first, tape + next * PLACE_BYTES, tape + (next + count) * PLACE_BYTES)
-      next = next + count === packets.length ? 0 : next + count
+      tape.lay(bundle + BUNDLE_DESCRIPTORS + before * DESCRIPTOR_BYTES, count)
       received += count
       return count
     },
@@ -51,44 +45,23 @@ export function openTapeSource(space: Space, pool: WorkerPool, name: string, pac
       copiedPackets: 0,
       drops: {},
     }),
-    close: () => space.free(`tape ${name}`),
+    close: () => tape.close(),
   }
 }
 
-/** (to, from, end): writes the tape's packets into the frames that the descriptors from `to` on name. */
-function loadWrite({ memory }: Space) {
-  const bytes = encodeModule({
-    memory: {
-      module: 'env',
-      field: 'memory',
-      minimumPages: 1,
-      maximumPages: memory.buffer.byteLength / 65_536,
-      shared: true,
-    },
-    imports: [],
-    functions: [
-      {
-        name: 'write',
-        exported: true,
-        parameters: ['to', 'from', 'end'].map((name) => ({ name, type: 'i32' })),
-        results: [],
-        locals: [{ name: 'packet', type: 'i32' }],
-        body: [
-          loop('next'),
-          ...[get('to'), access('i32.load', 0), set('packet')],
-          ...[DESCRIPTOR_WIRE, DESCRIPTOR_CAPTURED].flatMap((field) => [
-            ...[get('to'), i32(PACKET_BYTES), access('i32.store', field)],
-          ]),
-          // The last four bytes of the place are behind the packet.
-          ...Array.from({ length: PLACE_BYTES / 8 }, (_, word) => word * 8).flatMap((offset) => [
-            ...[get('packet'), get('from'), access('i64.load', offset), access('i64.store', offset)],
-          ]),
-          ...[get('to'), i32(DESCRIPTOR_BYTES), op('i32.add'), set('to')],
-          ...[get('from'), i32(PLACE_BYTES), op('i32.add'), tee('from'), get('end'), op('i32.lt_u'), brIf('next')],
-          end,
-        ],
-      },
-    ],
-  })
-  return instantiate(bytes, { env: { memory } })['write']!
+function placeOf(packet: Uint8Array): Uint8Array {
+  const place = new Uint8Array(PLACE_BYTES)
+  place.set(packet.subarray(0, PACKET_BYTES))
+  return place
 }
+
+/** Writes a packet into the frame that the descriptor names; the last four bytes of its place are behind it. */
+const WRITE = [
+  ...[get('to'), access('i32.load', 0), set('packet')],
+  ...[DESCRIPTOR_WIRE, DESCRIPTOR_CAPTURED].flatMap((field) => [
+    ...[get('to'), i32(PACKET_BYTES), access('i32.store', field)],
+  ]),
+  ...Array.from({ length: PLACE_BYTES / 8 }, (_, word) => word * 8).flatMap((offset) => [
+    ...[get('packet'), get('from'), access('i64.load', offset), access('i64.store', offset)],
+  ]),
+]
