@@ -10,6 +10,7 @@ import { type NetworkNamespace, withNamespace } from '../src/kernel/index.js'
 /** A C program at work, which answers a line with a line. */
 export interface CProgram {
   ask(line: string): Promise<string>
+  readonly pid: number
   /** Lets it end. */
   close(): void
   /** Resolves when it has ended. */
@@ -73,6 +74,7 @@ export function talkTo(child: ChildProcessByStdio<Writable, Readable, null>, sou
       if (done) throw new Error(`${source} ended before it answered; see what it printed`)
       return value
     },
+    pid: child.pid!,
     close: () => child.stdin.end(),
     ended: new Promise((resolve) => child.once('close', () => resolve())),
   }

@@ -1,11 +1,11 @@
 import { placeMatcher } from '../src/codegen/index.js'
 import { compileFilter } from '../src/compile.js'
-import { draw, type Line, planWorkers, receive, type Stage, send, type WorkerHost } from '../src/engine/index.js'
+import { draw, type Line, planWorkers, receive, send, type WorkerHost } from '../src/engine/index.js'
 import { arrived, openFlows, owner, remember, track } from '../src/flow/index.js'
-import { BUNDLE_DESCRIPTORS } from '../src/memory/index.js'
 import { forward, type RoutesPlace } from '../src/route/index.js'
 import { discard } from '../src/stages/index.js'
 import { addWords, foldChecksum, IPV4, write16 } from '../src/wire/index.js'
+import { judgedWork, WORK_RULE } from './judged-work.js'
 import { openTapeSource } from './tape-source.js'
 
 /**
@@ -23,8 +23,6 @@ export interface FlowWorkersSettings {
 }
 
 export const FLOWS = 2048
-const RULE =
-  'udp and src net 198.51.100.0/24 and (dst port 53 or dst port 123 or src port 11211) or tcp[tcpflags] & tcp-syn != 0'
 const NETWORK = 14
 
 /** Of each flow the packet of one side, which comes by that port: clients are 10.0.0.0/8, servers 203.0.113.0/24. */
@@ -77,8 +75,8 @@ function linesOf(
     const of = isHanded ? { number, count: 2 } : { number: 0, count: 1 }
     return openFlows(space, code, way, { flows: FLOWS, owner: of, fragments: { datagrams: 0 } })
   })
-  const matcher = keep('matcher', () => placeMatcher(space, 'work', compileFilter(RULE).optimized))
-  const done = work(judgements, matcher.judge)
+  const matcher = keep('matcher', () => placeMatcher(space, 'work', compileFilter(WORK_RULE).optimized))
+  const done = judgedWork('done', judgements, matcher.judge)
   const odd = discard('odd')
   const peer = `worker ${1 - number}`
   const [outgoing, incoming, handed] = [to(peer), from(peer), arrived('arrived', 2)]
@@ -109,25 +107,4 @@ function linesOf(
     ]
   })
   return [...lines, ...(isHanded ? [[receive(incoming), handed] as const] : [])]
-}
-
-/** Judges each packet so often, and gives its frame back. */
-function work(judgements: number, judge: (descriptors: number, count: number, verdicts: number) => unknown): Stage {
-  return {
-    name: 'done',
-    outputs: [],
-    drops: ['done'],
-    kind: 'work',
-    settings: { judgements },
-    start({ space, reserve, dropAll }) {
-      const verdicts = reserve('verdicts', 'state', 1024)
-      return {
-        run(bundle) {
-          const count = space.words[bundle >>> 2]!
-          for (let time = 0; time < judgements; time++) judge(bundle + BUNDLE_DESCRIPTORS, count, verdicts)
-          dropAll(bundle, 0)
-        },
-      }
-    },
-  }
 }

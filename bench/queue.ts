@@ -10,6 +10,7 @@ import {
   type Locking,
 } from '../src/transmit/index.js'
 import { runQueue } from '../test/support/queue-run.js'
+import { WORK_RULE } from './judged-work.js'
 import { writeFlows } from './packet-source.js'
 import { loadLoop, type Turn } from './queue-loop.js'
 import { printReport } from './report.js'
@@ -39,9 +40,6 @@ const THREAD_PACKETS = 1_500_000
 const COUNTED_PACKETS = 204_800
 /** Bundles of any sizes, for the long run. */
 const MIXED = [64, 1, 7, 256, 32, 3, 128]
-/** The work on a packet beside which queueing is measured: headers up to the ports, and a rule that matches none. */
-const RULE =
-  'udp and src net 198.51.100.0/24 and (dst port 53 or dst port 123 or src port 11211) or tcp[tcpflags] & tcp-syn != 0'
 
 interface Way {
   readonly locking: Locking
@@ -60,7 +58,7 @@ function openWays(isChecked: boolean) {
   const bundle = space.reserve({ name: 'bundle', kind: 'bundle', bytes: BUNDLE_BYTES }).offset
   writer.take(bundle, 64)
   const verdicts = space.reserve({ name: 'verdicts', kind: 'state', bytes: 1024 }).offset
-  const { judge } = placeMatcher(space, 'work', compileFilter(RULE).optimized)
+  const { judge } = placeMatcher(space, 'work', compileFilter(WORK_RULE).optimized)
   const ways = LOCKINGS.flatMap((locking) => {
     const queue = createSharedQueue(space, locking, { producers: 1, locking })
     const [producer, consumer] = [attachProducer(space, code, queue, 0), attachConsumer(space, code, queue, null)]

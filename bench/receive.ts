@@ -9,7 +9,7 @@ import { headerOf } from './c-header.js'
 import { type CProgram, findCompilers, startC } from './c-program.js'
 import { openReceivePath, type ReceivePath } from './receive-path.js'
 import { printReport } from './report.js'
-import { type Spread, spreadOf } from './statistics.js'
+import { openRounds, type Rounds } from './rounds.js'
 
 /**
  * The full receive path over the in-memory device, on one core: ring, parse,
@@ -24,6 +24,7 @@ const WARM_UP_PACKETS = 4_000_000
 /** Packets of one measurement: about 2 ms, so that neighbours meet the machine's other work alike. */
 const SAMPLE_PACKETS = { [IN_CACHE]: 131_072, [OUT_OF_CACHE]: 65_536 } as const
 const HEAP_PACKETS = 100_000_000
+const ENGINE = 'engine'
 
 /** Nanoseconds a packet over so many refills. */
 function time(path: ReceivePath, turns: number): number {
@@ -65,39 +66,41 @@ const TABLE = {
   TABLE_HIGHEST_BITS: HEADER.highestBits,
 }
 
-async function measure(title: string, path: ReceivePath, samplePackets: number, touch: boolean) {
+async function measure(rounds: Rounds, title: string, path: ReceivePath, samplePackets: number, touch: boolean) {
   const turns = Math.ceil(samplePackets / path.packets)
   const peers = findCompilers(['gcc', 'clang', 'clang-14']).flatMap((compiler) => {
     const program = startPeer(compiler, path)
-    return program === null ? [] : [{ compiler, program, samples: [] as number[] }]
+    return program === null ? [] : [{ name: `C, ${compiler} -O2`, program }]
   })
   path.refill()
   time(path, Math.ceil(WARM_UP_PACKETS / path.packets))
-  const samples: number[] = []
-  for (let round = 0; round < ROUNDS; round++) {
-    samples.push(time(path, turns))
-    for (const peer of peers) {
-      const [nanoseconds, drops] = (await peer.program.ask(`${turns} ${touch ? 1 : 0}`)).split(' ').map(Number)
-      if (drops !== path.listed * turns)
-        throw new Error(`${peer.compiler} drops ${drops} of ${turns} times ${path.listed} listed packets`)
-      peer.samples.push(nanoseconds! / turns / path.packets)
-    }
-  }
+  const comparison = await rounds.compare(
+    [
+      { name: ENGINE, sample: () => time(path, turns) },
+      ...peers.map(({ name, program }) => ({
+        name,
+        threads: [program.pid],
+        async sample() {
+          const [nanoseconds, drops] = (await program.ask(`${turns} ${touch ? 1 : 0}`)).split(' ').map(Number)
+          if (drops !== path.listed * turns)
+            throw new Error(`${name} drops ${drops} of ${turns} times ${path.listed} listed packets`)
+          return nanoseconds! / turns / path.packets
+        },
+      })),
+    ],
+    ROUNDS,
+  )
   checkDrops(path)
   for (const { program } of peers) program.close()
   const common = { where: title, frames: path.packets, 'headers touched early': touch ? 'yes' : 'no' }
-  const row = (by: string, { median, least, most }: Spread) => {
-    return { ...common, by, nsPerPacket: median, nsLeast: least, nsMost: most }
-  }
-  const ours = spreadOf(samples)
-  const theirs = peers
-    .map(({ compiler, samples }) => ({ compiler, samples, spread: spreadOf(samples) }))
-    .sort((one, other) => one.spread.median - other.spread.median)
-  const fastest = theirs[0]?.samples
+  const row = (by: string) => ({ ...common, by, ...comparison.columns(by) })
+  const theirs = peers.map(({ name }) => row(name)).sort((one, other) => one.nsPerPacket - other.nsPerPacket)
+  const fastest = theirs[0]?.by
   return {
-    rows: [row('engine', ours), ...theirs.map(({ compiler, spread }) => row(`C, ${compiler} -O2`, spread))],
-    // Within a round, because the machine's pace changes between them.
-    ratio: fastest === undefined ? null : spreadOf(samples.map((sample, round) => sample / fastest[round]!)).median,
+    rows: [row(ENGINE), ...theirs],
+    // Sample by sample with its neighbour, because the machine's pace changes.
+    ratio:
+      fastest === undefined ? null : comparison.spreadBeside(ENGINE, (own, nearest) => own / nearest(fastest)).median,
   }
 }
 
@@ -141,7 +144,7 @@ async function measureHeap(path: ReceivePath) {
   const within = collections.filter((start) => start >= begin && start <= end)
   return {
     where: 'in cache',
-    by: 'engine',
+    by: ENGINE,
     frames: path.packets,
     packets: HEAP_PACKETS,
     'heap growth bytes': Math.max(0, grown - asking),
@@ -152,8 +155,9 @@ async function measureHeap(path: ReceivePath) {
 
 async function run(): Promise<void> {
   const random = seededRandom({ diagnostic: console.error }, 'receive')
+  const rounds = await openRounds(3)
   const cached = openReceivePath(random, IN_CACHE, false)
-  const warm = await measure('in cache', cached, SAMPLE_PACKETS[IN_CACHE], false)
+  const warm = await measure(rounds, 'in cache', cached, SAMPLE_PACKETS[IN_CACHE], false)
   const heap = await measureHeap(cached)
   const rows = [...warm.rows, heap] as Record<string, string | number>[]
   const ratios: Record<string, number> = {}
@@ -161,11 +165,11 @@ async function run(): Promise<void> {
   else ratios['vsC'] = warm.ratio
   for (const touch of [false, true]) {
     const path = openReceivePath(random, OUT_OF_CACHE, touch)
-    const cold = await measure('out of cache', path, SAMPLE_PACKETS[OUT_OF_CACHE], touch)
+    const cold = await measure(rounds, 'out of cache', path, SAMPLE_PACKETS[OUT_OF_CACHE], touch)
     rows.push(...cold.rows)
     if (cold.ratio !== null && touch) ratios['vsCOutOfCache'] = cold.ratio
   }
-  printReport({ name: 'receive', rows, ratios })
+  printReport({ name: 'receive', rows, ratios, disturbed: rounds.disturbed() })
 }
 
 await run()

@@ -8,8 +8,8 @@ import { CORPUS } from '../test/support/require.js'
 import { headerOf } from './c-header.js'
 import { type CProgram, findCompilers, startC } from './c-program.js'
 import { printReport } from './report.js'
+import { type Contestant, openRounds, type Rounds } from './rounds.js'
 import { NEIGHBOURS, openRoutePath, type RoutePath } from './route-path.js'
-import { type Spread, spreadOf } from './statistics.js'
 import { startTestpmd, type Testpmd } from './testpmd.js'
 
 /**
@@ -23,11 +23,18 @@ const ROUNDS = 61
 const WARM_UP_PACKETS = 4_000_000
 /** Packets of one measurement: a few milliseconds, so that neighbours meet the machine's other work alike. */
 const SAMPLE_PACKETS = { [IN_CACHE]: 262_144, [OUT_OF_CACHE]: 65_536 } as const
-/** testpmd is measured in every so many rounds, for so long. */
-const TESTPMD_EVERY = 5
-const TESTPMD_MS = 100
+const TESTPMD_MS = 50
+const ENGINE = 'engine'
+const TESTPMD = 'testpmd, mac, net_null'
 const TABLE = 'ipasn_20140513.dat.gz'
 const MADE_ROUTES = 500_000
+
+interface Case {
+  readonly title: string
+  readonly path: RoutePath
+  readonly samplePackets: number
+  readonly touch: boolean
+}
 
 /** Nanoseconds a packet over so many refills. */
 function time(path: RoutePath, turns: number): number {
@@ -55,7 +62,7 @@ function routesFor(random: Random): { readonly table: string; readonly list: Rou
 }
 
 /** Has done one turn, of which it says what came of it. */
-async function startPeer(compiler: string, { space, restored, addresses }: RoutePath): Promise<CProgram | null> {
+function startPeer(compiler: string, { space, restored, addresses }: RoutePath): CProgram | null {
   const pieces = restored.flatMap(({ offset, bytes }) => [offset, bytes])
   const { from, to, tables, port } = addresses
   return startC({
@@ -67,60 +74,66 @@ async function startPeer(compiler: string, { space, restored, addresses }: Route
   })
 }
 
-async function measure(title: string, path: RoutePath, samplePackets: number, touch: boolean, testpmd: Testpmd | null) {
+/** The same router in C, by each compiler that is there, over a copy of the memory. */
+function startPrograms(path: RoutePath): { readonly compiler: string; readonly program: CProgram }[] {
+  return findCompilers(['gcc', 'clang', 'clang-14']).flatMap((compiler) => {
+    const program = startPeer(compiler, path)
+    return program === null ? [] : [{ compiler, program }]
+  })
+}
+
+async function measure(rounds: Rounds, { title, path, samplePackets, touch }: Case, testpmd: Testpmd | null) {
   const turns = Math.ceil(samplePackets / path.packets)
-  const peers: { compiler: string; program: CProgram; samples: number[] }[] = []
-  for (const compiler of findCompilers(['gcc', 'clang', 'clang-14'])) {
-    const program = await startPeer(compiler, path)
-    if (program !== null) peers.push({ compiler, program, samples: [] })
-  }
+  const programs = startPrograms(path)
+  const ask = async (program: CProgram, count: number) => (await program.ask(`${count} ${touch ? 1 : 0}`)).split(' ')
   // One turn of each, after which all must have written the same.
   time(path, 1)
-  for (const { compiler, program } of peers) {
-    const [, ...digest] = (await program.ask(`1 ${touch ? 1 : 0}`)).split(' ')
+  for (const { compiler, program } of programs) {
+    const [, ...digest] = await ask(program, 1)
     if (digest.join(' ') !== path.digest())
       throw new Error(
         `${compiler} forwarded ${digest.join(' ')}, the engine ${path.digest()}: packets, and sum of what was written`,
       )
   }
   time(path, Math.ceil(WARM_UP_PACKETS / path.packets))
-  const [samples, rivals]: [number[], number[]] = [[], []]
-  for (let round = 0; round < ROUNDS; round++) {
-    // Whoever comes on finds another's caches, and has a turn to make them its own.
-    time(path, 1)
-    samples.push(time(path, turns))
-    for (const { program, samples: theirs } of peers) {
-      await program.ask(`1 ${touch ? 1 : 0}`)
-      const [nanoseconds] = (await program.ask(`${turns} ${touch ? 1 : 0}`)).split(' ').map(Number)
-      theirs.push(nanoseconds! / turns / path.packets)
+  // Whoever comes on finds another's caches, and has a turn to make them its own.
+  const ours: Contestant = {
+    name: ENGINE,
+    sample() {
+      time(path, 1)
+      return time(path, turns)
+    },
+  }
+  const peers = programs.map(({ compiler, program }): Contestant => {
+    return {
+      name: `C, ${compiler} -O2`,
+      threads: [program.pid],
+      async sample() {
+        await ask(program, 1)
+        return Number((await ask(program, turns))[0]) / turns / path.packets
+      },
     }
-    if (testpmd !== null && round % TESTPMD_EVERY === 0) rivals.push(await testpmd.measure(TESTPMD_MS))
-  }
-  for (const { program } of peers) program.close()
+  })
+  const rivals: Contestant[] =
+    testpmd === null ? [] : [{ name: TESTPMD, threads: testpmd.threads, sample: () => testpmd.measure(TESTPMD_MS) }]
+  const comparison = await rounds.compare([ours, ...peers, ...rivals], ROUNDS)
+  for (const { program } of programs) program.close()
   const common = { where: title, frames: path.packets, 'touched early': touch ? 'yes' : 'no' }
-  const row = (by: string, { median, least, most }: Spread) => {
-    return { ...common, by, nsPerPacket: median, nsLeast: least, nsMost: most, millionPerSecond: 1000 / median }
+  const row = (by: string) => {
+    const columns = comparison.columns(by)
+    return { ...common, by, ...columns, millionPerSecond: 1000 / columns.nsPerPacket }
   }
-  const ours = spreadOf(samples)
-  const theirs = peers
-    .map(({ compiler, samples }) => ({ compiler, samples, spread: spreadOf(samples) }))
-    .sort((one, other) => one.spread.median - other.spread.median)
-  const fastest = theirs[0]?.samples
+  const theirs = peers.map(({ name }) => row(name)).sort((one, other) => one.nsPerPacket - other.nsPerPacket)
+  const fastest = theirs[0]?.by
+  const our = row(ENGINE)
   return {
-    rows: [
-      row('engine', ours),
-      ...theirs.map(({ compiler, spread }) => row(`C, ${compiler} -O2`, spread)),
-      ...(rivals.length > 0
-        ? [{ ...row('testpmd, mac, net_null', spreadOf(rivals)), where: 'its own devices', frames: 8192 }]
-        : []),
-    ],
-    // Within a round, because the machine's pace changes between them.
-    vsC: fastest === undefined ? null : spreadOf(samples.map((sample, round) => sample / fastest[round]!)).median,
+    rows: [our, ...theirs, ...(testpmd === null ? [] : [{ ...row(TESTPMD), where: 'its own devices', frames: 8192 }])],
+    // Sample by sample with its neighbour, because the machine's pace changes.
+    vsC:
+      fastest === undefined ? null : comparison.spreadBeside(ENGINE, (own, nearest) => own / nearest(fastest)).median,
     vsTestpmd:
-      rivals.length === 0
-        ? null
-        : spreadOf(rivals.map((rival, index) => rival / samples[index * TESTPMD_EVERY]!)).median,
-    nanoseconds: ours.median,
+      testpmd === null ? null : comparison.spreadBeside(ENGINE, (own, nearest) => nearest(TESTPMD) / own).median,
+    nanoseconds: our.nsPerPacket,
   }
 }
 
@@ -132,23 +145,20 @@ async function run(): Promise<void> {
     console.error(
       'skipped testpmd: it is not here (Debian: apt-get install dpdk-dev librte-net-null23 librte-mempool-ring23) or has no core',
     )
+  const rounds = await openRounds(3)
+  const caseOf = (title: string, packets: keyof typeof SAMPLE_PACKETS, touch: boolean): Case => {
+    return { title, path: openRoutePath(random, list, packets, touch), samplePackets: SAMPLE_PACKETS[packets], touch }
+  }
   const rows: Record<string, string | number>[] = []
   const ratios: Record<string, number> = {}
   try {
-    const warm = await measure(
-      'in cache',
-      openRoutePath(random, list, IN_CACHE, false),
-      SAMPLE_PACKETS[IN_CACHE],
-      false,
-      testpmd,
-    )
+    const warm = await measure(rounds, caseOf('in cache', IN_CACHE, false), testpmd)
     rows.push(...warm.rows)
     if (warm.vsC === null) console.error('skipped the comparison: there is no C compiler (Debian: apt-get install gcc)')
     else ratios['vsC'] = warm.vsC
     if (warm.vsTestpmd !== null) ratios['vsTestpmd'] = warm.vsTestpmd
     for (const touch of [false, true]) {
-      const path = openRoutePath(random, list, OUT_OF_CACHE, touch)
-      const cold = await measure('out of cache', path, SAMPLE_PACKETS[OUT_OF_CACHE], touch, null)
+      const cold = await measure(rounds, caseOf('out of cache', OUT_OF_CACHE, touch), null)
       rows.push(...cold.rows)
       if (cold.vsC !== null && touch) ratios['vsCOutOfCache'] = cold.vsC
       if (touch)
@@ -163,7 +173,7 @@ async function run(): Promise<void> {
   } finally {
     await testpmd?.close()
   }
-  printReport({ name: 'route', rows, ratios })
+  printReport({ name: 'route', rows, ratios, disturbed: rounds.disturbed() })
 }
 
 await run()

@@ -1,12 +1,15 @@
 import { placeMatcher } from '../src/codegen/index.js'
 import { compileFilter } from '../src/compile.js'
-import { draw, planWorkers, receive, type Stage, send, type WorkerHost } from '../src/engine/index.js'
-import { BUNDLE_DESCRIPTORS } from '../src/memory/index.js'
+import { draw, planWorkers, receive, type Source, type Stage, send, type WorkerHost } from '../src/engine/index.js'
 import { steer } from '../src/stages/index.js'
+import { judgedWork, WORK_RULE } from './judged-work.js'
 import { openSource } from './packet-source.js'
 
-/** Who does the work: the worker that receives, another one, or each for a half of the flows. */
-export type Sharing = 'nobody' | 'one' | 'other' | 'both'
+/**
+ * Who receives and does the work: the first worker alone, on its core; the second
+ * one, on the other; the first receives and the second works; each works for a half of the flows, which the first receives.
+ */
+export type Sharing = 'nobody' | 'front' | 'back' | 'handed over' | 'both'
 
 export interface SteeringSettings {
   readonly sharing: Sharing
@@ -14,52 +17,39 @@ export interface SteeringSettings {
   readonly judgements: number
 }
 
-/** A rule that reads headers up to the ports, and matches none of the benchmark's packets. */
-const RULE =
-  'udp and src net 198.51.100.0/24 and (dst port 53 or dst port 123 or src port 11211) or tcp[tcpflags] & tcp-syn != 0'
-
 export const steeringPlan = planWorkers<SteeringSettings>(import.meta.url, {
   front: {
     to: ['back'],
     graph(host, { sharing, judgements }) {
-      const source = receive(host.keep('source', () => openSource(host.space, host.pool, () => 'recycled')))
-      const back = send(host.to('back'))
+      // What is made here stays, and with it the code that V8 has optimized.
+      const [source, end, back] = [sourceOf(host), work(host, judgements), send(host.to('back'))]
       switch (sharing) {
         case 'nobody':
-          // The matcher stays, and with it the code that V8 has optimized.
-          work(host, judgements)
+        case 'back':
           return draw()
-        case 'one':
-          return draw([source, work(host, judgements)])
-        case 'other':
-          work(host, judgements)
+        case 'front':
+          return draw([source, end])
+        case 'handed over':
           return draw([source, back])
         case 'both':
-          return draw([source, steer('flows', 2), work(host, judgements)], ['flows.1', back])
+          return draw([source, steer('flows', 2), end], ['flows.1', back])
       }
     },
   },
-  back: { graph: (host, { judgements }) => draw([receive(host.from('front')), work(host, judgements)]) },
+  back: {
+    graph(host, { sharing, judgements }) {
+      const [source, end] = [sourceOf(host), work(host, judgements)]
+      const handed = receive(host.from('front'))
+      return draw([sharing === 'back' ? source : handed, end])
+    },
+  },
 })
 
-/** Judges each packet so often, and gives its frame back. */
-function work(host: WorkerHost, judgements: number): Stage {
-  const matcher = host.keep('matcher', () => placeMatcher(host.space, 'work', compileFilter(RULE).optimized))
-  return {
-    name: 'work',
-    outputs: [],
-    drops: ['done'],
-    kind: 'work',
-    settings: { judgements },
-    start({ space, reserve, dropAll }) {
-      const verdicts = reserve('verdicts', 'state', 1024)
-      return {
-        run(bundle) {
-          const count = space.words[bundle >>> 2]!
-          for (let time = 0; time < judgements; time++) matcher.judge(bundle + BUNDLE_DESCRIPTORS, count, verdicts)
-          dropAll(bundle, 0)
-        },
-      }
-    },
-  }
+function sourceOf(host: WorkerHost): Source {
+  return receive(host.keep('source', () => openSource(host.space, host.pool, () => 'recycled')))
+}
+
+function work({ space, keep }: WorkerHost, judgements: number): Stage {
+  const matcher = keep('matcher', () => placeMatcher(space, 'work', compileFilter(WORK_RULE).optimized))
+  return judgedWork('work', judgements, matcher.judge)
 }

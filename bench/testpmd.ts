@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process'
-import { availableParallelism } from 'node:os'
+import { readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { getAffinity, setAffinity } from '../src/kernel/index.js'
 
-/** DPDK's testpmd, which forwards between two null devices with mac rewriting on one core while it is asked to. */
+/** DPDK's testpmd, which forwards between two null devices with mac rewriting in one thread while it is asked to. */
 export interface Testpmd {
   /** Nanoseconds a packet over so many milliseconds, by its own counters and clock. */
   measure(milliseconds: number): Promise<number>
+  /** The one that forwards, by its id; it may be moved to another core. */
+  readonly threads: readonly number[]
   close(): Promise<void>
 }
 
@@ -15,17 +18,19 @@ const PORTS = 2
 const WARM_UP_MS = 50
 const START_MS = 20_000
 
-/** Without huge pages and devices of the machine: core 0 reads commands, the last one forwards. */
+/** Without huge pages and devices of the machine. */
 const OPTIONS = [
-  ...['--no-huge', '-m', '512', '--no-pci', '--no-telemetry', '-l', `0,${Math.max(1, availableParallelism() - 1)}`],
+  ...['--no-huge', '-m', '512', '--no-pci', '--no-telemetry'],
   ...['--vdev=net_null0', '--vdev=net_null1', '--', '-i', '--forward-mode=mac', '--nb-cores=1'],
   '--total-num-mbufs=8192',
 ]
 
-/** Starts it, with its words line by line; null where there is none that runs here. */
+/** Starts it, with its words line by line; null where there is none that runs here, or not two cores. */
 export async function startTestpmd(): Promise<Testpmd | null> {
-  if (availableParallelism() < 2) return null
-  const child = spawn('stdbuf', ['-oL', 'dpdk-testpmd', ...OPTIONS], { stdio: ['pipe', 'pipe', 'ignore'] })
+  const cores = getAffinity(0).slice(0, 2)
+  if (cores.length < 2) return null
+  const options = ['-oL', 'dpdk-testpmd', '-l', cores.join(), ...OPTIONS]
+  const child = spawn('stdbuf', options, { stdio: ['pipe', 'pipe', 'ignore'] })
   let text = ''
   let hasEnded = false
   let wake = () => {}
@@ -73,17 +78,30 @@ export async function startTestpmd(): Promise<Testpmd | null> {
     await close()
     return null
   }
+  const threads = threadsOn(cores[1]!, child.pid!)
   return {
+    threads,
     async measure(milliseconds) {
+      // What asks, and what is asked, must not run where it forwards.
+      const before = getAffinity(0)
+      const others = cores.filter((core) => !getAffinity(threads[0]!).includes(core))
+      for (const thread of [0, child.pid!]) setAffinity(thread, others)
       await ask('start')
       await sleep(WARM_UP_MS)
       await ask('show port stats all')
       await sleep(milliseconds)
       const rates = [...(await ask('show port stats all')).matchAll(/Tx-pps:\s+(\d+)/g)].map(([, rate]) => Number(rate))
       await ask('stop')
+      setAffinity(0, before)
       if (rates.length !== PORTS) throw new Error('testpmd did not say how many packets it has sent')
       return 1e9 / rates.reduce((sum, rate) => sum + rate, 0)
     },
     close,
   }
+}
+
+/** The threads of a process that keep to one core, by their ids. */
+function threadsOn(core: number, pid: number): number[] {
+  const ids = readdirSync(`/proc/${pid}/task`).map(Number)
+  return ids.filter((id) => getAffinity(id).join() === String(core))
 }
