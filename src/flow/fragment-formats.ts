@@ -42,6 +42,7 @@ export const DATAGRAMS_BYTES = 192
  *     96   u32  what stands for ports in the key of its flow; the protocol; sequence number of its first byte, of TCP
  *     108  u16  the identification that it leaves with, where its source is translated
  *     128       a bit for each eight bytes that have come
+ *     1152      a bit for each eight bytes with which a fragment has begun
  */
 export const DATAGRAM_NEXT = 48
 export const DATAGRAM_ALL = 52
@@ -58,7 +59,8 @@ export const DATAGRAM_PROTOCOL = 100
 export const DATAGRAM_SEQUENCE = 104
 export const DATAGRAM_IDENTIFICATION = 108
 export const DATAGRAM_BITS = 128
-export const DATAGRAM_BYTES = 1152
+export const DATAGRAM_BEGINS = 1152
+export const DATAGRAM_BYTES = 2176
 /** Its first fragment has come, and was let through; nothing of it is let through any more. */
 export const DATAGRAM_KNOWN = 1
 export const DATAGRAM_BROKEN = 2

@@ -3,6 +3,7 @@ import { release } from '../memory/pool.inline.as'
 import { FLOWS_CLOCK, TRACK_DROPS, TRACK_FLOWS, TRACK_POOL, TRACK_READY, TRACK_READY_LAST } from './formats'
 import {
   DATAGRAM_ALL,
+  DATAGRAM_BEGINS,
   DATAGRAM_BITS,
   DATAGRAM_BROKEN,
   DATAGRAM_BYTES,
@@ -31,6 +32,8 @@ import { hashOf } from './hash.inline.as'
 
 const LAST: u32 = 4
 const BEFORE: u32 = 4
+/** Eight bytes each, of a datagram of at most 65,535. */
+const MOST_BITS: u32 = 8192
 
 /** Gives a packet's frame back, and counts why. */
 export function dropPacket(stage: u32, packet: u32, reason: u32): void {
@@ -104,7 +107,7 @@ export function forgetLate(stage: u32, table: u32, reason: u32): void {
   }
 }
 
-/** The fragment's bytes were missing; are there already, all of them; or some of them. */
+/** The fragment's bytes were missing; are there already, by a fragment of the same ones; or by others, or some of them. */
 export const PLACED: u32 = 0
 export const PLACED_TWICE: u32 = 1
 export const PLACED_OVER: u32 = 2
@@ -125,15 +128,33 @@ export function placeBytes(datagram: u32, begin: u32, end: u32, more: u32): u32 
     all |= present
     missing |= present ^ mask
   }
-  if (all !== 0) return missing === 0 ? PLACED_TWICE : PLACED_OVER
+  if (all !== 0) return missing === 0 && isSame(datagram, first, last) ? PLACED_TWICE : PLACED_OVER
   for (let word = first >> 6; word <= last >> 6; word++) {
     const at = datagram + (word << 3)
     store<u64>(at, load<u64>(at, DATAGRAM_BITS) | maskOf(word, first, last), DATAGRAM_BITS)
   }
+  setBit(datagram + <u32>DATAGRAM_BEGINS, first)
   if (more === 0) store<u32>(datagram, end, DATAGRAM_TOTAL)
   store<u32>(datagram, max<u32>(highest, end), DATAGRAM_HIGHEST)
   store<u32>(datagram, load<u32>(datagram, DATAGRAM_RECEIVED) + end - begin, DATAGRAM_RECEIVED)
   return PLACED
+}
+
+/** Whether the bits `first` to `last`, which are there, came by one fragment, with no others. */
+function isSame(datagram: u32, first: u32, last: u32): bool {
+  const begins = datagram + <u32>DATAGRAM_BEGINS
+  for (let bit = first + 1; bit <= last; bit++) if (hasBit(begins, bit)) return false
+  const isEnd = last + 1 === MOST_BITS || !hasBit(datagram + <u32>DATAGRAM_BITS, last + 1) || hasBit(begins, last + 1)
+  return isEnd && hasBit(begins, first)
+}
+
+function hasBit(bits: u32, bit: u32): bool {
+  return (load<u8>(bits + (bit >> 3)) & (1 << (bit & 7))) !== 0
+}
+
+function setBit(bits: u32, bit: u32): void {
+  const at = bits + (bit >> 3)
+  store<u8>(at, load<u8>(at) | ((<u8>1) << (<u8>bit & 7)))
 }
 
 /** Of the bits `first` to `last`, those in this word. */

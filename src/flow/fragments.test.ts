@@ -190,15 +190,20 @@ describe('fragments of what is translated', () => {
     assert.equal(send(translator, INSIDE, [over, last!, second!]).length, 0)
     assert.equal(translator.drops()['track: fragments overlap'], 1)
     assert.equal(translator.drops()['track: fragment of what was dropped'], 2)
+    // Nothing that is new, but cut elsewhere.
+    const [head, middle] = pieces([40, 80], {}, 8)
+    const copy = pieces([32, 72], {}, 8)[1]!
+    assert.equal(send(translator, INSIDE, [head!, middle!, copy, middle!]).length, 2)
+    assert.equal(translator.drops()['track: fragments overlap'], 2)
     // A second end, and bytes behind the end.
     const [, , end] = pieces([40, 80], {}, 9)
     const [, , shorter] = pieces([40, 80], { payload: DATAGRAM.payload.subarray(0, 80) }, 9)
     assert.equal(send(translator, INSIDE, [pieces([40, 80], {}, 9)[0]!, end!, shorter!]).length, 2)
-    assert.equal(translator.drops()['track: fragments overlap'], 2)
+    assert.equal(translator.drops()['track: fragments overlap'], 3)
     const longer = pieces([40, 88], {}, 10)
     const [begin, , ending] = pieces([40, 48], { payload: DATAGRAM.payload.subarray(0, 42) }, 10)
     assert.equal(send(translator, INSIDE, [begin!, ending!, longer[1]!]).length, 2)
-    assert.equal(translator.drops()['track: fragments overlap'], 3)
+    assert.equal(translator.drops()['track: fragments overlap'], 4)
     assert.equal(translator.inUse(), 0)
     translator.close()
   })

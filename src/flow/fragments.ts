@@ -16,7 +16,7 @@ import {
 /** How fragments are tracked; what is not said is as Linux has it, or as large as a small network needs it. */
 export interface FragmentsOptions {
   /**
-   * Datagrams that are known at the same time, 1,152 bytes each; 1,024 where it is not said. The oldest makes
+   * Datagrams that are known at the same time, 2,176 bytes each; 512 where it is not said. The oldest makes
    * room. 0: fragments are not tracked, and dropped where addresses are translated.
    */
   readonly datagrams?: number
@@ -26,7 +26,7 @@ export interface FragmentsOptions {
   readonly seconds?: number
 }
 
-const DATAGRAMS = 1024
+const DATAGRAMS = 512
 /** Fragments that wait, where nobody says how many. */
 export const WAITING_FRAGMENTS = 512
 const SECONDS = 30

@@ -21,8 +21,11 @@ export interface SidedPacket {
 
 /** A router that translates between two links, at whose ends somebody sends and receives by hand. */
 export interface NatNetwork {
-  /** Sends these, in their order on each side, and gives what arrives of them, whatever it has become. */
-  pass(packets: readonly SidedPacket[]): Promise<SidedPacket[]>
+  /**
+   * Sends these, in their order on each side, and gives what arrives of them, whatever it has become. With several
+   * workers what is sent last may arrive first: `isAll` says whether there is something to wait for, five seconds at most.
+   */
+  pass(packets: readonly SidedPacket[], isAll?: (found: readonly SidedPacket[]) => boolean): Promise<SidedPacket[]>
   close(): Promise<void>
 }
 
@@ -44,7 +47,7 @@ const mac = (kind: 1 | 2, number: 1 | 2) => Uint8Array.of(2, 0, 0, 0, 0, kind * 
 
 /** Linux's own, by rules of nftables; its routes to the hosts have that MTU, the links one of 1,500. */
 export function openKernelNat(rules: string, mtu: number): Promise<NatNetwork> {
-  return openNetwork(mtu, async ({ router }) => {
+  return openNetwork(mtu, 1, async ({ router }) => {
     const off = ['ipv4/conf/all/send_redirects', 'ipv4/conf/left/send_redirects', 'ipv4/conf/right/send_redirects']
     for (const setting of [...off, 'ipv4/icmp_ratelimit', 'ipv6/icmp/ratelimit']) writeSysctl(router, setting, 0)
     for (const setting of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) writeSysctl(router, setting, 1)
@@ -55,12 +58,19 @@ export function openKernelNat(rules: string, mtu: number): Promise<NatNetwork> {
 }
 
 /** `sluice route`, by rules of ours. */
-export function openRouterNat(nat: readonly NatRule[], mtu: number, warnings: string[]): Promise<NatNetwork> {
-  return openNetwork(mtu, async ({ router: namespace }) => {
+export function openRouterNat(
+  nat: readonly NatRule[],
+  mtu: number,
+  warnings: string[],
+  workers = 1,
+): Promise<NatNetwork> {
+  return openNetwork(mtu, workers, async ({ router: namespace }) => {
     const router = await startRouter({
       devices: ['left', 'right'],
       namespace,
       nat,
+      workers,
+      ...(workers > 1 && { profile: 'small' }),
       icmp: { rates: { 'time exceeded': 'off', unreachable: 'off', 'too big': 'off' }, perTarget: 'off' },
       warn: (sentence) => warnings.push(sentence),
     })
@@ -73,9 +83,10 @@ export function openRouterNat(nat: readonly NatRule[], mtu: number, warnings: st
 
 async function openNetwork(
   mtu: number,
+  queues: number,
   start: (network: RoutedNetwork) => Promise<() => Promise<void>>,
 ): Promise<NatNetwork> {
-  const network = createRoutedNetwork()
+  const network = createRoutedNetwork({ queues })
   const route = openRoute(network.router)
   for (const [, device, number] of PAIRS) {
     const { index } = findLink(route, device)
@@ -118,7 +129,7 @@ async function openNetwork(
   }
 
   return {
-    async pass(packets) {
+    async pass(packets, isAll = () => true) {
       for (const side of SIDES) {
         const own = packets.filter((packet) => packet.side === side)
         if (own.length > 0) sockets[side].send(own.map(({ ip }) => framed(side, ip)))
@@ -126,6 +137,7 @@ async function openNetwork(
       const found: SidedPacket[] = []
       // What leaves in the same round as the first may do so behind it.
       for (let time = 0; time < 2; time++) await drain(found)
+      for (const end = performance.now() + WAIT_MS; !isAll(found) && performance.now() < end; ) await drain(found)
       return found
     },
     async close() {

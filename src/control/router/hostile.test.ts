@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { damagedFrame } from '../../../test/support/damaged-frame.js'
 import { openBench } from '../../../test/support/engine.js'
+import { cutIp, randomCuts, shuffled } from '../../../test/support/fragmented.js'
 import { type Random, seededRandom } from '../../../test/support/random.js'
 import { errorAbout, translatedIp } from '../../../test/support/translated-packet.js'
 import { createLink } from '../../device/index.js'
@@ -42,13 +43,17 @@ const NAT: readonly NatRule[] = [
   { kind: 'masquerade', outPort: 1, ports: [2000, 2031] },
 ]
 
+/** As little room as brings out what happens without. */
+const FRAGMENTS = { datagrams: 12, waiting: 20, seconds: 2 }
+const MOST_AT_ONCE = 200
+
 function build(nat: readonly NatRule[]) {
   const bench = openBench({ 2048: 1024 })
   const { space, code, worker } = bench
   const tables = openRoutes(space, code, 'test', { v4: SIZES, v6: SIZES, ports: 2, nextHops: 64, groups: 8 })
   const links = NAMES.map((name) => createLink(space, code, worker, name))
   let now = 0
-  const flows = openFlows(space, code, 'test', { flows: 96, nat, now: () => now })
+  const flows = openFlows(space, code, 'test', { flows: 96, nat, now: () => now, fragments: FRAGMENTS })
   const mtus = [1500, 1500]
   const setPort = (port: number, mtu: number) => {
     mtus[port] = mtu
@@ -116,9 +121,21 @@ function build(nat: readonly NatRule[]) {
   }
 }
 
-/** A frame that comes in by that port; errors are about what has gone out there. */
-function frameFor(random: Random, port: number, gone: readonly Uint8Array[], damages: boolean): Uint8Array {
+/** Frames that come in by that port; errors are about what has gone out there. */
+function framesFor(random: Random, port: number, gone: readonly Uint8Array[], damages: boolean): Uint8Array[] {
   const ip = ipFor(random, port, gone)
+  const pieces = random.below(3) === 0 ? piecesOf(random, ip) : [ip]
+  return pieces.map((piece) => framed(random, port, piece, damages))
+}
+
+/** Cut anywhere, in any order, some of them missing, with identifications that others have as well. */
+function piecesOf(random: Random, ip: Uint8Array): Uint8Array[] {
+  const cuts = randomCuts(random, ip.length - (ip[0]! >> 4 === 4 ? 20 : 40), 0)
+  const pieces = shuffled(random, cutIp(ip, cuts, random.below(8)))
+  return random.below(2) === 0 ? pieces : pieces.filter(() => random.below(4) > 0)
+}
+
+function framed(random: Random, port: number, ip: Uint8Array, damages: boolean): Uint8Array {
   const frame = new Uint8Array(14 + ip.length)
   const to = random.below(30) === 0 ? mac(0x77) : MACS[port]!
   writeEthernet(frame, to, NEIGHBOURS[port]!, ip[0]! >> 4 === 4 ? ETHERTYPE.ipv4 : ETHERTYPE.ipv6)
@@ -193,7 +210,9 @@ for (const translates of [false, true])
         const count = random.pick([1, 8, 64])
         router.send(
           port,
-          Array.from({ length: count }, () => frameFor(random, port, gone[port]!, damages)),
+          Array.from({ length: count }, () => framesFor(random, port, gone[port]!, damages))
+            .flat()
+            .slice(0, MOST_AT_ONCE),
         )
         router.round().forEach((frames, by) => {
           for (const frame of frames) {
