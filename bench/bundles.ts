@@ -7,7 +7,7 @@ import { count, earlyDrop, reflect, steer } from '../src/stages/index.js'
 import { flowHash } from '../src/wire/index.js'
 import { type Arrival, openSource, writeFlows } from './packet-source.js'
 import { printReport } from './report.js'
-import { spreadOf } from './statistics.js'
+import { openRounds } from './rounds.js'
 
 /**
  * Packets of 64 bytes from device to device through a graph, on one core:
@@ -36,12 +36,11 @@ interface Way {
   readonly arrival: Arrival
   readonly engine: Engine
   readonly bundle: number
-  readonly samples: number[]
 }
 
 function way(of: string, title: string, graph: Graph, bundle: number, how: Arrival = 'recycled'): Way {
   const engine = startEngine(space, code, worker, graph, { name: `${of} ${title}`, bundle })
-  return { of, title, engine, bundle, samples: [], arrival: how }
+  return { of, title, engine, bundle, arrival: how }
 }
 
 /** Two engines with a ring between them, as two devices: ring, call and wake-up belong to the bundle. */
@@ -58,7 +57,7 @@ function throughRing(size: number): Way {
       return second.round()
     },
   }
-  return { of: 'bundle', title: String(size), engine, bundle: size, samples: [], arrival: 'recycled' }
+  return { of: 'bundle', title: String(size), engine, bundle: size, arrival: 'recycled' }
 }
 
 function path(from: Device): Graph {
@@ -83,22 +82,26 @@ const ways: Way[] = [
   ...(['metadata', 'header'] as const).map((hash) => way('flow hash from', hash, steering(hash), 64)),
 ]
 for (const each of ways) time(each, PACKETS)
-for (let round = 0; round < ROUNDS; round++) for (const each of ways) each.samples.push(time(each, PACKETS))
-const spreads = ways.map(({ of, title, bundle, samples }) => ({ of, title, bundle, ...spreadOf(samples) }))
-const medianOf = (of: string, title: string) => spreads.find((each) => each.of === of && each.title === title)!.median
+const rounds = await openRounds()
+const nameOf = (of: string, title: string) => `${of} ${title}`
+const comparison = await rounds.compare(
+  ways.map((each) => ({ name: nameOf(each.of, each.title), sample: () => time(each, PACKETS) })),
+  ROUNDS,
+)
+/** Sample by sample with its neighbour, because the machine's pace changes. */
+const ratio = (of: string, slower: string, faster: string) =>
+  comparison.spreadBeside(nameOf(of, slower), (own, nearest) => own / nearest(nameOf(of, faster))).median
 printReport({
   name: 'bundles',
-  rows: spreads.map(({ of, title, bundle, median, least, most }) => ({
-    what: `${of} ${title}`,
-    packetsABundle: bundle,
-    nsPerPacket: median,
-    nsLeast: least,
-    nsMost: most,
-  })),
+  rows: ways.map(({ of, title, bundle }) => {
+    const what = nameOf(of, title)
+    return { what, packetsABundle: bundle, ...comparison.columns(what) }
+  }),
   ratios: {
-    speedup64Over1: medianOf('bundle', '1') / medianOf('bundle', '64'),
-    recycledOverAllocated: medianOf('buffer', 'allocated') / medianOf('buffer', 'recycled'),
-    zeroCopyOverCopy: medianOf('buffer', 'copied') / medianOf('buffer', 'recycled'),
-    metadataOverHeader: medianOf('flow hash from', 'header') / medianOf('flow hash from', 'metadata'),
+    speedup64Over1: ratio('bundle', '1', '64'),
+    recycledOverAllocated: ratio('buffer', 'allocated', 'recycled'),
+    zeroCopyOverCopy: ratio('buffer', 'copied', 'recycled'),
+    metadataOverHeader: ratio('flow hash from', 'header', 'metadata'),
   },
+  disturbed: rounds.disturbed(),
 })

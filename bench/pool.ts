@@ -1,7 +1,7 @@
 import { BUNDLE_BYTES, BUNDLE_DESCRIPTORS, createPool, createSpace, loadCode } from '../src/memory/index.js'
 import { findCompilers, startC } from './c-program.js'
 import { printReport } from './report.js'
-import { type Spread, spreadOf } from './statistics.js'
+import { type Contestant, openRounds } from './rounds.js'
 
 /**
  * A buffer of 2048 bytes for each packet, taken and given back, 64 at a time:
@@ -47,36 +47,39 @@ function time(run: () => void, buffers: number): number {
   return ((performance.now() - begin) * 1e6) / buffers
 }
 
-const ways = [
-  { by: 'pool, 64 at once', run: bulk, buffers: BUFFERS * 10, samples: [] as number[] },
-  { by: 'pool, one by one', run: single, buffers: BUFFERS, samples: [] as number[] },
-  { by: 'new Uint8Array', run: zeroed, buffers: BUFFERS / 10, samples: [] as number[] },
-  { by: 'Buffer.allocUnsafeSlow', run: unzeroed, buffers: BUFFERS / 10, samples: [] as number[] },
-]
 const [compiler] = findCompilers(['gcc', 'clang', 'clang-14'])
 const peer = compiler === undefined ? null : startC({ source: 'malloc-loop.c', compiler })
-const malloc: number[] = []
-for (const { run, buffers } of ways) time(run, buffers)
-for (let round = 0; round < ROUNDS; round++) {
-  for (const { run, buffers, samples } of ways) samples.push(time(run, buffers))
-  if (peer !== null) malloc.push(Number(await peer.ask(`${BURST} ${BUFFERS / BURST}`)) / BUFFERS)
-}
-peer?.close()
 if (peer === null) console.error('malloc in C is left out: there is no C compiler (Debian: apt-get install gcc)')
 
-const all = [...ways, ...(peer === null ? [] : [{ by: `malloc and free, C, ${compiler} -O2`, samples: malloc }])]
-const [inBulk, oneByOne, array, buffer] = ways.map(({ samples }) => samples) as [number[], number[], number[], number[]]
-/** Over the pool in bulk, within a round, because the machine's pace changes between them. */
-const overBulk = (samples: number[]) => spreadOf(samples.map((sample, round) => sample / inBulk[round]!)).median
-const row = (by: string, { median, least, most }: Spread) => {
-  return { by, nsPerBuffer: median, nsLeast: least, nsMost: most }
+const BULK = 'pool, 64 at once'
+const SINGLE = 'pool, one by one'
+const ARRAY = 'new Uint8Array'
+const BUFFER = 'Buffer.allocUnsafeSlow'
+const MALLOC = `malloc and free, C, ${compiler} -O2`
+const ways: Contestant[] = [
+  { name: BULK, sample: () => time(bulk, BUFFERS * 10) },
+  { name: SINGLE, sample: () => time(single, BUFFERS) },
+  { name: ARRAY, sample: () => time(zeroed, BUFFERS / 10) },
+  { name: BUFFER, sample: () => time(unzeroed, BUFFERS / 10) },
+]
+for (const { sample } of ways) sample()
+if (peer !== null) {
+  const sample = async () => Number(await peer.ask(`${BURST} ${BUFFERS / BURST}`)) / BUFFERS
+  ways.push({ name: MALLOC, threads: [peer.pid], sample })
 }
+const rounds = await openRounds()
+const comparison = await rounds.compare(ways, ROUNDS)
+peer?.close()
+
+/** Over the pool in bulk, sample by sample with its neighbour, because the machine's pace changes. */
+const overBulk = (name: string) => comparison.spreadBeside(name, (own, nearest) => own / nearest(BULK)).median
 printReport({
   name: 'pool',
-  rows: all.map(({ by, samples }) => row(by, spreadOf(samples))),
+  rows: ways.map(({ name }) => ({ by: name, ...comparison.columns(name, 'nsPerBuffer') })),
   ratios: {
-    speedup: Math.min(overBulk(array), overBulk(buffer)),
-    ...(peer === null ? {} : { speedupOverMalloc: overBulk(malloc) }),
-    bulkSpeedup: overBulk(oneByOne),
+    speedup: Math.min(overBulk(ARRAY), overBulk(BUFFER)),
+    ...(peer === null ? {} : { speedupOverMalloc: overBulk(MALLOC) }),
+    bulkSpeedup: overBulk(SINGLE),
   },
+  disturbed: rounds.disturbed(),
 })

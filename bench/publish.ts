@@ -1,10 +1,9 @@
-import { availableParallelism } from 'node:os'
 import { type Publish, startWorkers } from '../src/engine/index.js'
 import { setAffinity } from '../src/kernel/index.js'
 import { BUNDLE_BYTES, createPool, createSpace, loadCode } from '../src/memory/index.js'
 import { publishPlan } from './publish-plan.js'
 import { printReport } from './report.js'
-import { spreadOf } from './statistics.js'
+import { openRounds } from './rounds.js'
 
 /**
  * Descriptors from one thread to another, on two cores: the ring's index
@@ -23,7 +22,7 @@ async function open(publish: Publish) {
   const workers = await startWorkers(publishPlan, space, code, pool, {
     settings: undefined,
     publish,
-    placement: { sink: { cpu: availableParallelism() > 1 ? 1 : 0, spinUs: SPIN_US } },
+    placement: { sink: { cpu: other, spinUs: SPIN_US } },
   })
   const bundle = space.reserve({ name: 'bundle', kind: 'bundle', bytes: BUNDLE_BYTES }).offset
   workers.pool.take(bundle, BURST)
@@ -31,7 +30,6 @@ async function open(publish: Publish) {
   const arrived = () => workers.statistics()[0]!.stages[0]!.packets
   return {
     publish,
-    samples: [] as number[],
     /** Nanoseconds a packet, until the last has arrived. */
     run(packets: number): number {
       const goal = arrived() + packets
@@ -51,25 +49,30 @@ async function open(publish: Publish) {
   }
 }
 
+const rounds = await openRounds()
+const [own, other] = [rounds.cores[0]!, rounds.cores.at(-1)!]
 const ways = [await open('bundle'), await open('packet')]
-setAffinity(0, [0])
+setAffinity(0, [own])
 for (const way of ways) way.run(PACKETS)
-for (let round = 0; round < ROUNDS; round++) {
-  for (const way of ways) {
-    way.samples.push(way.run(PACKETS))
-    // The receiver of this one stops spinning before the other's begins.
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
+const comparison = await rounds.compare(
+  ways.map(({ publish, run }) => ({
+    name: publish,
+    cores: rounds.cores,
+    async sample() {
+      const nanoseconds = run(PACKETS)
+      // The receiver stops spinning before its core is looked at.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      return nanoseconds
+    },
+  })),
+  ROUNDS,
+)
 for (const way of ways) await way.close()
-const spreads = ways.map(({ publish, samples }) => ({ publish, ...spreadOf(samples) }))
 printReport({
   name: 'publish',
-  rows: spreads.map(({ publish, median, least, most }) => ({
-    'one publish a': publish,
-    nsPerPacket: median,
-    nsLeast: least,
-    nsMost: most,
-  })),
-  ratios: { bundleOverPacket: spreads[1]!.median / spreads[0]!.median },
+  rows: ways.map(({ publish }) => ({ 'one publish a': publish, ...comparison.columns(publish) })),
+  ratios: {
+    bundleOverPacket: comparison.spreadBeside('packet', (packet, nearest) => packet / nearest('bundle')).median,
+  },
+  disturbed: rounds.disturbed(),
 })

@@ -155,7 +155,7 @@ async function measureHeap(path: ReceivePath) {
 
 async function run(): Promise<void> {
   const random = seededRandom({ diagnostic: console.error }, 'receive')
-  const rounds = await openRounds(3)
+  const rounds = await openRounds()
   const cached = openReceivePath(random, IN_CACHE, false)
   const warm = await measure(rounds, 'in cache', cached, SAMPLE_PACKETS[IN_CACHE], false)
   const heap = await measureHeap(cached)

@@ -20,12 +20,11 @@ export interface Comparison {
   spread(name: string): Spread
   /** The same of what `figure` makes of each of its samples, and of the samples of others that lie nearest in time. */
   spreadBeside(name: string, figure: (own: number, nearest: (other: string) => number) => number): Spread
-  /** Columns of a row about a contestant, in nanoseconds a packet. */
-  columns(name: string): Columns
+  /** Columns of a row about a contestant; its median in the first, nanoseconds a packet where nothing else is said. */
+  columns<Unit extends string = 'nsPerPacket'>(name: string, unit?: Unit): Columns & Readonly<Record<Unit, number>>
 }
 
 interface Columns {
-  readonly nsPerPacket: number
   readonly nsLeast: number
   readonly nsMost: number
   /** The median over all samples. */
@@ -75,7 +74,7 @@ const FEWEST = 5
 const FEWEST_SHARE = 0.25
 /** How long a sample waits for undisturbed cores; then it is taken all the same. */
 const CALM_MS = 300
-/** What all waiting and all further rounds of a benchmark may take, each of its comparisons an equal part of what is left. */
+/** What all waiting and all further rounds of a benchmark may take: what matters most is compared first. */
 const MORE_MS = 40_000
 
 /**
@@ -85,15 +84,15 @@ const MORE_MS = 40_000
  * before, until the core is fast, or for a while; samples beside which it was
  * slow, or in which other processes had the core, are left out, by one rule for
  * all. Contestants without cores of their own have the faster one in each round,
- * together, and this thread goes there with them. `comparisons`: how many there will be.
+ * together, and this thread goes there with them.
  */
-export async function openRounds(comparisons: number): Promise<Rounds> {
+export async function openRounds(): Promise<Rounds> {
   const cores = getAffinity(0).slice(0, 2)
   const probe = await openCoreProbe()
   const probePair = cores.length > 1 ? await openPairProbe([cores[0]!, cores[1]!]) : null
   const fastest: number[] = []
   const totals = { of: 0, leftOut: 0, usedAnyway: 0 }
-  let [toCome, budgetMs, leftMs] = [comparisons, MORE_MS, 0]
+  let leftMs = MORE_MS
 
   /** Nanoseconds of each, while all are at work. */
   function probeCores(which: readonly number[]): number[] {
@@ -144,8 +143,6 @@ export async function openRounds(comparisons: number): Promise<Rounds> {
   return {
     cores,
     async compare(contestants, rounds) {
-      leftMs = budgetMs / toCome--
-      budgetMs -= leftMs
       const taken: Sample[] = []
       const few = Math.min(rounds, Math.max(FEWEST, Math.ceil(rounds * FEWEST_SHARE)))
       const isEnough = () => {
@@ -157,7 +154,6 @@ export async function openRounds(comparisons: number): Promise<Rounds> {
         await takeRound(round % 2 === 0 ? contestants : contestants.toReversed(), taken)
         if (round >= rounds) leftMs = before - (performance.now() - begin)
       }
-      budgetMs += Math.max(0, leftMs)
       const calm = undisturbed(taken)
       totals.of += taken.length
       if (isEnough()) {
@@ -190,11 +186,12 @@ function comparisonOf(taken: readonly Sample[], used: readonly Sample[]): Compar
       const own = used.filter((each) => each.name === name)
       return spreadOf(own.map(({ value, order }) => figure(value, (other) => nearest(order, other))))
     },
-    columns(name) {
+    columns<Unit extends string>(name: string, unit = 'nsPerPacket' as Unit) {
       const { median, least, most } = spread(name)
       const all = valuesOf(taken, name)
+      const first = { [unit]: median } as Record<Unit, number>
       return {
-        nsPerPacket: median,
+        ...first,
         nsLeast: least,
         nsMost: most,
         nsOfAll: spreadOf(all).median,

@@ -145,7 +145,7 @@ async function run(): Promise<void> {
     console.error(
       'skipped testpmd: it is not here (Debian: apt-get install dpdk-dev librte-net-null23 librte-mempool-ring23) or has no core',
     )
-  const rounds = await openRounds(3)
+  const rounds = await openRounds()
   const caseOf = (title: string, packets: keyof typeof SAMPLE_PACKETS, touch: boolean): Case => {
     return { title, path: openRoutePath(random, list, packets, touch), samplePackets: SAMPLE_PACKETS[packets], touch }
   }

@@ -1,7 +1,7 @@
 import { loadCode } from '../src/memory/index.js'
 import { printReport } from './report.js'
+import { openRounds } from './rounds.js'
 import { openSmallDevice, PROFILES, type Profile } from './small-device-rig.js'
-import { spreadOf } from './statistics.js'
 import { loadTracedCode } from './traced-code.js'
 
 /**
@@ -19,7 +19,6 @@ const PACKETS = 200_000
 const LINE_ROUNDS = 64
 
 const device = openSmallDevice((space) => loadCode(space))
-const samples = Object.fromEntries(PROFILES.map((profile) => [profile, [] as number[]])) as Record<Profile, number[]>
 
 function time(profile: Profile, packets: number): number {
   const engine = device.engines[profile]
@@ -29,8 +28,9 @@ function time(profile: Profile, packets: number): number {
 }
 
 for (const profile of PROFILES) time(profile, PACKETS)
-for (let round = 0; round < ROUNDS; round++)
-  for (const profile of PROFILES) samples[profile].push(time(profile, PACKETS))
+const rounds = await openRounds()
+const contestants = PROFILES.map((profile) => ({ name: profile, sample: () => time(profile, PACKETS) }))
+const comparison = await rounds.compare(contestants, ROUNDS)
 
 /** Distinct cache lines that the stages touch: of a bundle, divided by its packets. */
 function linesOf(bundle: number): Record<Profile, number> {
@@ -56,27 +56,21 @@ function linesOf(bundle: number): Record<Profile, number> {
 
 const [linesInBundles, linesAlone] = [linesOf(64), linesOf(1)]
 
-/** Round by round, without the rig: what disturbs the machine disturbs the profiles of a round alike. */
+/** Sample by sample with its neighbours, without the rig. */
 const netRatio = (slower: Profile, faster: Profile) =>
-  spreadOf(
-    samples[slower].map(
-      (sample, round) =>
-        (sample - samples['rig alone'][round]!) / (samples[faster][round]! - samples['rig alone'][round]!),
-    ),
-  ).median
+  comparison.spreadBeside(slower, (own, nearest) => {
+    const rig = nearest('rig alone')
+    return (own - rig) / (nearest(faster) - rig)
+  }).median
 
 printReport({
   name: 'small-device',
-  rows: PROFILES.map((profile) => {
-    const { median, least, most } = spreadOf(samples[profile])
-    return {
-      profile,
-      nsPerPacket: median,
-      nsLeast: least,
-      nsMost: most,
-      linesPerPacket: linesInBundles[profile],
-      linesPerPacketAlone: linesAlone[profile],
-    }
-  }),
+  rows: PROFILES.map((profile) => ({
+    profile,
+    ...comparison.columns(profile),
+    linesPerPacket: linesInBundles[profile],
+    linesPerPacketAlone: linesAlone[profile],
+  })),
   ratios: { routeCache: netRatio('base', 'route cache'), hooksRemoved: netRatio('route cache', 'hooks removed') },
+  disturbed: rounds.disturbed(),
 })
