@@ -114,7 +114,7 @@ describe('the kernel’s routes in the tables', { skip: skipUnless('root', 'ip')
   })
 
   test('a host that is asked for gets a route of its own, and loses it with its neighbour', async () => {
-    mirror.ask(tables.lookup(parseAddress('198.51.100.2')).nextHop, parseAddress('198.51.100.2'))
+    mirror.ask(tables.lookup(parseAddress('198.51.100.2')).nextHop, parseAddress('198.51.100.2'), 0)
     await eventually('the route of the tables', () => look('198.51.100.2') === 'two 020000000201')
     assert.equal(mirror.statistics().hosts, 1)
     ip(router!, 'neigh del 198.51.100.2 dev two')

@@ -46,7 +46,8 @@ export function controllingTerminal(): number {
 
 /** Whether the descriptor is of a terminal that has been closed at its other end. */
 export function isLostTerminal(descriptor: number): boolean {
-  return !isatty(descriptor) && /^\/dev\/(pts\/|tty|console)/.test(openAs(descriptor))
+  // In this order: node:tty is loaded where there is a terminal only.
+  return /^\/dev\/(pts\/|tty|console)/.test(openAs(descriptor)) && !isatty(descriptor)
 }
 
 /**

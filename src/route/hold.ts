@@ -6,6 +6,7 @@ import {
   DESCRIPTOR_BYTES,
   MOST_IN_BUNDLE,
 } from '../memory/index.js'
+import { openShare, senderOf } from './ask-share.js'
 import { NOTE_HOP_BEFORE, NOTE_NO_NEIGHBOUR, NOTE_REASON_BEFORE, TABLES_GENERATION } from './formats.js'
 import { openReader } from './readers.js'
 import type { RoutesPlace } from './routes.js'
@@ -15,8 +16,11 @@ export interface HoldOptions {
   readonly most?: number
   /** How long each waits, in milliseconds; by default 3,000, in which the kernel asks three times. */
   readonly patienceMs?: number
-  /** A packet to `address`, 4 or 16 bytes, waits because the next hop of that number is unresolved. 64 times a millisecond at most. */
-  ask(hop: number, address: Uint8Array): void
+  /**
+   * A packet to `address`, 4 or 16 bytes, waits because the next hop of that number is unresolved; `sender` is whom it is
+   * from (`senderOf`). 64 times in ten milliseconds at most, of which no sender has more than are left to the others.
+   */
+  ask(hop: number, address: Uint8Array, sender: number): void
 }
 
 const WORDS = DESCRIPTOR_BYTES / 4
@@ -24,8 +28,9 @@ const ETHERTYPE_AT = 12
 const ETHERTYPE_IPV6 = 0x86dd
 const DESTINATION_4 = 30
 const DESTINATION_6 = 38
-/** Who sends to all addresses of a network takes no more of the time of those that are known. */
-const MOST_ASKS_A_MS = 64
+/** Who sends to all addresses of a network takes no more of the time of those that are known, nor all asks from the others. */
+const MOST_ASKS = 64
+const ASKS_MS = 10
 
 /**
  * Keeps what `forward` found no neighbour's address for until there is one
@@ -62,7 +67,8 @@ function startHold(
   const answers = reserve('answers', 'state', MOST_IN_BUNDLE)
   const generation = () => Atomics.load(words, (tables.address + TABLES_GENERATION) / 4)
   let seen = 0
-  let [asks, asksSince] = [0, 0]
+  const asks = openShare(MOST_ASKS)
+  let asksSince = 0
 
   const packetAt = (at: number) => words[first + at * WORDS + DESCRIPTOR_ADDRESS / 4]!
 
@@ -110,10 +116,14 @@ function startHold(
     words[bundle / 4] = 0
     const now = performance.now()
     ends.fill(now + patienceMs, held, held + count - surplus)
-    if (now - asksSince >= 1) [asks, asksSince] = [0, now]
-    for (let at = held; at < held + count - surplus && asks < MOST_ASKS_A_MS; at++, asks++) {
+    if (now - asksSince >= ASKS_MS) {
+      asks.reset()
+      asksSince = now
+    }
+    for (let at = held; at < held + count - surplus; at++) {
       const packet = packetAt(at)
-      ask(view.getUint32(packet - NOTE_HOP_BEFORE, true), destinationOf(packet))
+      const sender = senderOf(view, packet)
+      if (asks.take(sender)) ask(view.getUint32(packet - NOTE_HOP_BEFORE, true), destinationOf(packet), sender)
     }
     // The tables may have changed since these were routed.
     seen = 0

@@ -1,4 +1,6 @@
 /** Routing: tables of routes, next hops and ports, and the stage that forwards by them. */
+
+export { openShare } from './ask-share.js'
 export { type ErrorKind, type ErrorRate, type ErrorsOptions, errors } from './errors.js'
 export type { FibOptions, FibStatistics, Prefix, Route, RouteList } from './fib.js'
 export * from './formats.js'

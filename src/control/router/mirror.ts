@@ -16,7 +16,7 @@ import {
   readSysctl,
   useNeighbour,
 } from '../../kernel/index.js'
-import { PORT_MOST_V4, PORT_MOST_V6, type Port, type Prefix, type Routes } from '../../route/index.js'
+import { openShare, PORT_MOST_V4, PORT_MOST_V6, type Port, type Prefix, type Routes } from '../../route/index.js'
 import { neighbourKey, openAdjacencies } from './adjacencies.js'
 import { isLinkLocal, openHosts } from './hosts.js'
 import { openKernelShare } from './kernel-share.js'
@@ -56,7 +56,7 @@ export interface Mirror {
    * asks the network, and what it learns comes into the tables. Asking again
    * within a second does nothing.
    */
-  ask(hop: number, address: Uint8Array): void
+  ask(hop: number, address: Uint8Array, sender: number): void
   statistics(): MirrorStatistics
   close(): void
 }
@@ -81,8 +81,12 @@ const SECOND_MS = 1000
 /** Routes that are tried again in a second, and those that have no room still. */
 const MOST_TRIED_AGAIN = 4096
 const MOST_REFUSED_AGAIN = 16
-/** Addresses that are asked for in a second because of packets, at most: whoever sends to all of a network has the kernel ask for no more. */
-const MOST_ASKED = 1024
+/**
+ * Addresses that are asked for in a second because of packets, at most: whoever sends to all of a network has the kernel
+ * ask for no more, and for half of that if nobody else does. One that does not answer stays in the kernel's table of its
+ * family for three seconds, and by default there is room for 1,024 (gc_thresh3), without which nobody is asked for.
+ */
+const MOST_ASKED = 320
 /** IFF_UP, IFF_RUNNING and IFF_LOWER_UP of linux/if.h. */
 const CARRIES = 0x1 | 0x40 | 0x10000
 /** RT_TABLE_DEFAULT, MAIN and LOCAL of linux/rtnetlink.h. */
@@ -149,8 +153,9 @@ function openCopy(
     installed.has(prefixKey({ destination: address, lengthBits: address.length * 8 })),
   )
   const theirs = openKernelShare(kernels, warn)
-  /** When each was asked for, the oldest first. */
-  const asked = new Map<string, number>()
+  /** When each was asked for and by whom, the oldest first; by nobody where it was not because of a packet. */
+  const asked = new Map<string, { readonly at: number; readonly sender: number | null }>()
+  const asks = openShare(MOST_ASKED)
   let [devices, ownAddresses]: [ReadonlyMap<number, number>, string] = [new Map(), '']
   let [listedAt, isOutdated, refreshed] = [0, false, 0]
   let [changes, listed, refused] = [0, 0, 0]
@@ -269,7 +274,7 @@ function openCopy(
     if (change.what === 'neighbour') {
       hosts.changed(change.neighbour, change.isGone)
       // Whoever asked before it was forgotten has no answer to wait for.
-      if (change.isGone) asked.delete(neighbourKey(change.neighbour))
+      if (change.isGone) forgetAsk(neighbourKey(change.neighbour))
     }
     if (change.what === 'next hop') noteNextHop(change.id, change.isGone)
     if (change.what !== 'route' || isLinkLocal(change.route.destination)) return
@@ -311,27 +316,32 @@ function openCopy(
       const count = Math.min(MOST_REFRESHED, all.length)
       for (let turn = 0; turn < count; turn++) {
         const { index, address } = all[refreshed++ % all.length]!
-        request(index, address, Number.POSITIVE_INFINITY)
+        request(index, address, null)
       }
       return lists || hasHoused
     },
-    ask(hop: number, address: Uint8Array) {
+    ask(hop: number, address: Uint8Array, sender: number) {
       const awaited = adjacencies.awaited(hop, address)
-      if (awaited !== null) request(awaited.index, awaited.address, MOST_ASKED)
+      if (awaited !== null) request(awaited.index, awaited.address, sender)
     },
     statistics: (): MirrorStatistics => ({ routes: installed.size, hosts: hosts.count(), changes, listed, refused }),
   }
 
-  /** Nothing where as many as `most` have been asked for within the last second. */
-  function request(index: number, address: Uint8Array, most: number): void {
+  function forgetAsk(key: string): void {
+    const sender = asked.get(key)?.sender ?? null
+    if (sender !== null) asks.give(sender)
+    asked.delete(key)
+  }
+
+  /** Nothing where a sender's packets have had their share of the last second. */
+  function request(index: number, address: Uint8Array, sender: number | null): void {
     const [key, now] = [neighbourKey({ index, address }), performance.now()]
-    if (now - (asked.get(key) ?? Number.NEGATIVE_INFINITY) < SECOND_MS) return
-    for (const [other, time] of asked) {
-      if (now - time < SECOND_MS) break
-      asked.delete(other)
+    for (const [other, { at }] of asked) {
+      if (now - at < SECOND_MS) break
+      forgetAsk(other)
     }
-    if (asked.size >= most) return
-    asked.set(key, now)
+    if (asked.has(key) || (sender !== null && !asks.take(sender))) return
+    asked.set(key, { at: now, sender })
     try {
       useNeighbour(netlink, index, address)
     } catch (error) {
