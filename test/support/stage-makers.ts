@@ -14,6 +14,7 @@ export const stageMakers: Readonly<Record<string, (bench: EngineBench) => readon
   earlyDrop: (bench) => [stages.earlyDrop('stage', judgeOf(bench))],
   gro: () => [stages.gro('stage')],
   handle: () => [stages.handle('stage', answerSome)],
+  listen: (bench) => [stages.listen('stage', { judge: judgeOf(bench), action: 'drop', ...listenedIn(bench) })],
   mirror: () => [stages.mirror('stage')],
   observe: () => [stages.observe('stage', () => {})],
   reflect: () => [stages.reflect('stage')],
@@ -24,6 +25,12 @@ export const stageMakers: Readonly<Record<string, (bench: EngineBench) => readon
 
 function judgeOf({ space }: EngineBench) {
   return placeMatcher(space, 'rule', compileFilter('udp or tcp[tcpflags] & tcp-syn != 0').optimized).judge
+}
+
+function listenedIn({ space }: EngineBench) {
+  const { offset: counters } = space.reserve({ name: 'listened', kind: 'counters', bytes: stages.LISTENED.all })
+  const { offset: scratch } = space.reserve({ name: 'scratch', kind: 'state', bytes: stages.LISTEN_SCRATCH_BYTES })
+  return { counters, scratch }
 }
 
 /** By their bytes, and not by their place in the bundle. */
