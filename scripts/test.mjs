@@ -23,15 +23,16 @@ const CHECKS = [
 ]
 
 /**
- * Tests that measure what a flood does, or look at all of the machine's devices: they run one by one. A test that counts
- * every packet of its flood runs beside others: a kernel whose cores are shared changes programs sooner.
+ * Tests that measure what a flood does, look at all of the machine's devices, or have threads meet at one instant: they
+ * run one by one. A test that counts every packet of its flood runs beside others: a kernel whose cores are shared
+ * changes programs sooner.
  */
-const ALONE = /(bgp|demo|flood|network|source-limits)\.test\.js$/
+const ALONE = /(bgp|demo|flood|network|source-limits|limit-race)\.test\.js$/
 
 /** Those that take longest begin first, so that none of them goes on alone at the end. */
 const LONGEST = [
   ...['captures', 'policy-swap', 'sets-swap', 'router-hooks', 'offload-promoted', 'transmit-queue', 'policy-limits'],
-  ...['workers-exit', 'compile-random', 'limit-race', 'flood-queue', 'workers', 'cli-policy', 'generate', 'service'],
+  ...['workers-exit', 'compile-random', 'flood-queue', 'workers', 'cli-policy', 'generate', 'service'],
 ]
 
 /** One more than there are cores, because many wait for processes and clocks. */
