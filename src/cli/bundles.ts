@@ -7,7 +7,7 @@ export const BUNDLES: Readonly<Record<string, readonly string[]>> = {
   protect: ['protect'],
   asking: [
     ...['match', 'compile', 'explain', 'doctor'],
-    ...['status', 'list', 'top', 'trace', 'capture', 'hook', 'add', 'remove'],
+    ...['status', 'list', 'top', 'trace', 'capture', 'flows', 'hook', 'add', 'remove'],
   ],
 }
 

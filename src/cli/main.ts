@@ -17,6 +17,7 @@ const COMMANDS: Commands = {
   top: async () => (await import('./top.js')).topCommand(),
   trace: async () => (await import('./trace.js')).traceCommand(),
   capture: async () => (await import('./capture.js')).captureCommand(),
+  flows: async () => (await import('./flows.js')).flowsCommand(),
   hook: async () => (await import('./hook.js')).hookCommand(),
   add: async () => (await import('./add.js')).addCommand(),
   remove: async () => (await import('./remove.js')).removeCommand(),

@@ -5,10 +5,12 @@ import {
   fifo,
   fqCodel,
   type NatRule,
+  parseHost,
   parseListener,
   parsePublished,
   priority,
   type Router,
+  type RouterFlows,
   type RouterOptions,
   type RouterTotals,
   startRouter,
@@ -209,8 +211,10 @@ async function watch(router: Router, options: RouteOptions, end: End): Promise<v
   const names = router.ports.map(({ name, mode }) => `${name} (${mode})`).join(' and ')
   note(`routing between ${names}, ${untilWhen(options.for)}; ${router.mirror.statistics().routes} routes`)
   for (const text of router.notes) note(text)
+  const isTracked = router.flows({ limit: 0 }) !== null
   const control = await openEngineControl({
     ...router,
+    ...(isTracked && { connections: (address, limit) => flowsOf(router, address, limit) }),
     hook: (listener) => router.listen(parseListener(listener)),
     dropped: () => Object.values(router.totals().drops).reduce((sum, count) => sum + count, 0),
   })
@@ -226,6 +230,10 @@ async function watch(router: Router, options: RouteOptions, end: End): Promise<v
   router.close()
   summarize(totals, { devices: router.devices, endedBy, elapsedMs }, options)
   await router.done
+}
+
+function flowsOf(router: Router, address: string | null, limit: number): RouterFlows {
+  return router.flows({ limit, ...(address !== null && { address: parseHost(address) }) })!
 }
 
 function summarize(

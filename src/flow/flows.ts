@@ -142,7 +142,7 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
   const regions = reserveAll(space, name, capacity, buckets, { rules: natBytes(nat), fragments: gathered })
   const { head } = regions
   writeHead(space, regions, capacity, buckets, options)
-  const { words, counters } = space
+  const { words } = space
   words[(head + FLOWS_RULES) / 4] = regions.rules
   words[(head + FLOWS_RULE_COUNT) / 4] = writeNat(space, regions.rules, nat)
   words[(head + FLOWS_PUBLISHES) / 4] = Number(nat.some(({ kind }) => kind === 'destination'))
@@ -162,20 +162,7 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
     fragments: regions.fragments,
     identify: head + FLOWS_IDENTIFY,
     owner,
-    statistics: () => {
-      const counted = (at: number) => counters[(head + FLOWS_COUNTERS + at) / 8]!
-      return {
-        active: words[(head + FLOWS_ACTIVE) / 4]!,
-        capacity,
-        created: counted(COUNT_CREATED),
-        expired: counted(COUNT_EXPIRED),
-        evicted: counted(COUNT_EVICTED),
-        refused: counted(COUNT_REFUSED),
-        crowded: counted(COUNT_CROWDED),
-        replaced: counted(COUNT_REPLACED),
-        fragments: counted(COUNT_FRAGMENTS),
-      }
-    },
+    statistics: () => flowsStatistics(space, head),
     list: () => listFlows(space, head),
     tick() {
       const clock = 1 + Math.floor((now() - begin) / TICK_MS)
@@ -190,6 +177,22 @@ export function openFlows(space: Space, code: Code, name: string, options: Flows
       isOpen = false
       for (const region of regions.names) space.free(region)
     },
+  }
+}
+
+/** What has happened to the table whose head is at that address, from any thread. */
+export function flowsStatistics({ words, counters }: Space, head: number): FlowsStatistics {
+  const counted = (at: number) => counters[(head + FLOWS_COUNTERS + at) / 8]!
+  return {
+    active: words[(head + FLOWS_ACTIVE) / 4]!,
+    capacity: words[(head + FLOWS_CAPACITY) / 4]!,
+    created: counted(COUNT_CREATED),
+    expired: counted(COUNT_EXPIRED),
+    evicted: counted(COUNT_EVICTED),
+    refused: counted(COUNT_REFUSED),
+    crowded: counted(COUNT_CROWDED),
+    replaced: counted(COUNT_REPLACED),
+    fragments: counted(COUNT_FRAGMENTS),
   }
 }
 

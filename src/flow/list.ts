@@ -47,15 +47,28 @@ const STATE_NAMES = new Map<number, FlowState>(
   Object.entries(FLOW_STATES).map(([name, number]) => [number, name as FlowState]),
 )
 
+/** A flow with its number in the table, as `openDecided` has it. */
+export interface NumberedFlow {
+  readonly number: number
+  readonly flow: TrackedFlow
+}
+
 /** The flows of the table at `head` that have not expired. */
-export function listFlows({ words, bytes }: Space, head: number): TrackedFlow[] {
+export function listFlows(space: Space, head: number): TrackedFlow[] {
+  return numberedFlows(space, head).map(({ flow }) => flow)
+}
+
+/** The same with their numbers; none where no table is there, as while a worker is being started again. */
+export function numberedFlows({ words, bytes }: Space, head: number): NumberedFlow[] {
   const [records, capacity, clock] = [FLOWS_RECORDS, FLOWS_CAPACITY, FLOWS_CLOCK].map((at) => words[(head + at) / 4]!)
-  const found: TrackedFlow[] = []
-  for (let flow = records!; flow < records! + capacity! * FLOW_BYTES; flow += FLOW_BYTES) {
+  const end = records! + capacity! * FLOW_BYTES
+  const found: NumberedFlow[] = []
+  if (end > bytes.length) return found
+  for (let flow = records!; flow < end; flow += FLOW_BYTES) {
     const status = bytes[flow + FLOW_STATUS]!
     const deadline = words[(flow + FLOW_DEADLINE) / 4]!
     if ((status & STATUS_IN_USE) === 0 || deadline < clock!) continue
-    found.push({
+    const tracked: TrackedFlow = {
       family: bytes[flow + FLOW_KEYS + KEY_FAMILY] as 4 | 6,
       protocol: bytes[flow + FLOW_KEYS + KEY_PROTOCOL]!,
       state: STATE_NAMES.get(bytes[flow + FLOW_STATE]!) ?? 'none',
@@ -64,7 +77,8 @@ export function listFlows({ words, bytes }: Space, head: number): TrackedFlow[] 
       isReplied: (status & STATUS_REPLIED) !== 0,
       isAssured: (status & STATUS_ASSURED) !== 0,
       expiresMs: (deadline - clock! + 1) * TICK_MS,
-    })
+    }
+    found.push({ number: (flow - records!) / FLOW_BYTES, flow: tracked })
   }
   return found
 }

@@ -5,11 +5,10 @@ import { openFront } from '../../offload/index.js'
 import { type Routes, TABLES_GENERATION } from '../../route/index.js'
 import type { RouterPort } from './port.js'
 import { openPromoter, type Promoter } from './promoter.js'
+import type { DrivenFlow, FlowTables } from './router-flows.js'
 
 /** Busy flows of a router's engine, forwarded in the drivers of its ports. */
 export interface Offload {
-  /** Where workers write the addresses of their tables of flows, a word each. */
-  readonly flowsAt: number
   /** Puts the flow tables in front of the ports' policies, and begins to fill them. Throws LoadError and RedirectError. */
   attach(): XdpMode[]
   /** The policy of a port may be another program now. */
@@ -20,6 +19,8 @@ export interface Offload {
   /** Many routes may change in a moment: nothing is forwarded in the drivers once this returns, until flows are busy again. */
   suspend(): void
   totals(): OffloadTotals
+  /** What the drivers have forwarded of the flows that are there, by worker and by the flow's number. */
+  counted(): ReadonlyMap<number, DrivenFlow>[]
   close(): void
 }
 
@@ -30,8 +31,6 @@ export interface OffloadTotals {
   readonly flows: number
 }
 
-const REGION = 'router flows'
-
 export interface OffloadOptions {
   readonly space: Space
   readonly tables: Pick<Routes, 'address'>
@@ -39,20 +38,20 @@ export interface OffloadOptions {
   readonly ports: readonly RouterPort[]
   /** Directions of flows, of each family. */
   readonly capacity: number
-  readonly workers: number
+  /** Where the workers' tables of flows are. */
+  readonly flows: FlowTables
   readonly namespace?: NetworkNamespace
 }
 
 /** Loads what will stand in front of the ports. Throws LoadError. */
-export function openOffload({ space, tables, links, ports, capacity, workers, namespace }: OffloadOptions): Offload {
+export function openOffload({ space, tables, links, ports, capacity, flows, namespace }: OffloadOptions): Offload {
+  const { flowsAt, workers } = flows
   const devices = links.map(({ name, index, mac }) => ({ name, index, mac: parseMac(mac) }))
   const front = openFront(devices, capacity, namespace)
-  const { offset: flowsAt } = space.reserve({ name: REGION, kind: 'state', bytes: workers * 4 })
   const macs = links.map(({ mac }) => mac)
   let promoter: Promoter | null = null
   const follow = (port: number) => front.follow(port, ports[port]!.program())
   return {
-    flowsAt,
     follow,
     attach() {
       const modes = ports.map((_, port) => {
@@ -78,11 +77,11 @@ export function openOffload({ space, tables, links, ports, capacity, workers, na
     changed: () => promoter?.changed(),
     suspend: () => promoter?.suspend(),
     totals: () => ({ packets: front.packets(), flows: promoter?.flows() ?? 0 }),
+    counted: () => promoter?.counted() ?? [],
     close() {
       promoter?.close()
       promoter = null
       front.close()
-      space.free(REGION)
     },
   }
 }

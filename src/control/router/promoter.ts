@@ -1,6 +1,7 @@
 import { type DecidedFlow, type DecidedFlows, openDecided } from '../../flow/index.js'
 import type { Space } from '../../memory/index.js'
 import { nameOf, type OffloadFlow, type OffloadKey, type Tier } from '../../offload/index.js'
+import type { DrivenFlow } from './router-flows.js'
 
 /** From where flows are promoted, and whereto. */
 export interface PromoterOptions {
@@ -24,6 +25,8 @@ export interface Promoter {
   look(now: number): void
   /** Flows with a direction or two in the tier. */
   flows(): number
+  /** What the tier has forwarded of each of them until now, by worker and by the flow's number; both directions. */
+  counted(): ReadonlyMap<number, DrivenFlow>[]
   close(): void
 }
 
@@ -181,6 +184,17 @@ export function openPromoter({ space, flowsAt, generation, tier, ports }: Promot
     suspend,
     look,
     flows: count,
+    counted() {
+      const counted = new Map(tier.counters().map((flow) => [nameOf(flow.key), flow]))
+      return tables.map(({ promoted }) => {
+        const sums = [...promoted.values()].map(({ number, keys }): [number, DrivenFlow] => {
+          const both = keys.flatMap((key) => counted.get(nameOf(key)) ?? [])
+          const sum = (what: 'packets' | 'bytes') => both.reduce((total, flow) => total + flow[what], 0)
+          return [number, { packets: sum('packets'), bytes: sum('bytes') }]
+        })
+        return new Map(sums)
+      })
+    },
     close() {
       clearInterval(timer)
       for (const table of tables) withdrawAll(table)

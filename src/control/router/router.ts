@@ -25,6 +25,7 @@ import { type Offload, type OffloadTotals, openOffload } from './offload.js'
 import { type CountedSockets, openPort, type RouterPort } from './port.js'
 import { openPortCounters, PORT, type PortPlace, type PortQueue, portQueues } from './port-counters.js'
 import { type EngineParts, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
+import { type FlowsRequest, type RouterFlows, readFlows } from './router-flows.js'
 import { entriesFor, openMemory, type TABLES } from './router-memory.js'
 import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
 
@@ -83,6 +84,8 @@ export interface Router {
   /** What each stage has done, of each worker, and each port behind them. */
   stages(): readonly StageStatistics[]
   totals(): RouterTotals
+  /** The connections that are tracked, with what has happened to their tables; null where none are. Slow: for people and tests. */
+  flows(request: FlowsRequest): RouterFlows | null
   /** What waits before each port, and what its queue has done; none where there are no queues. */
   queues(): readonly PortQueue[]
   /**
@@ -151,6 +154,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
         ports.map(({ sockets }) => sockets.queues.length),
       ),
     )
+    const flowTables = options.track > 0 ? { flowsAt: flowsAt(space, workers), workers: Math.max(1, workers) } : null
     let engine: RouterEngine | null = null
     let offload: Offload | null = null
     const mirror = later(
@@ -184,7 +188,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       }),
     )
     if (options.offload !== undefined) {
-      const place = { capacity: options.offload, workers: Math.max(1, workers), ...(namespace && { namespace }) }
+      const place = { capacity: options.offload, flows: flowTables!, ...(namespace && { namespace }) }
       offload = later(openOffload({ space, tables, links, ports, ...place }))
     }
     const listeners = openListeners(space, devices, Math.max(1, workers))
@@ -193,7 +197,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       ...{ space, code, pool, tables, mirror, partBytes: part, listeners: listeners.all() },
       ...forwardingOf(options, ports, places),
       withoutSocket: (port) => ports[port]!.withoutSocket(),
-      ...(offload && { flowsAt: offload.flowsAt }),
+      ...(flowTables && { flowsAt: flowTables.flowsAt }),
     }
     engine = later(workers === 0 ? startRouterHere(parts, hooks) : await startRouterWorkers(parts, workers, warn))
     // The sockets are there: no packet is taken from the kernel before somebody takes it.
@@ -223,6 +227,11 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       ]),
       stages: engine.stages,
       totals: () => last ?? totals(),
+      flows(request) {
+        if (flowTables === null) return null
+        const driven = offload?.counted()
+        return readFlows(space, flowTables, (worker, flow) => driven?.[worker]?.get(flow) ?? null, request)
+      },
       queues: () => (options.queue === undefined ? [] : portQueues(space, parts.ports)),
       async listen(request) {
         if (offload !== null) throw new DeviceError(NO_HOOKS)
@@ -254,6 +263,11 @@ function forwardingOf(
 ): Omit<RouterSettings, 'tables' | 'asks' | 'workers' | 'shared' | 'listeners'> {
   const counted = ports.map(({ sockets }, port): CountedSockets => ({ ...sockets, counters: places[port]! }))
   return { ports: counted, track, nat, ...(queue && { queue }), ...(icmp && { icmp }) }
+}
+
+/** Memory for the addresses of the workers' tables of flows, a word each. */
+function flowsAt(space: Space, workers: number): number {
+  return space.reserve({ name: 'router flows', kind: 'state', bytes: Math.max(1, workers) * 4 }).offset
 }
 
 const NO_HOOKS = 'packets that the drivers forward meet no hooks; route without --offload'
@@ -344,5 +358,7 @@ export type { NatRule } from '../../flow/index.js'
 export { type Discipline, type Doorbell, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'
 export type { Heard, ListenerRequest } from './listeners.js'
 export type { RouterListener } from './listening.js'
+export { parseHost } from './parse-host.js'
 export { parseListener } from './parse-listener.js'
 export { parsePublished } from './published.js'
+export type { FlowEnds, FlowsRequest, RouterFlow, RouterFlows } from './router-flows.js'

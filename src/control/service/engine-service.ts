@@ -1,5 +1,6 @@
 import type { Engine, StageStatistics, Workers } from '../../engine/index.js'
 import type { Space } from '../../memory/index.js'
+import type { RouterFlows } from '../router/router-flows.js'
 import { startEdgeCapture } from './edge-capture.js'
 import { type ControlSocket, listen } from './listen.js'
 import type { DeviceQueue, EngineStages } from './protocol.js'
@@ -24,6 +25,8 @@ export interface ServedEngine {
     | Pick<Workers<never>, 'watch' | 'statistics' | 'layout' | 'trace' | 'capture'>
   /** What waits before its devices, where queues stand there. */
   readonly queues?: (() => readonly DeviceQueue[]) | undefined
+  /** For `sluice flows`: the connections, of the address where one is said. */
+  readonly connections?: ((address: string | null, limit: number) => RouterFlows) | undefined
   /** For `sluice hook`: has somebody stand at a hook, as it is written there. */
   readonly hook?: ((listener: string) => Promise<HookListener>) | undefined
   /** Packets that were dropped, where the stages of now do not tell it all. */
@@ -64,6 +67,7 @@ export function serveEngine(served: ServedEngine): Promise<ControlSocket> {
       trace: (expression, limit) => startTrace(engine, space, expression, limit),
       capture: (edge, expression, limit) => startEdgeCapture(engine, space, edge, expression, limit),
       ...(hook && { listen: hook }),
+      ...(served.connections && { flows: served.connections }),
       ...(served.queues && { queues: served.queues }),
     },
   })

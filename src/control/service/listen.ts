@@ -213,6 +213,8 @@ function perform(
       return engineOf(service).stages()
     case 'queues':
       return engineOf(service).queues?.() ?? []
+    case 'flows':
+      return flowsOf(service, request)
     case 'watch':
       engineOf(service)
       looker.watch()
@@ -250,6 +252,14 @@ function changesOf(service: Service): NonNullable<ServiceRules['change']> {
   if (change !== undefined) return change
   throw new ProtocolError(
     'the rules of this service cannot be changed: it is no sluice protect; put them into a policy of one',
+  )
+}
+
+function flowsOf(service: Service, { address, limit }: { address: string | null; limit: number }): Results['flows'] {
+  const { flows } = engineOf(service)
+  if (flows !== undefined) return flows(address, limit)
+  throw new ProtocolError(
+    'this service tracks no connections: choose a sluice route with --track, --masquerade or --publish',
   )
 }
 

@@ -4,6 +4,7 @@ import type { PolicyCount, RuleCount } from '../../loader/index.js'
 import type { Layout } from '../../memory/index.js'
 import type { ActionKind, Mode } from '../../policy/index.js'
 import type { QueueStatistics } from '../../transmit/index.js'
+import type { RouterFlows } from '../router/router-flows.js'
 import type { TracedPacket } from './trace.js'
 
 /**
@@ -18,6 +19,9 @@ export const PROTOCOL = 1
 export const MOST_REQUEST_BYTES = 4 << 20
 /** What lists a hundred thousand rules. */
 export const MOST_ANSWER_BYTES = 64 << 20
+
+/** Connections of one answer: 300 bytes each fit. */
+export const MOST_FLOWS = 100_000
 
 /** Where a rule goes among those that are in force. */
 const place = () =>
@@ -34,6 +38,8 @@ const makeRequestSchema = () =>
     z.strictObject({ do: z.literal('stages') }),
     // What waits before the devices.
     z.strictObject({ do: z.literal('queues') }),
+    // The connections of a router.
+    z.strictObject({ do: z.literal('flows'), address: z.string().nullable(), limit: z.int().min(1).max(MOST_FLOWS) }),
     // Time a packet is measured until the connection ends.
     z.strictObject({ do: z.literal('watch') }),
     // Packets are followed until the connection ends, and handed over by `traced`.
@@ -65,6 +71,7 @@ export interface Results {
   readonly memory: Layout
   readonly stages: readonly EngineStages[]
   readonly queues: readonly DeviceQueue[]
+  readonly flows: RouterFlows
   readonly watch: null
   readonly trace: null
   readonly traced: { readonly packets: readonly TracedPacket[]; readonly isDone: boolean }

@@ -1,4 +1,5 @@
 import type { Layout } from '../../memory/index.js'
+import type { RouterFlows } from '../router/router-flows.js'
 import type { EdgeCapture } from './edge-capture.js'
 import type {
   ChangeReport,
@@ -39,6 +40,8 @@ export interface ServiceEngine {
   stages(): readonly EngineStages[]
   /** What waits before its devices, where queues stand there. */
   queues?(): readonly DeviceQueue[]
+  /** Its connections, of the address where one is said; of routers that track them. */
+  flows?(address: string | null, limit: number): RouterFlows
   /** Time a packet is measured while it is on. */
   watch(isOn: boolean): void
   /** Follows packets through the graph. */

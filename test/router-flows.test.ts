@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { RouterFlow, RouterFlows } from '../src/control/router/router-flows.js'
+import { setFeatures } from '../src/kernel/index.js'
+import { runCli } from './support/cli.js'
+import { eventually } from './support/eventually.js'
+import { inside } from './support/joined-namespaces.js'
+import { endChildren, startCommand } from './support/protecting.js'
+import { skipUnless } from './support/require.js'
+import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
+import { runIn } from './support/run-in.js'
+
+const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
+
+async function startRoute(network: RoutedNetwork, ...options: readonly string[]) {
+  const route = [process.execPath, BUNDLED, 'route', 'left', 'right', ...options, '--json']
+  const command = startCommand([...inside(network.router), ...route])
+  let [stdout, stderr] = ['', '']
+  command.stdout!.on('data', (data) => (stdout += data))
+  command.stderr!.on('data', (data) => (stderr += data))
+  await eventually('it routes', () => stderr.includes('routing between'), 20_000)
+  return {
+    async end() {
+      command.kill('SIGINT')
+      await once(command, 'close')
+      return JSON.parse(stdout)
+    },
+  }
+}
+
+function listed(...args: readonly string[]): RouterFlows {
+  const { status, stdout, stderr } = runCli(['flows', ...args, '--json'])
+  assert.equal(status, 0, stderr)
+  return JSON.parse(stdout)
+}
+
+const nameOf = ({ protocol, original: { source, destination, destinationPort } }: RouterFlow) =>
+  `${protocol} ${source} ${destination} ${destinationPort}`
+
+describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, () => {
+  after(endChildren)
+
+  test('lists the connections of all workers, translated ones as they were and as they are', async () => {
+    const network = createRoutedNetwork({ queues: 2 })
+    const publish = ['--publish', '192.0.1.1:8080=192.0.2.2:5201']
+    const route = await startRoute(network, '--workers', '2', '--masquerade', 'right', ...publish)
+    await eventually('pings are answered', async () => {
+      return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
+    })
+    await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS6[1]])
+    const server = startCommand([...inside(network.right), 'iperf3', '-s', '-1', '--forceflush'])
+    await once(server.stdout!, 'data')
+    const client = startCommand([
+      ...inside(network.left),
+      'iperf3',
+      '-t',
+      '8',
+      '-b',
+      '1M',
+      '-c',
+      '192.0.1.1',
+      '-p',
+      '8080',
+    ])
+    await eventually('the connections stand', () => {
+      return listed().flows.filter(({ protocol, state }) => protocol === 'tcp' && state === 'established').length === 2
+    })
+    const { flows, statistics, matching } = listed()
+    assert.equal(matching, flows.length)
+    assert(statistics.active >= flows.length && statistics.created >= statistics.active)
+    assert.equal(statistics.capacity, 65_536)
+    const [tcp] = flows.filter(({ protocol }) => protocol === 'tcp')
+    assert.equal(nameOf(tcp!), 'tcp 192.0.1.2 192.0.1.1 8080')
+    assert.deepEqual([tcp!.reply.source, tcp!.reply.sourcePort, tcp!.reply.destination], [HOSTS[1], 5201, '192.0.2.1'])
+    assert(tcp!.isTranslated && tcp!.isReplied && tcp!.isAssured && tcp!.driver === null)
+    assert(tcp!.expiresSeconds > 400_000)
+    const pinged = flows.find(({ protocol }) => protocol === 'icmp6')!
+    assert.deepEqual([pinged.original.source, pinged.original.destination], HOSTS6)
+    assert.deepEqual([pinged.isTranslated, pinged.reply.destination], [true, '2001:db8:2::1'])
+    // What it is translated to leads to it as well.
+    assert.equal(listed('192.0.2.1').flows.filter(({ protocol }) => protocol === 'tcp').length, 2)
+    assert.deepEqual(listed('192.0.2.99').flows, [])
+    assert.equal(listed('--limit', '1').flows.length, 1)
+    const table = runCli(['flows', HOSTS[1]]).stdout
+    assert.match(
+      table,
+      /│ tcp +│ established │ 192\.0\.1\.2:\d+ +│ 192\.0\.1\.1:8080 +│ from 192\.0\.2\.1:\d+ to 192\.0\.2\.2:5201 │ +\d[^│]*│ - +│\n/,
+    )
+    assert.match(table, /\n\d+ of at most 65536 connections; \d+ begun, 0 expired, 0 made room, 0 refused\n$/)
+    const wrong = runCli(['flows', 'nobody'])
+    assert.deepEqual(
+      [wrong.status, wrong.stderr],
+      [2, 'sluice: "nobody" is no address; write one such as 192.0.2.7 or 2001:db8::7\n'],
+    )
+    client.kill('SIGKILL')
+    await route.end()
+    network.close()
+  })
+
+  test('says what the drivers have forwarded of each, as the totals have it', async () => {
+    const network = createRoutedNetwork()
+    // Frames are redirected to a veth only while its other end has NAPI.
+    for (const host of network.hosts) setFeatures('eth0', { 'rx-gro': true }, host)
+    const route = await startRoute(network, '--track', '1k', '--offload')
+    await eventually('pings are answered', async () => {
+      return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
+    })
+    const server = startCommand([...inside(network.right), 'iperf3', '-s', '-1', '--forceflush'])
+    await once(server.stdout!, 'data')
+    const client = startCommand([...inside(network.left), 'iperf3', '-t', '20', '-b', '5M', '-c', HOSTS[1]])
+    client.stdout!.resume()
+    let [packets, bytes] = [0, 0]
+    await eventually(
+      'one is in the drivers',
+      () => {
+        const driven = listed().flows.flatMap(({ driver }) => driver ?? [])
+        packets = driven.reduce((sum, each) => sum + each.packets, 0)
+        bytes = driven.reduce((sum, each) => sum + each.bytes, 0)
+        return packets > 100
+      },
+      20_000,
+    )
+    assert(bytes > packets * 52, `${bytes} bytes of ${packets} packets`)
+    assert.match(runCli(['flows']).stdout, /│ tcp +│ established │ [^│]+│ [^│]+│ - +│ [^│]+│ \d+, [\d.]+ [kM]B +│\n/)
+    client.kill('SIGKILL')
+    const { driver } = await route.end()
+    assert(driver.packets >= packets, `${driver.packets} of at least ${packets}`)
+    network.close()
+  })
+
+  test('a router that tracks nothing has none, and says how it would', async () => {
+    const network = createRoutedNetwork()
+    const route = await startRoute(network)
+    const { status, stderr } = runCli(['flows'])
+    assert.deepEqual(
+      [status, stderr],
+      [
+        2,
+        'sluice: this service tracks no connections: choose a sluice route with --track, --masquerade or --publish\n',
+      ],
+    )
+    await route.end()
+    network.close()
+  })
+})
