@@ -130,6 +130,37 @@ describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
     network.close()
   })
 
+  test('heeds how connections are to be tracked: timeouts, a full table, and those whose begin was not seen', async () => {
+    const network = createRoutedNetwork()
+    const before = await startRoute(network, '--track', '1k')
+    const ping = () => runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
+    await eventually('pings are answered', async () => (await ping()).status === 0)
+    const server = startCommand([...inside(network.right), 'iperf3', '-s', '-1', '--forceflush'])
+    await once(server.stdout!, 'data')
+    const client = startCommand([...inside(network.left), 'iperf3', '-t', '60', '-b', '1M', '-c', HOSTS[1]])
+    client.stdout!.resume()
+    await eventually('a connection stands', () => listed().flows.some(({ state }) => state === 'established'))
+    await before.end()
+
+    const options = ['--track', '1', '--timeout', 'icmp=20s', '--timeout', 'udp stream=1h']
+    const route = await startRoute(network, ...options, '--when-full', 'refuse new', '--no-pick-up')
+    // One that was too late for its neighbour has the only room for its 20 seconds.
+    await eventually('pings are answered', async () => (await ping()).status === 0, 50_000)
+    const [flow] = listed().flows
+    assert.equal(flow!.protocol, 'icmp')
+    assert(flow!.expiresSeconds <= 20 && flow!.expiresSeconds > 1)
+    assert.equal((await ping()).status, 1, 'there is room for one')
+    const { statistics, flows } = listed()
+    assert.deepEqual([statistics.capacity, statistics.evicted], [1, 0])
+    assert(statistics.refused > 0)
+    assert.equal(flows.length, 1)
+    client.kill('SIGKILL')
+    const { drops } = await route.end()
+    assert(drops['invalid: invalid'] > 0, JSON.stringify(drops))
+    assert(drops['track left: table full'] > 0, JSON.stringify(drops))
+    network.close()
+  })
+
   test('a router that tracks nothing has none, and says how it would', async () => {
     const network = createRoutedNetwork()
     const route = await startRoute(network)
@@ -144,4 +175,23 @@ describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
     await route.end()
     network.close()
   })
+})
+
+test('what cannot be tracked so is one sentence and status 2', () => {
+  for (const [args, sentence] of [
+    [
+      ['--track', '1k', '--timeout', 'idle=1h'],
+      /^sluice: "idle=1h" is no timeout; write it as established=2h, with one of these states: SYN sent, /,
+    ],
+    [['--track', '1k', '--timeout', 'udp=soon'], /^sluice: "soon" is no duration/],
+    [
+      ['--timeout', 'udp=1m'],
+      /^sluice: how connections are tracked is said, and not that they are; say how many, for example --track 64k\n$/,
+    ],
+    [['--track', '1k', '--when-full', 'burn'], /^sluice: .*--when-full.*drop unreplied, refuse new/],
+  ] as const) {
+    const { status, stderr } = runCli(['route', 'one', 'other', ...args])
+    assert.equal(status, 2, stderr)
+    assert.match(stderr, sentence)
+  }
 })

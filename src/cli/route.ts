@@ -14,6 +14,9 @@ import {
   type RouterOptions,
   type RouterTotals,
   startRouter,
+  TIMEOUTS_SECONDS,
+  type Timeouts,
+  type Tracking,
   tokenBucket,
 } from '../control/router/router.js'
 import { formatDuration, parseDuration } from './duration.js'
@@ -27,6 +30,9 @@ interface RouteOptions {
   readonly for?: number
   readonly reversePath: 'off' | 'loose' | 'strict'
   readonly track?: number
+  readonly timeout?: Partial<Timeouts>
+  readonly whenFull?: Tracking['whenFull']
+  readonly pickUp: boolean
   readonly masquerade?: readonly string[]
   readonly publish?: readonly string[]
   readonly queue?: keyof typeof DISCIPLINES
@@ -62,6 +68,18 @@ export function routeCommand(): Command {
       'track so many connections: what belongs to none is dropped, the others are routed once',
       parseCount,
     )
+    .option(
+      '--timeout <state=duration>',
+      'how long a connection of that state is remembered without a packet: "established=2h", udp=1m; can be repeated',
+      addTimeout,
+    )
+    .addOption(
+      new Option(
+        '--when-full <what>',
+        'for a new connection where there is no room: one that was not answered has to go, or the new one is refused (default: "drop unreplied")',
+      ).choices(['drop unreplied', 'refuse new']),
+    )
+    .option('--no-pick-up', 'connections whose begin was not seen are dropped as invalid')
     .option('--offload', 'with --track: busy connections are forwarded in the drivers, as many as --flows says')
     .option(
       '--masquerade <device>',
@@ -156,6 +174,7 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
       workers: options.workers,
       reversePath: options.reversePath,
       ...(options.track !== undefined && { track: options.track }),
+      ...trackingOf(options),
       nat: natOf(devices, options),
       ...(offload && flows > 0 && { offload: flows }),
       ...queueOf(options),
@@ -168,6 +187,27 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
   } finally {
     end.cancel()
   }
+}
+
+function trackingOf({ timeout, whenFull, pickUp }: RouteOptions): Pick<RouterOptions, 'tracking'> {
+  const tracking = {
+    ...(timeout !== undefined && { timeouts: timeout }),
+    ...(whenFull !== undefined && { whenFull }),
+    ...(!pickUp && { loose: false }),
+  }
+  return Object.keys(tracking).length === 0 ? {} : { tracking }
+}
+
+/** `established=2h` beside those before it. Throws InputError. */
+function addTimeout(text: string, before: Partial<Timeouts> = {}): Partial<Timeouts> {
+  const [name = '', duration] = text.split('=')
+  const states = Object.keys(TIMEOUTS_SECONDS) as (keyof Timeouts)[]
+  const state = states.find((each) => each === name.trim())
+  if (state === undefined || duration === undefined)
+    throw new InputError(
+      `"${text}" is no timeout; write it as established=2h, with one of these states: ${states.join(', ')}`,
+    )
+  return { ...before, [state]: parseDuration(duration) / 1000 }
 }
 
 function publishedBy(text: string, index: number, all: readonly string[]): NatRule {

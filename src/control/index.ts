@@ -26,10 +26,14 @@ export { type TapWorkerSettings, tapWorkers, type XdpWorkerSettings, xdpWorkers 
 export { resolveNames } from './resolve.js'
 export type { Hooks } from './router/draw.js'
 export {
+  type FlowEnds,
+  type FlowsRequest,
   type Heard,
   type ListenerRequest,
   parseListener,
   type Router,
+  type RouterFlow,
+  type RouterFlows,
   type RouterListener,
   type RouterOptions,
   type RouterTotals,

@@ -15,6 +15,6 @@ export { type FlowKey, type NumberedFlow, numberedFlows, type TrackedFlow } from
 export type { NatRule, PortRange } from './nat.js'
 export { arrived, owner } from './owner.js'
 export { type RememberOptions, remember } from './remember.js'
-export type { FlowState, Timeouts } from './settings.js'
+export { type FlowState, TIMEOUTS_SECONDS, type Timeouts } from './settings.js'
 export { type TrackOptions, track } from './track.js'
 export { restore, type TranslateOptions, translate } from './translate.js'

@@ -1,5 +1,5 @@
 import { type Graph, planWorkers, type WorkerDraft, type WorkerHost } from '../../engine/index.js'
-import { type NatRule, openFlows } from '../../flow/index.js'
+import { type FlowsOptions, type NatRule, openFlows } from '../../flow/index.js'
 import type { ErrorsOptions, HoldOptions, RoutesPlace } from '../../route/index.js'
 import { openProducer, openQueue, type QueueOptions, type SharedQueuePlace } from '../../transmit/index.js'
 import { tellAsks } from './asks.js'
@@ -21,6 +21,8 @@ export interface RouterSettings {
   readonly track: number
   /** What is translated of them. */
   readonly nat: readonly NatRule[]
+  /** How they are tracked. */
+  readonly tracking: Tracking
   /** Address of words, one for the table of each worker, where somebody looks at them from outside. */
   readonly flowsAt?: number
   readonly queue?: Pick<QueueOptions, 'discipline' | 'byteLimit' | 'doorbell'>
@@ -30,6 +32,12 @@ export interface RouterSettings {
   /** Who stands at the hooks. */
   readonly listeners: readonly Listener[]
 }
+
+/** How connections are tracked, as plain data. */
+export type Tracking = Pick<
+  FlowsOptions,
+  'timeouts' | 'whenFull' | 'loose' | 'liberal' | 'mostRetransmitted' | 'checksums'
+>
 
 /** More than that share out queues that few devices have. */
 export const MOST_ROUTER_WORKERS = 16
@@ -116,7 +124,7 @@ export function drawForwarding(
   ask: HoldOptions['ask'],
   hooks: Hooks = {},
 ): Graph {
-  const { tables, track, nat, flowsAt, queue, icmp, listeners, shared: places = [] } = settings
+  const { tables, track, nat, tracking, flowsAt, queue, icmp, listeners, shared: places = [] } = settings
   const { number, count, peers } = share
   const drawn = ports.map((port, place) => {
     const { name } = port.device
@@ -133,7 +141,7 @@ export function drawForwarding(
     const own = program === null ? null : handOver(`kernel ${name}`, device, program)
     return { name, from, to: waits ?? from[0]!, ...(own && { handOver: own }) }
   })
-  const table = { flows: flowsOfEach(track, count), nat, owner: { number, count } }
+  const table = { ...tracking, flows: flowsOfEach(track, count), nat, owner: { number, count } }
   const flows = track === 0 ? null : keep('flows', () => openFlows(space, code, 'router', table))
   if (flows && flowsAt !== undefined) Atomics.store(space.words, flowsAt / 4 + number, flows.address)
   const heard = hooksFor(listeners, { space, keep, worker: number, ports: drawn })

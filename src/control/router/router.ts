@@ -27,7 +27,7 @@ import { openPortCounters, PORT, type PortPlace, type PortQueue, portQueues } fr
 import { type EngineParts, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
 import { type FlowsRequest, type RouterFlows, readFlows } from './router-flows.js'
 import { entriesFor, openMemory, type TABLES } from './router-memory.js'
-import { MOST_ROUTER_WORKERS, type RouterSettings } from './router-plan.js'
+import { MOST_ROUTER_WORKERS, type RouterSettings, type Tracking } from './router-plan.js'
 
 export interface RouterOptions {
   /** The network devices of the router, two or more. */
@@ -39,6 +39,8 @@ export interface RouterOptions {
   readonly reversePath?: 'off' | 'loose' | 'strict'
   /** Connections that are tracked at most, each worker its share of them; none where it is not said. */
   readonly track?: number
+  /** How they are tracked; as Linux does where it is not said. */
+  readonly tracking?: Tracking
   /**
    * What is translated; ports are numbered as `devices` are. Flows are tracked
    * then, 65,536 where `track` does not say it. Masquerading takes the ports
@@ -257,12 +259,12 @@ function isFiltering({ track = 0, reversePath = 'off', listeners = [] }: RouterO
 
 /** What does the forwarding, and by what rules: plain data. */
 function forwardingOf(
-  { track = 0, nat = [], queue, icmp }: RouterOptions,
+  { track = 0, nat = [], tracking = {}, queue, icmp }: RouterOptions,
   ports: readonly RouterPort[],
   places: readonly PortPlace[],
 ): Omit<RouterSettings, 'tables' | 'asks' | 'workers' | 'shared' | 'listeners'> {
   const counted = ports.map(({ sockets }, port): CountedSockets => ({ ...sockets, counters: places[port]! }))
-  return { ports: counted, track, nat, ...(queue && { queue }), ...(icmp && { icmp }) }
+  return { ports: counted, track, nat, tracking, ...(queue && { queue }), ...(icmp && { icmp }) }
 }
 
 /** Memory for the addresses of the workers' tables of flows, a word each. */
@@ -273,7 +275,11 @@ function flowsAt(space: Space, workers: number): number {
 const NO_HOOKS = 'packets that the drivers forward meet no hooks; route without --offload'
 
 function checkOptions(options: RouterOptions): void {
-  const { workers = 1, hooks, listeners = [], track = 0, nat = [], queue, offload } = options
+  const { workers = 1, hooks, listeners = [], track = 0, nat = [], tracking = {}, queue, offload } = options
+  if (track === 0 && Object.keys(tracking).length > 0)
+    throw new DeviceError(
+      'how connections are tracked is said, and not that they are; say how many, for example --track 64k',
+    )
   if (offload !== undefined) {
     if (hooks || listeners.length > 0) throw new DeviceError(NO_HOOKS)
     if (queue) throw new DeviceError('packets that the drivers forward wait in no queue; leave one of the two out')
@@ -354,7 +360,7 @@ function totalsOf(
   return { received, forwarded, drops }
 }
 
-export type { NatRule } from '../../flow/index.js'
+export { type NatRule, TIMEOUTS_SECONDS, type Timeouts } from '../../flow/index.js'
 export { type Discipline, type Doorbell, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'
 export type { Heard, ListenerRequest } from './listeners.js'
 export type { RouterListener } from './listening.js'
@@ -362,3 +368,4 @@ export { parseHost } from './parse-host.js'
 export { parseListener } from './parse-listener.js'
 export { parsePublished } from './published.js'
 export type { FlowEnds, FlowsRequest, RouterFlow, RouterFlows } from './router-flows.js'
+export type { Tracking } from './router-plan.js'
