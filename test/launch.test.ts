@@ -17,6 +17,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Script } from 'node:vm'
+import { crc32 } from 'node:zlib'
 import { skipUnless } from './support/require.js'
 
 /** The command as it is installed, with the code of its bundles (docs/decisions/0023-code-cache.md). */
@@ -48,7 +49,8 @@ describe('sluice, installed', () => {
   /** Whether V8 takes what lies there for this bundle. */
   const isTaken = (bundle: string, entry: string) => {
     const source = readFileSync(join(bin, `${bundle}.cjs`), 'latin1')
-    return !new Script(source, { cachedData: readFileSync(join(code, entry)) }).cachedDataRejected
+    // Behind the code is its checksum.
+    return !new Script(source, { cachedData: readFileSync(join(code, entry)).subarray(0, -4) }).cachedDataRejected
   }
 
   test('what V8 has compiled is left for the next command, and is taken', () => {
@@ -96,15 +98,33 @@ describe('sluice, installed', () => {
     const ofOtherVersion = Buffer.from(whole)
     // The second word of V8's header is a hash of its version.
     ofOtherVersion.writeUInt32LE(~whole.readUInt32LE(4) >>> 0, 4)
-    for (const bad of [ofOtherVersion, whole.subarray(0, whole.length >> 1), Buffer.alloc(0), Buffer.from('no code')]) {
-      writeFileSync(path, bad)
-      assert.deepEqual(run(compile), plain)
-      assert.deepEqual(readFileSync(path), bad)
-    }
+    ofOtherVersion.writeUInt32LE(crc32(ofOtherVersion.subarray(0, -4)), whole.length - 4)
+    writeFileSync(path, ofOtherVersion)
+    assert.deepEqual(run(compile), plain)
+    assert.deepEqual(readFileSync(path), ofOtherVersion)
     writeFileSync(path, whole)
     // Other flags are another V8.
     assert.deepEqual(run(compile, { flags: ['--no-opt'] }), plain)
     assert.deepEqual(readFileSync(path), whole)
+  })
+
+  test('code that is damaged is not run, wherever that is, and is made anew', () => {
+    empty()
+    const plain = run(compile)
+    const [entry] = entries()
+    const path = join(code, entry!)
+    const whole = readFileSync(path)
+    const flipped = Array.from({ length: 16 }, (_, part) => {
+      const damaged = Buffer.from(whole)
+      damaged[Math.floor(((part + 0.5) * whole.length) / 16)]! ^= 0x10
+      return damaged
+    })
+    for (const bad of [...flipped, whole.subarray(0, whole.length >> 1), Buffer.alloc(0), Buffer.from('no code')]) {
+      writeFileSync(path, bad)
+      assert.deepEqual(run(compile), plain)
+      assert.ok(isTaken('asking', entry!))
+      assert.notDeepEqual(readFileSync(path), bad)
+    }
   })
 
   test('code of another build is not taken, and goes', () => {
