@@ -1,41 +1,21 @@
 import assert from 'node:assert/strict'
-import { after, before, it } from 'node:test'
+import { it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
-import { openXdp, XDP_REASONS, type XdpDeviceOptions, xdpNotes } from '../src/device/index.js'
-import { setFeatures, withNamespace } from '../src/kernel/index.js'
-import { attachXdp, type LoadedProgram, loadProgram, type XdpLink } from '../src/loader/index.js'
+import { XDP_REASONS, xdpNotes } from '../src/device/index.js'
+import { setFeatures } from '../src/kernel/index.js'
 import { TRAFFIC_BYTES, TRAFFIC_DROPS } from '../src/memory/index.js'
 import { testDevice } from './support/device-suite.js'
 import { openBench } from './support/engine.js'
 import { eventually } from './support/eventually.js'
-import { REDIRECT_PROGRAM, redirectTo } from './support/redirect-program.js'
 import { skipUnless } from './support/require.js'
-import { createVethPair, type VethPair } from './support/veth-pair.js'
+import { xdpEnds } from './support/xdp-ends.js'
 
 const ENTRIES = 256
 
-let pair: VethPair
-let ends: { readonly program: LoadedProgram; readonly link: XdpLink }[] = []
-
-before(() => {
-  if (skipUnless('root') !== false) return
-  pair = createVethPair()
-  ends = [pair.near, pair.far].map((end) => {
-    const program = loadProgram(REDIRECT_PROGRAM)
-    return { program, link: withNamespace(end.namespace, () => attachXdp(program, end)) }
-  })
-})
-
-after(() => {
-  for (const { program, link } of ends) {
-    link.close()
-    program.close()
-  }
-  pair?.close()
-})
+const ends = xdpEnds()
 
 it('says of a device that it takes VLAN tags off before anybody sees them', { skip: skipUnless('root') }, () => {
-  const { near } = pair
+  const { near } = ends.pair
   const found = () => xdpNotes(near).filter((note) => note.includes(`"ethtool -K ${near.name} rxvlan off"`)).length
   try {
     for (const isOn of [true, false]) {
@@ -53,11 +33,7 @@ it('receives again as soon as the pool has frames, where there were none left', 
   const few = 64
   const bench = openBench({ 2048: few })
   const other = openBench()
-  const open = ({ space, code, worker }: typeof bench, index: number) => {
-    const divert = (queue: number, fd: number | null) => redirectTo(ends[index]!.program, queue, fd)
-    return openXdp(space, code, worker, [pair.near, pair.far][index]!, { divert, entries: ENTRIES }).queues[0]!
-  }
-  const [device, peer] = [open(bench, 0), open(other, 1)]
+  const [device, peer] = [ends.open(bench, 'near', { entries: ENTRIES }), ends.open(other, 'far', { entries: ENTRIES })]
   const [taken, sent] = [bench.bundle('taken'), other.bundle('sent')]
   const send = (count: number) => {
     other.fill(sent, Array<Uint8Array>(count).fill(new Uint8Array(60)))
@@ -86,16 +62,12 @@ it('counts what the kernel lost where other threads see it, and goes on when the
 }, async () => {
   const [bench, other] = [openBench(), openBench()]
   const { offset: counters } = bench.space.reserve({ name: 'counters', kind: 'counters', bytes: TRAFFIC_BYTES })
-  const open = ({ space, code, worker }: typeof bench, index: number, options: Partial<XdpDeviceOptions>) => {
-    const divert = (queue: number, fd: number | null) => redirectTo(ends[index]!.program, queue, fd)
-    return openXdp(space, code, worker, [pair.near, pair.far][index]!, { divert, ...options }).queues[0]!
-  }
-  const peer = open(other, 1, { entries: ENTRIES })
+  const peer = ends.open(other, 'far', { entries: ENTRIES })
   const [taken, sent] = [bench.bundle('taken'), other.bundle('sent')]
   const full = XDP_REASONS.indexOf('no frame to receive into')
   const lost = () => bench.space.counters[(counters + TRAFFIC_DROPS) / 8 + full]
   for (const times of [1, 2]) {
-    const device = open(bench, 0, { entries: 64, counters: () => counters })
+    const device = ends.open(bench, 'near', { entries: 64, counters: () => counters })
     for (let left = 128; left > 0; left -= 64) {
       other.fill(sent, Array<Uint8Array>(64).fill(new Uint8Array(60)))
       peer.send(sent)
@@ -118,12 +90,9 @@ it('counts what the kernel lost where other threads see it, and goes on when the
 for (const stagger of [true, false]) {
   testDevice(
     `xdp, ${stagger ? 'staggered' : 'aligned'}`,
-    ({ space, code, worker }) => {
-      const [device, peer] = [pair.near, pair.far].map((end, index) => {
-        const divert = (queue: number, fd: number | null) => redirectTo(ends[index]!.program, queue, fd)
-        return openXdp(space, code, worker, end, { divert, entries: ENTRIES, stagger }).queues[0]!
-      })
-      return { device: device!, peer: peer! }
+    (bench) => {
+      const options = { entries: ENTRIES, stagger }
+      return { device: ends.open(bench, 'near', options), peer: ends.open(bench, 'far', options) }
     },
     { skip: skipUnless('root'), mostUnread: ENTRIES },
   )
