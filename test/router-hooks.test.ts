@@ -11,7 +11,7 @@ import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
 
-const PINGS = 10
+const PINGS = 5
 
 for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000 }]) {
   describe(`hooks of a router with ${JSON.stringify(options)}`, {
@@ -26,6 +26,7 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
       const devices = ['left', 'right', 'spare']
       router = await startRouter({
         ...options,
+        profile: 'small',
         devices,
         namespace: network.router,
         warn: (text) => warnings.push(text),
