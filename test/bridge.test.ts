@@ -98,7 +98,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     assert.equal(trace.status, 2)
     assert.match(
       trace.stderr,
-      /^sluice: the packets of this bridge stay in the drivers, where only sluice top sees them\n$/,
+      /^sluice: the packets of sluice bridge stay in the drivers, where only sluice top sees them\n$/,
     )
     const { status, stdout: document, stderr } = await command.stop()
     assert.equal(status, 0, stderr)

@@ -49,7 +49,7 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
     assert(stages.find(({ stage }) => stage === 'forwarded by a look-up')!.packets >= 18)
     const traced = runCli(['trace', 'icmp', '--device', 'right'])
     assert.equal(traced.status, 2)
-    assert.match(traced.stderr, /the packets of this router stay in the drivers/)
+    assert.match(traced.stderr, /the packets of sluice route stay in the drivers/)
     const { status, stdout: document } = await running.stop()
     assert.equal(status, 0)
     const { forwarded, endedBy, others } = JSON.parse(document)
@@ -63,6 +63,8 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
     for (const [args, said] of [
       [['--flows', '70k'], /at most 65536/],
       [['--track', '10'], /--in-driver.*cannot be used with.*--track/],
+      [['--byte-limit', '3k'], /--in-driver.*cannot be used with.*--byte-limit/],
+      [['--doorbell', 'packet'], /--in-driver.*cannot be used with.*--doorbell/],
     ] as const) {
       const { status, stderr } = await runIn(network.router, [
         process.execPath,

@@ -125,6 +125,8 @@ export function routeCommand(): Command {
           'publish',
           'queue',
           'rate',
+          'byteLimit',
+          'doorbell',
           'hook',
           'small',
           'workers',

@@ -19,7 +19,7 @@ export interface DriverServed {
 export function driverService({ name, devices, dropped, outcomes }: DriverServed): Service {
   const since = new Date().toISOString()
   const refuse = (): never => {
-    throw new ProtocolError(`the packets of this ${name} stay in the drivers, where only sluice top sees them`)
+    throw new ProtocolError(`the packets of sluice ${name} stay in the drivers, where only sluice top sees them`)
   }
   return {
     status: () => ({
