@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import { type ListenerRequest, parseListener, type Router, startRouter } from '../src/control/router/router.js'
+import { chooseService, connectTo } from '../src/control/service/ask.js'
 import { CLI, runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
@@ -184,13 +185,22 @@ test('sluice route --hook filters from the first packet on, and sluice hook unti
   const ping = (...args: string[]) => runIn(network.left, [...args, '-W', '1', HOSTS[1]])
   assert.match((await ping('ping', '-c', '3', '-i', '0.05', '-s', '1200')).stdout, / 0 received/)
   assert.match((await ping(...pingsAtOnce(3))).stdout, / 3 received/)
-  const hooked = startCommand([process.execPath, CLI, 'hook', 'forward', 'drop', 'icmp', '--json'])
+  // As nohup has it started.
+  const ignoring = { ...process.env, _: '/usr/bin/nohup' }
+  const hooked = startCommand([process.execPath, CLI, 'hook', 'forward', 'drop', 'icmp', '--json'], ignoring)
   let [document, said] = ['', '']
   hooked.stdout!.on('data', (data) => (document += data))
   hooked.stderr!.on('data', (data) => (said += data))
   await eventually('it listens', () => said.startsWith('listening at left and right: forward drop icmp, until Ctrl-C'))
   assert.match((await ping(...pingsAtOnce(3))).stdout, / 0 received/)
   assert.equal(JSON.parse(runCli(['status', '--json']).stdout).services[0].dropped, 6)
+  // As many as there may be listeners: somebody can still ask.
+  const { place } = await chooseService({}, ['engine'])
+  const others = Array.from({ length: 32 }, () => connectTo(place))
+  for (const other of others) assert.equal((await other.ask({ do: 'status' })).name, 'route')
+  assert.equal(runCli(['status']).status, 0)
+  for (const other of others) other.close()
+  hooked.kill('SIGHUP')
   hooked.kill('SIGINT')
   await once(hooked, 'close')
   const { packets, bytes, listener, endedBy } = JSON.parse(document)
@@ -233,7 +243,14 @@ test('a listener as it is written', () => {
     ['forward:/b drop', { at: 'forward', action: 'drop', match: '', to: 'b' }],
   ] as const)
     assert.deepEqual(parseListener(text), request)
-  assert.throws(() => parseListener('forward'), { message: /^"forward" is no listener at a hook; write one such as/ })
+  assert.deepEqual(parseListener('forward mirror:'), { at: 'forward', action: 'mirror', match: '' })
+  for (const [text, message] of [
+    ['forward', /^"forward" is no listener at a hook; write one such as/],
+    ['prerouting: drop', /^"prerouting:" names no device; write one behind the colon, or leave it out$/],
+    ['forward:/ drop', /^"forward:\/" is no way between two devices; write forward:FROM\/TO, /],
+    ['forward:a/b/c drop', /^"forward:a\/b\/c" is no way between two devices; /],
+  ] as const)
+    assert.throws(() => parseListener(text), { message })
 })
 
 test('options that no hook can stand beside are one sentence and status 2', { skip: skipUnless('root') }, () => {

@@ -40,7 +40,7 @@ filter from its first packet on, sluice route has as --hook.`,
 }
 
 async function listen(listener: string, options: HookOptions): Promise<void> {
-  const end = listenForEnd(['SIGINT', 'SIGTERM', 'SIGHUP'])
+  const end = listenForEnd()
   try {
     const { place, status } = await chooseService(options, ['engine'])
     const connection = connectTo(place)

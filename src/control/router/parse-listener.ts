@@ -20,7 +20,9 @@ export function parseListener(text: string): ListenerRequest {
     )
   const at = oneOf(POINTS, words[1]!, 'hook')
   const action = oneOf(ACTIONS, words[3]!, 'action at a hook')
-  const [match, copyTo] = [words[5]?.trim() ?? '', words[4]]
+  const match = words[5]?.trim() ?? ''
+  // Without a device behind the colon a mirror has none, which is said where all listeners are looked at.
+  const copyTo = words[4] || undefined
   return {
     at,
     action,
@@ -32,9 +34,15 @@ export function parseListener(text: string): ListenerRequest {
 
 function placesOf(at: ListenerRequest['at'], devices: string | undefined): Pick<ListenerRequest, 'from' | 'to'> {
   if (devices === undefined) return {}
-  if (at === 'postrouting') return { to: devices }
-  if (at === 'prerouting') return { from: devices }
-  const [from = '', to = ''] = devices.split('/')
+  if (at !== 'forward') {
+    if (devices === '') throw new DeviceError(`"${at}:" names no device; write one behind the colon, or leave it out`)
+    return at === 'postrouting' ? { to: devices } : { from: devices }
+  }
+  const [from = '', to = '', ...more] = devices.split('/')
+  if ((from === '' && to === '') || more.length > 0)
+    throw new DeviceError(
+      `"forward:${devices}" is no way between two devices; write forward:FROM/TO, forward:FROM or forward:/TO`,
+    )
   return { ...(from !== '' && { from }), ...(to !== '' && { to }) }
 }
 

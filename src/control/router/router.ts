@@ -103,7 +103,7 @@ export interface Router {
 
 export interface RouterTotals {
   readonly received: number
-  /** Taken by the ports' devices, with what the router sends of its own: ICMP errors, and each piece of what is cut. */
+  /** Taken by the ports' devices, with what the router sends of its own: ICMP errors, copies of mirrors, and each piece of what is cut. */
   readonly forwarded: number
   /** Of both, those that the drivers have forwarded by themselves; where flows are offloaded. */
   readonly driver?: OffloadTotals

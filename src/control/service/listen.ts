@@ -25,7 +25,8 @@ export interface ControlSocket {
 }
 
 /** More at once are closed without an answer. */
-const MOST_CONNECTIONS = 32
+/** Those who stand at hooks have one each, up to 32 of a router, and somebody is to be able to ask beside them. */
+const MOST_CONNECTIONS = 64
 /** A connection on which nothing is asked, or whose answers nobody reads, ends after so long. */
 const IDLE_MS = 60_000
 /** How long somebody who sends too long a line may go on with it, to be told so. */
