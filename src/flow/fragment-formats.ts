@@ -8,7 +8,7 @@
  *
  *     0    u32  first bucket, and buckets less 1; first free datagram; first free place
  *     16   u32  first and last of all datagrams, as they began; of those for whose first fragment others wait
- *     32   u32  ticks that a datagram is known; fragments that wait
+ *     32   u32  ticks that a datagram is known; fragments that wait; whether the packets that are judged have waited
  *     64        key of the fragment that is looked at (KEY_… of formats.ts): identification for ports, of IPv6
  *               protocol 44
  *     112  u32  of that fragment: its first byte in the datagram, and the one behind its last; whether more follow;
@@ -22,6 +22,7 @@ export const DATAGRAMS_ALL = 16
 export const DATAGRAMS_WAITING = 24
 export const DATAGRAMS_TICKS = 32
 export const DATAGRAMS_HELD = 36
+export const DATAGRAMS_RELEASES = 40
 export const DATAGRAMS_KEY = 64
 export const DATAGRAMS_BEGIN = 112
 export const DATAGRAMS_END = 116

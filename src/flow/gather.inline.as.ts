@@ -57,6 +57,7 @@ import {
   DATAGRAMS_BEGIN,
   DATAGRAMS_END,
   DATAGRAMS_MORE,
+  DATAGRAMS_RELEASES,
 } from './fragment-formats'
 import { readFirst, readFragment, readLater } from './fragment-read.inline.as'
 import {
@@ -85,10 +86,9 @@ import { extendSegment, readSegment } from './tcp.inline.as'
  * The verdict on a fragment, whose headers `readPacket` has read. The first one
  * of a datagram has the ports and is judged as the whole would be; the others
  * are what it was, and wait where they come before it. With several workers one
- * gathers all of a datagram, and hands them to whose the flow is: `isKnown` says
- * that this has been done.
+ * gathers all of a datagram, and hands them to whose the flow is.
  */
-export function judgeFragment(stage: u32, flows: u32, descriptor: u32, isKnown: bool): u32 {
+export function judgeFragment(stage: u32, flows: u32, descriptor: u32): u32 {
   countOne(flows, COUNT_FRAGMENTS)
   const table = load<u32>(flows, FLOWS_FRAGMENTS)
   if (table === 0) return hasRules(flows) ? VERDICT_DROPPED + DROP_FRAGMENT : VERDICT_UNTRACKED
@@ -96,9 +96,15 @@ export function judgeFragment(stage: u32, flows: u32, descriptor: u32, isKnown: 
   if (fault !== 0) return VERDICT_DROPPED + fault
   const packet = load<u32>(descriptor, DESCRIPTOR_ADDRESS)
   const begin = load<u32>(table, DATAGRAMS_BEGIN)
+  const isKnown = load<u32>(table, DATAGRAMS_RELEASES) !== 0 || isHandedOver(flows, packet)
   // One that is no part of anything (RFC 6946) is nobody's either.
   if (begin === 0 && (isKnown || load<u32>(table, DATAGRAMS_MORE) === 0)) return judgeFirst(stage, flows, table, packet)
   return isKnown ? judgeLater(stage, flows, table, packet) : gather(stage, flows, table, descriptor)
+}
+
+/** Whether another worker has gathered it: with several, each fragment has a note of its port. */
+function isHandedOver(flows: u32, packet: u32): bool {
+  return load<u32>(flows, FLOWS_OWNERS) > 1 && (load<u32>(packet - IN_PORT_BEFORE) & IN_PORT_KNOWN) !== 0
 }
 
 function gather(stage: u32, flows: u32, table: u32, descriptor: u32): u32 {

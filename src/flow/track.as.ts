@@ -11,11 +11,8 @@ import { TABLES_GENERATION } from '../route/formats'
 import {
   FLOW_STATUS,
   FLOWS_FRAGMENTS,
-  FLOWS_OWNERS,
   FLOWS_PACKET,
   FLOWS_SEEN,
-  IN_PORT_BEFORE,
-  IN_PORT_KNOWN,
   MARK_BEFORE,
   MARK_RELATED,
   MARK_REPLY,
@@ -34,7 +31,7 @@ import {
   VERDICT_KEPT,
   VERDICT_RELATED,
 } from './formats'
-import { DATAGRAMS_WAITING } from './fragment-formats'
+import { DATAGRAMS_RELEASES, DATAGRAMS_WAITING } from './fragment-formats'
 import { breakDatagram, dropPacket, forgetLate, freePlace, takeReady } from './fragment-table.inline.as'
 import { judgeFragment } from './gather.inline.as'
 import { judgePacket } from './judge.inline.as'
@@ -60,9 +57,12 @@ export function track(stage: u32, bundle: u32): void {
   let last: u32 = 0
   let output: u32 = 0
   let append: u32 = 0
-  seeRoutes(stage, flows)
+  // Before anything is looked up: a decision is as old as this at most.
+  if ((load<u32>(stage, TRACK_SETTINGS) & TRACK_CACHES) !== 0) {
+    store<u32>(flows, atomic.load<u32>(load<u32>(stage, TRACK_ROUTES), TABLES_GENERATION), FLOWS_SEEN)
+  }
   for (let at = first; at < end; at += DESCRIPTOR_BYTES) {
-    const verdict = trackOne(stage, flows, at, false)
+    const verdict = trackOne(stage, flows, at)
     if (verdict === 0) {
       v128.store(stays, v128.load(at))
       stays += DESCRIPTOR_BYTES
@@ -85,12 +85,6 @@ function endAppending(output: u32, append: u32): void {
   if (output !== 0) store<u32>(output, (append - output - BUNDLE_DESCRIPTORS) / DESCRIPTOR_BYTES, BUNDLE_COUNT)
 }
 
-/** Before anything is looked up: a decision that is used is as old as this at most. */
-function seeRoutes(stage: u32, flows: u32): void {
-  if ((load<u32>(stage, TRACK_SETTINGS) & TRACK_CACHES) === 0) return
-  store<u32>(flows, atomic.load<u32>(load<u32>(stage, TRACK_ROUTES), TABLES_GENERATION), FLOWS_SEEN)
-}
-
 function drop(stage: u32, descriptor: u32, verdict: u32): void {
   if (verdict !== VERDICT_KEPT) dropPacket(stage, load<u32>(descriptor, DESCRIPTOR_ADDRESS), verdict - VERDICT_DROPPED)
 }
@@ -100,24 +94,20 @@ function drop(stage: u32, descriptor: u32, verdict: u32): void {
  * a bundle, which is empty; and forgets those whose time is over.
  */
 export function trackWaiting(stage: u32, bundle: u32, late: u32): void {
-  const flows = load<u32>(stage, TRACK_FLOWS)
-  const table = load<u32>(flows, FLOWS_FRAGMENTS)
-  const outputs = load<u32>(stage, TRACK_OUTPUTS)
-  seeRoutes(stage, flows)
+  const table = load<u32>(load<u32>(stage, TRACK_FLOWS), FLOWS_FRAGMENTS)
   forgetLate(stage, table, late)
-  for (let left: u32 = MOST_IN_BUNDLE; left > 0; left--) {
-    const place = takeReady(stage)
-    if (place === 0) return
-    const verdict = trackOne(stage, flows, place, true)
-    if (verdict >= <u32>VERDICT_DROPPED) drop(stage, place, verdict)
-    else {
-      const output = verdict === 0 ? bundle : load<u32>(outputs + (verdict << 2))
-      const count = load<u32>(output, BUNDLE_COUNT)
-      v128.store(output + BUNDLE_DESCRIPTORS + count * DESCRIPTOR_BYTES, v128.load(place))
-      store<u32>(output, count + 1, BUNDLE_COUNT)
-    }
+  let count: u32 = 0
+  for (let place = takeReady(stage); place !== 0; place = takeReady(stage)) {
+    v128.store(bundle + BUNDLE_DESCRIPTORS + count * DESCRIPTOR_BYTES, v128.load(place))
     freePlace(table, place)
+    count++
+    if (count === MOST_IN_BUNDLE) break
   }
+  if (count === 0) return
+  store<u32>(bundle, count, BUNDLE_COUNT)
+  store<u32>(table, 1, DATAGRAMS_RELEASES)
+  track(stage, bundle)
+  store<u32>(table, 0, DATAGRAMS_RELEASES)
 }
 
 /** Gives back what waits: what this stage has, and with it what others wait for. */
@@ -133,20 +123,16 @@ export function trackClose(stage: u32, late: u32): void {
 }
 
 /** The verdict on a packet; one that a remembered decision has been taken for is rewritten by it. */
-function trackOne(stage: u32, flows: u32, descriptor: u32, isKnown: bool): u32 {
+function trackOne(stage: u32, flows: u32, descriptor: u32): u32 {
   const packet = load<u32>(descriptor, DESCRIPTOR_ADDRESS)
   const flags = load<u32>(descriptor, DESCRIPTOR_FLAGS)
   const settings = load<u32>(stage, TRACK_SETTINGS)
   const captured = load<u32>(descriptor, DESCRIPTOR_CAPTURED)
   let verdict = judgeUsual(flows, packet, captured)
-  if (verdict === NOT_USUAL) verdict = judgePacket(flows, packet, captured, flags)
+  if (verdict === NOT_USUAL) verdict = judgeOther(stage, flows, descriptor)
   if (verdict > <u32>VERDICT_RELATED) {
-    if (verdict === READ_FRAGMENT)
-      verdict = judgeFragment(stage, flows, descriptor, isKnown || isHandedOver(flows, packet))
-    if (verdict > <u32>VERDICT_RELATED) {
-      if ((settings & TRACK_MARKS) !== 0) store<u32>(packet - MARK_BEFORE, 0)
-      return verdict
-    }
+    if ((settings & TRACK_MARKS) !== 0) store<u32>(packet - MARK_BEFORE, 0)
+    return verdict
   }
   const flow = load<u32>(flows + FLOWS_PACKET, PACKET_FLOW)
   const direction = load<u32>(flows + FLOWS_PACKET, PACKET_DIRECTION)
@@ -163,9 +149,12 @@ function trackOne(stage: u32, flows: u32, descriptor: u32, isKnown: bool): u32 {
   return verdict
 }
 
-/** Whether another worker has said what a fragment is a part of: with several, each packet has a note of its port. */
-function isHandedOver(flows: u32, packet: u32): bool {
-  return load<u32>(flows, FLOWS_OWNERS) > 1 && (load<u32>(packet - IN_PORT_BEFORE) & IN_PORT_KNOWN) !== 0
+/** The verdict on what is not as usual. Exported so that it stays a function of its own, and out of the way of what is. */
+export function judgeOther(stage: u32, flows: u32, descriptor: u32): u32 {
+  const packet = load<u32>(descriptor, DESCRIPTOR_ADDRESS)
+  const flags = load<u32>(descriptor, DESCRIPTOR_FLAGS)
+  const verdict = judgePacket(flows, packet, load<u32>(descriptor, DESCRIPTOR_CAPTURED), flags)
+  return verdict === READ_FRAGMENT ? judgeFragment(stage, flows, descriptor) : verdict
 }
 
 function mark(flows: u32, packet: u32, flow: u32, direction: u32, verdict: u32): void {
