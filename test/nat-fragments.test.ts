@@ -103,5 +103,7 @@ for (const workers of [1, 2])
           assertAnswered(stdout, 3)
         }
       }
+      const { drops } = router.totals()
+      assert(!Object.keys(drops).some((name) => name.endsWith(': not taken')), JSON.stringify(drops))
     })
   })

@@ -278,7 +278,8 @@ export function prepareHandOver(fd: number, interfaceIndex: number, data: Uint8A
   const attributes = testRunAttributes({ fd, data, context, flags: TEST_XDP_LIVE_FRAMES, batchSize: 1 })
   return (dataBytes) => {
     words.setUint32(CONTEXT.end, dataBytes, true)
-    attributes.u32(8, dataBytes)
+    // The kernel has written here how long the packet before was, and would take it for the room that this one has.
+    attributes.u32(8, dataBytes).u32(12, 0)
     const result = attributes.tryCall(PROG_TEST_RUN)
     return result < 0 ? -result : 0
   }
