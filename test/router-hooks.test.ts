@@ -57,7 +57,9 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
 
     test('a counter sees what passes its hook, in each direction or one, and is gone again', async () => {
       const names = () => router.stages().map(({ name }) => name)
+      const regions = () => router.space.layout().regions.map(({ name }) => name)
       const without = names()
+      const memory = regions()
       const bytes = 14 + 20 + 8 + 100
       for (const [request, packets] of [
         [{ at: 'prerouting', match: 'icmp' }, 2 * PINGS],
@@ -72,6 +74,7 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
         assert.deepEqual(heard, { packets, bytes: packets * bytes, answers: PINGS }, JSON.stringify(request))
       }
       assert.deepEqual(names(), without)
+      assert.deepEqual(regions(), memory)
     })
 
     test('a filter drops until it is taken away, at each hook, and the books balance', async () => {
@@ -117,6 +120,8 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
         [{ at: 'postrouting', action: 'count', from: 'left' }, /^at postrouting nobody asks .*; listen at forward$/],
         [{ at: 'prerouting', action: 'count', to: 'left' }, /^at prerouting nobody knows yet .*; listen at forward$/],
         [{ at: 'forward', action: 'mirror' }, /^a mirror needs a device/],
+        [{ at: 'nowhere', action: 'drop' }, /^there is no hook "nowhere"; choose one of/],
+        [{ at: 'forward', action: 'eat' }, /^there is no action at a hook "eat"; choose one of/],
         [{ at: 'forward', action: 'count', copyTo: 'left' }, /^only a mirror sends copies/],
         [{ at: 'forward', action: 'drop', match: 'tcp port' }, /port/],
       ] as [ListenerRequest, RegExp][])
@@ -160,6 +165,7 @@ test('there is room for many listeners, and one too many is refused', {
   })
   router.close()
   await router.done
+  await assert.rejects(router.listen({ at: 'forward', action: 'count' }), { message: /^this router has ended/ })
   network.close()
 })
 

@@ -44,6 +44,8 @@ export interface Heard {
 
 /** Of one worker: LISTENED, on a cache line of its own. */
 export const LISTENER_BYTES = 64
+const POINTS = ['prerouting', 'forward', 'postrouting'] as const
+const ACTIONS = ['drop', 'count', 'mirror'] as const
 /** A packet passes each of them. */
 const MOST_LISTENERS = 32
 
@@ -135,6 +137,8 @@ export function openListeners(space: Space, devices: readonly string[], workers:
 }
 
 function checkRequest({ at, action, from, to, copyTo }: ListenerRequest): void {
+  hookPoint(at)
+  hookAction(action)
   if (at === 'prerouting' && to !== undefined)
     throw new DeviceError(`at prerouting nobody knows yet that a packet leaves by ${to}; listen at forward`)
   if (at === 'postrouting' && from !== undefined)
@@ -143,4 +147,20 @@ function checkRequest({ at, action, from, to, copyTo }: ListenerRequest): void {
     throw new DeviceError('a mirror needs a device of the router for its copies: mirror:DEVICE')
   if (action !== 'mirror' && copyTo !== undefined)
     throw new DeviceError(`only a mirror sends copies; leave ${copyTo} out, or write mirror:${copyTo}`)
+}
+
+/** The hook of that name. Throws DeviceError. */
+export function hookPoint(word: string): HookPoint {
+  return oneOf(POINTS, word, 'hook')
+}
+
+/** What a listener of that name does. Throws DeviceError. */
+export function hookAction(word: string): ListenerRequest['action'] {
+  return oneOf(ACTIONS, word, 'action at a hook')
+}
+
+function oneOf<const Word extends string>(words: readonly Word[], word: string, what: string): Word {
+  const found = words.find((each) => each === word)
+  if (found !== undefined) return found
+  throw new DeviceError(`there is no ${what} "${word}"; choose one of ${words.join(', ')}`)
 }

@@ -1,11 +1,8 @@
 import { DeviceError } from '../device.js'
-import type { ListenerRequest } from './listeners.js'
+import { hookAction, hookPoint, type ListenerRequest } from './listeners.js'
 
 /** `HOOK[:DEVICE] ACTION[:DEVICE] [EXPRESSION]`; at forward `:FROM`, `:FROM/TO` or `:/TO`. */
 const WORDS = /^\s*([^\s:]+)(?::(\S*))?\s+([^\s:]+)(?::(\S*))?(?:\s+(.*))?$/s
-
-const POINTS = ['prerouting', 'forward', 'postrouting'] as const
-const ACTIONS = ['drop', 'count', 'mirror'] as const
 
 /**
  * A listener at a hook as an operator writes it: `forward drop tcp dst port 25`,
@@ -18,8 +15,8 @@ export function parseListener(text: string): ListenerRequest {
     throw new DeviceError(
       `"${text}" is no listener at a hook; write one such as "forward drop tcp dst port 25" or "prerouting:eth0 count udp"`,
     )
-  const at = oneOf(POINTS, words[1]!, 'hook')
-  const action = oneOf(ACTIONS, words[3]!, 'action at a hook')
+  const at = hookPoint(words[1]!)
+  const action = hookAction(words[3]!)
   const match = words[5]?.trim() ?? ''
   // Without a device behind the colon a mirror has none, which is said where all listeners are looked at.
   const copyTo = words[4] || undefined
@@ -44,10 +41,4 @@ function placesOf(at: ListenerRequest['at'], devices: string | undefined): Pick<
       `"forward:${devices}" is no way between two devices; write forward:FROM/TO, forward:FROM or forward:/TO`,
     )
   return { ...(from !== '' && { from }), ...(to !== '' && { to }) }
-}
-
-function oneOf<const Word extends string>(words: readonly Word[], word: string, what: string): Word {
-  const found = words.find((each) => each === word)
-  if (found !== undefined) return found
-  throw new DeviceError(`there is no ${what} "${word}"; choose one of ${words.join(', ')}`)
 }

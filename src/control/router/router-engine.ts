@@ -110,11 +110,15 @@ export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): R
   }
   try {
     const pool = later(parts.pool.openWorker('router'))
-    const kept = new Map<string, object>()
+    const kept = new Map<string, { close?(): void }>()
+    const asked = new Set<string>()
+    closers.push(() => {
+      for (const thing of [...kept.values()].toReversed()) thing.close?.()
+    })
     const keep: WorkerHost['keep'] = (name, make) => {
-      const before = kept.get(name) as ReturnType<typeof make> | undefined
-      const thing = before ?? later(make())
+      const thing = (kept.get(name) as ReturnType<typeof make> | undefined) ?? make()
       kept.set(name, thing)
+      asked.add(name)
       return thing
     }
     const drawnWith = (listeners: readonly Listener[]) =>
@@ -127,7 +131,16 @@ export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): R
       served: { ...engine, statistics },
       stages: statistics,
       wake: () => wake(),
-      listen: async (listeners) => engine.change(drawnWith(listeners)),
+      async listen(listeners) {
+        asked.clear()
+        engine.change(drawnWith(listeners))
+        // As a worker does it: what the graph is drawn without goes.
+        for (const [name, thing] of kept) {
+          if (asked.has(name)) continue
+          kept.delete(name)
+          thing.close?.()
+        }
+      },
       failed: running.ended.then(() => new Promise(() => {})),
       async close() {
         running.stop()

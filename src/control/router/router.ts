@@ -236,6 +236,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       },
       queues: () => (options.queue === undefined ? [] : portQueues(space, parts.ports)),
       async listen(request) {
+        if (last !== null) throw new DeviceError('this router has ended, and has no hooks; start another one')
         if (offload !== null) throw new DeviceError(NO_HOOKS)
         if (request.action === 'drop') for (const port of ports) port.keepAll()
         return listen(request)
