@@ -75,6 +75,12 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
       }
       assert.deepEqual(names(), without)
       assert.deepEqual(regions(), memory)
+      const programs = async () =>
+        (await runIn(network.router, ['ip', '-details', 'link'])).stdout.match(/prog\/xdp id \d+/g)
+      const attached = await programs()
+      assert.equal(attached?.length, 3)
+      await assert.rejects(router.listen({ at: 'forward', action: 'drop', match: 'tcp port' }))
+      assert.deepEqual(await programs(), attached)
     })
 
     test('a filter drops until it is taken away, at each hook, and the books balance', async () => {

@@ -211,7 +211,10 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     closers.push(lookout.close)
     const first = parts.track === 0 ? 'route' : workers > 1 ? 'owner' : 'track'
     const totals = () => withDriver(totalsOf(ports, engine, first, listeners), offload)
-    const listen = openListening(listeners, (all) => engine!.listen(all))
+    const listen = openListening(listeners, async (all) => {
+      if (all.some(({ action }) => action === 'drop')) for (const port of ports) port.keepAll()
+      await engine!.listen(all)
+    })
     let last: RouterTotals | null = null
     return {
       name: 'route',
@@ -238,7 +241,6 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       async listen(request) {
         if (last !== null) throw new DeviceError('this router has ended, and has no hooks; start another one')
         if (offload !== null) throw new DeviceError(NO_HOOKS)
-        if (request.action === 'drop') for (const port of ports) port.keepAll()
         return listen(request)
       },
       done: Promise.race([stopped, lookout.lost, engine.failed]).finally(() => {
