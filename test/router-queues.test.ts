@@ -122,6 +122,7 @@ test('options of queues that cannot be are one sentence and status 2', () => {
       ['--byte-limit', 'much'],
       /^sluice: "much" is no byte limit; write auto, off or a number of bytes, as 3000 or 64k\n$/,
     ],
+    [['--byte-limit', '0'], /^sluice: "0" is no byte limit; write auto, off or a number of bytes/],
     [['--doorbell', 'never'], /^sluice: .*--doorbell.*burst, packet, ring full, byte limit, refused/],
     [
       ['--track', '1k', '--offload', '--doorbell', 'burst'],

@@ -52,7 +52,11 @@ test('status and list say what runs and what it has counted', { skip }, async ()
 
 test('where nothing runs they say what would, and who named something has made a mistake', () => {
   for (const [args, status, said] of [
-    [['top'], 1, /: no Sluice service runs here; start one with: sluice protect DEVICE --policy FILE\n$/],
+    [
+      ['top'],
+      1,
+      /: no Sluice service runs here; start one with: sluice protect DEVICE --policy FILE; sluice drop, route and bridge are some as well\n$/,
+    ],
     [
       ['trace', 'udp'],
       1,

@@ -14,10 +14,6 @@ export async function bridgeInDriver(
   const bridge = startDriverBridge(...ends)
   if (options.for !== undefined) end.after(options.for)
   const [one, other] = bridge.statistics()
-  note(
-    `joining the drivers of ${one!.name} (${one!.mode}) and ${other!.name} (${other!.mode}), ${untilWhen(options.for)}`,
-  )
-  for (const text of bridge.notes) note(text)
   const control = await openControl(
     driverService({
       name: 'bridge',
@@ -26,6 +22,11 @@ export async function bridgeInDriver(
       outcomes: () => Object.fromEntries(bridge.statistics().map((each) => [`from ${each.name}`, each.handedPackets])),
     }),
   )
+  // Said last: whoever reads it may ask at once.
+  note(
+    `joining the drivers of ${one!.name} (${one!.mode}) and ${other!.name} (${other!.mode}), ${untilWhen(options.for)}`,
+  )
+  for (const text of bridge.notes) note(text)
   const { endedBy, elapsedMs } = await showUntilEnd(bridge, end, {
     packets: () => handedBy(bridge),
     line: (packets, rate) => `${packets} packets carried over (${rate})`,

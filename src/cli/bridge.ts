@@ -49,9 +49,10 @@ async function bridge(one: string, other: string, options: BridgeOptions): Promi
 
 async function watch(running: Bridge, options: BridgeOptions, end: End): Promise<void> {
   const [one, other] = running.statistics()
+  const control = await openEngineControl(running)
+  // Said last: whoever reads it may ask at once.
   note(`joining ${one!.name} (${one!.mode}) and ${other!.name} (${other!.mode}), ${untilWhen(options.for)}`)
   for (const text of running.notes) note(text)
-  const control = await openEngineControl(running)
   const { endedBy, elapsedMs } = await showUntilEnd(running, end, {
     packets: () => sentBy(running),
     line: (packets, rate) => `${packets} packets carried over (${rate})`,

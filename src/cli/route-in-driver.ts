@@ -16,7 +16,6 @@ export async function routeInDriver(devices: readonly string[], options: DriverR
   const router = startDriverRouter({ devices, flows: options.flows, warn: (sentence) => note(`warning: ${sentence}`) })
   if (options.for !== undefined) end.after(options.for)
   const names = router.devices.map(({ name, mode }) => `${name} (${mode})`).join(' and ')
-  note(`routing in the drivers of ${names}, ${untilWhen(options.for)}`)
   const control = await openControl(
     driverService({
       name: 'route',
@@ -25,6 +24,8 @@ export async function routeInDriver(devices: readonly string[], options: DriverR
       outcomes: () => outcomesOf(router.totals()),
     }),
   )
+  // Said last: whoever reads it may ask at once.
+  note(`routing in the drivers of ${names}, ${untilWhen(options.for)}`)
   const { endedBy, elapsedMs } = await showUntilEnd(router, end, {
     packets: () => router.totals().forwarded,
     line(packets, rate) {

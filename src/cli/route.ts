@@ -245,14 +245,12 @@ function queueOf({ queue, rate, byteLimit, doorbell }: RouteOptions): Pick<Route
 /** Throws InputError. */
 function parseByteLimit(text: string): 'auto' | 'off' | number {
   if (text === 'auto' || text === 'off') return text
-  if (/^\d+(?:\.\d+)?[kM]?$/.test(text)) return parseCount(text)
+  if (/^(?=.*[1-9])\d+(?:\.\d+)?[kM]?$/.test(text)) return parseCount(text)
   throw new InputError(`"${text}" is no byte limit; write auto, off or a number of bytes, as 3000 or 64k`)
 }
 
 async function watch(router: Router, options: RouteOptions, end: End): Promise<void> {
   const names = router.ports.map(({ name, mode }) => `${name} (${mode})`).join(' and ')
-  note(`routing between ${names}, ${untilWhen(options.for)}; ${router.mirror.statistics().routes} routes`)
-  for (const text of router.notes) note(text)
   const isTracked = router.flows({ limit: 0 }) !== null
   const control = await openEngineControl({
     ...router,
@@ -260,6 +258,9 @@ async function watch(router: Router, options: RouteOptions, end: End): Promise<v
     hook: (listener) => router.listen(parseListener(listener)),
     dropped: () => Object.values(router.totals().drops).reduce((sum, count) => sum + count, 0),
   })
+  // Said last: whoever reads it may ask at once.
+  note(`routing between ${names}, ${untilWhen(options.for)}; ${router.mirror.statistics().routes} routes`)
+  for (const text of router.notes) note(text)
   const { endedBy, elapsedMs } = await showUntilEnd(router, end, {
     packets: () => router.totals().forwarded,
     line(packets, rate) {

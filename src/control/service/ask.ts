@@ -138,7 +138,7 @@ export function none(
   const isEngine = kinds.every((kind) => kind === 'engine')
   const remedy = isEngine
     ? 'sluice route and sluice bridge have one, and a program shows its own by serveEngine of the package sluice'
-    : `start one with: sluice protect ${device ?? 'DEVICE'} --policy FILE`
+    : `start one with: sluice protect ${device ?? 'DEVICE'} --policy FILE; sluice drop, route and bridge are some as well`
   return device === undefined
     ? new AskError(`no ${isEngine ? 'engine' : 'Sluice service'} runs here; ${remedy}`, false)
     : new AskError(`no Sluice service runs at ${device}; sluice status lists those that run, or ${remedy}`, true)
