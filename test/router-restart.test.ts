@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, test } from 'node:test'
 import { type Router, type RouterOptions, startRouter } from '../src/control/router/router.js'
-import type { Workers } from '../src/engine/index.js'
+import type { WorkerStatistics, Workers } from '../src/engine/index.js'
 import { writeSysctl } from '../src/kernel/index.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
@@ -66,10 +66,11 @@ describe('a router of a machine that forwards by itself, while its worker is sta
     const { received } = router.totals()
     await eventually('traffic', () => router.totals().received > received + 20)
     const workers = router.engine as Workers<never>
+    const [{ restarts: earlier }] = workers.statistics() as [WorkerStatistics]
     for (let kills = 1; kills <= 3; kills++) {
       workers.kill('worker 0')
       await eventually('it is started again', () =>
-        workers.statistics().every(({ isRunning, restarts }) => isRunning && restarts === kills),
+        workers.statistics().every(({ isRunning, restarts }) => isRunning && restarts === earlier + kills),
       )
       // Its counters begin anew.
       await eventually('it forwards', () => router.totals().received > 20)
@@ -105,9 +106,24 @@ describe('a router of a machine that forwards by itself, while its worker is sta
     assert(withoutWorker() > 0)
   })
 
-  test('lets nothing past a filter that came while it ran', async () => {
+  test('lets nothing past a filter that came while it ran, until the last one has gone', async () => {
     await start({})
-    await router.listen({ at: 'forward', action: 'drop', match: 'tcp port 25' })
+    const first = await router.listen({ at: 'forward', action: 'drop', match: 'tcp port 25' })
+    const last = await router.listen({ at: 'prerouting', action: 'drop', match: 'tcp port 26' })
+    await router.listen({ at: 'forward', action: 'count' })
+    await first.close()
+    assert.equal(await killThrice(), 0)
+    const dropped = withoutWorker()
+    assert(dropped > 0)
+    await last.close()
+    assert((await killThrice()) > 0)
+    // What was counted stays so.
+    assert.equal(withoutWorker(), dropped)
+  })
+
+  test('goes on without the kernel when a filter has gone, where it tracks', async () => {
+    await start({ track: 1024 })
+    await (await router.listen({ at: 'forward', action: 'drop', match: 'tcp port 25' })).close()
     assert.equal(await killThrice(), 0)
     assert(withoutWorker() > 0)
   })

@@ -237,9 +237,11 @@ function load(source: PolicySource, before: Version | null): Version {
       if (!goesOn) made.push(map)
       kept.set(spec.name, map)
     }
-    // Sockets stay where they were put, also while no rule diverts.
-    const sockets = before?.kept.get(DIVERT_SOCKETS)
-    if (sockets !== undefined && !kept.has(DIVERT_SOCKETS)) kept.set(DIVERT_SOCKETS, sockets)
+    // Sockets stay where they were put, also while no rule diverts, and what was lost stays counted.
+    for (const name of [DIVERT_SOCKETS, POLICY_STATE]) {
+      const old = before?.kept.get(name)
+      if (old !== undefined && !kept.has(name)) kept.set(name, old)
+    }
     for (const map of made) if (map.spec.name === POLICY_STATE) seedState(map)
     writeEnds(source, slots, kept.get(RULE_ENDS), before)
     return { source, slots, kept, loaded: loadOver(source, program, kept, slots.capacity) }

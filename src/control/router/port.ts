@@ -40,8 +40,8 @@ export interface RouterPort {
   readonly sockets: PortSockets
   /** Puts the policy in place. Packets of queues without a socket pass to the kernel, unless `keepsAll`. */
   attach(): XdpMode
-  /** From now on what is to be routed is dropped, and counted, where its queue has no socket. Throws LoadError. */
-  keepAll(): void
+  /** From now on what is to be routed is dropped, and counted, where its queue has no socket, or passes to the kernel again. Throws LoadError. */
+  keepAll(keeps: boolean): void
   /** Packets that have been dropped so. */
   withoutSocket(): number
   /** The policy's program as it is now. */
@@ -100,10 +100,11 @@ export function openPort(
       opened.push(attached)
       return attached.mode
     },
-    keepAll() {
-      if (keepsAll) return
-      loaded.replace(sourceFor(present, true))
-      keepsAll = true
+    keepAll(keeps) {
+      // A listener may be taken away when the router has ended.
+      if (keeps === keepsAll || last !== null) return
+      loaded.replace(sourceFor(present, keeps))
+      keepsAll = keeps
     },
     withoutSocket: () => last ?? loaded.losses().withoutSocket,
     program: () => loaded.program,

@@ -141,7 +141,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     links.forEach(checkEthernet)
     const own = listAddresses(netlink).map(({ address }) => address)
     const translated = translatedPorts(nat)
-    const keepsAll = isFiltering(options)
+    const keepsAll = isFiltering(options, options.listeners ?? [])
     const entries =
       options.entries ?? entriesFor(links.map(({ name, index }) => ({ name, index, ...(namespace && { namespace }) })))
     const ports = links.map((link) =>
@@ -212,8 +212,14 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     const first = parts.track === 0 ? 'route' : workers > 1 ? 'owner' : 'track'
     const totals = () => withDriver(totalsOf(ports, engine, first, listeners), offload)
     const listen = openListening(listeners, async (all) => {
-      if (all.some(({ action }) => action === 'drop')) for (const port of ports) port.keepAll()
-      await engine!.listen(all)
+      const keeps = isFiltering(options, all)
+      // The drivers drop before the first filter is there, and until the last one is gone.
+      if (keeps) for (const port of ports) port.keepAll(true)
+      try {
+        await engine!.listen(all)
+      } finally {
+        if (!keeps) for (const port of ports) port.keepAll(false)
+      }
     })
     let last: RouterTotals | null = null
     return {
@@ -256,7 +262,10 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
 }
 
 /** Whether packets may not pass, or not as they are: then the kernel is not to forward them for a worker that has ended. */
-function isFiltering({ track = 0, reversePath = 'off', listeners = [] }: RouterOptions): boolean {
+function isFiltering(
+  { track = 0, reversePath = 'off' }: RouterOptions,
+  listeners: readonly Pick<ListenerRequest, 'action'>[],
+): boolean {
   return track > 0 || reversePath !== 'off' || listeners.some(({ action }) => action === 'drop')
 }
 
