@@ -69,7 +69,7 @@ test('every command has help with an example', () => {
 
 test('wrong usage ends with 2 and one sentence that names the help', () => {
   const cases: [string[], RegExp][] = [
-    [['flood'], /unknown command 'flood'; see sluice --help\n$/],
+    [['shovel'], /unknown command 'shovel'; see sluice --help\n$/],
     [['match', 'udp'], /'-r, --read <file>' not specified; see sluice match --help\n$/],
     [['match', 'udp', '-r', MIXED, '--frobnicate'], /unknown option '--frobnicate'.*see sluice match --help\n$/],
     [['match', 'udp', '-r', MIXED, '--engine', 'magic'], /'magic' is invalid.*see sluice match --help\n$/],

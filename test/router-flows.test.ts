@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { RouterFlow, RouterFlows } from '../src/control/router/router-flows.js'
+import type { StageRate } from '../src/control/service/rates.js'
 import { setFeatures } from '../src/kernel/index.js'
 import { runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
@@ -154,6 +155,14 @@ describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
     assert.deepEqual([statistics.capacity, statistics.evicted], [1, 0])
     assert(statistics.refused > 0)
     assert.equal(flows.length, 1)
+    await eventually(
+      'the connection has tried again, of which the router has not seen the begin',
+      () => {
+        const { stages } = JSON.parse(runCli(['top', '--json']).stdout) as { stages: StageRate[] }
+        return stages.some(({ stage, packets }) => stage === 'invalid' && packets > 0)
+      },
+      60_000,
+    )
     client.kill('SIGKILL')
     const { drops } = await route.end()
     assert(drops['invalid: invalid'] > 0, JSON.stringify(drops))

@@ -56,11 +56,14 @@ function randomWhole(random: Random): Whole {
   const family = random.pick([4, 4, 6] as const)
   const hasEcn = protocol === 'tcp' && random.below(2) === 0
   const segmentBytes = random.pick([1, 7, 100, 536, 1300, 1380])
+  const options = protocol === 'tcp' && random.below(2) === 0 ? TIMESTAMP : []
   const most = Math.min(MOST_PAYLOAD, segmentBytes * MOST_SEGMENTS)
+  // Linux takes options for payload when it asks whether there is anything to cut, and then drops what there is not.
+  const least = options.length > 0 ? segmentBytes + 1 : 1
   const packet: FlowPacket = {
     family,
     protocol,
-    payload: Uint8Array.from({ length: 1 + random.below(most) }, () => random.below(256)),
+    payload: Uint8Array.from({ length: least + random.below(most - least + 1) }, () => random.below(256)),
     flow: random.below(4),
     vlans: random.pick([[], [], [5], [5, 6]]),
     sequence: random.pick([1, 0xffff_fff0, random.word()]),
@@ -68,7 +71,7 @@ function randomWhole(random: Random): Whole {
     fragment: random.pick([0x4000, 0]),
     // CWR without that flag of virtio-net is for all segments: so GRO has merged them, and no one may send it here.
     flags: random.below(256) & (hasEcn ? 0xff : 0x7f),
-    options: protocol === 'tcp' && random.below(2) === 0 ? TIMESTAMP : [],
+    options,
     service: random.below(256),
     ...(family === 4 && random.below(3) === 0
       ? {
