@@ -62,6 +62,7 @@ export interface WorkersOptions<Settings> {
   /**
    * A worker's thread has ended and nobody has told it to. When this returns,
    * what it had open of the kernel is closed, and its frames go back to the pool.
+   * Also told of an error for which frames stay that the kernel had let go of later.
    */
   readonly onEnd?: (name: string, error: Error) => void
 }
@@ -107,7 +108,7 @@ export interface Workers<Settings> {
   layout(): Layout
   /** Ends a worker's thread wherever it is; it is started again. */
   kill(name: string): void
-  /** Lets all finish their round and end. Every frame is back in the pool then. */
+  /** Lets all finish their round and end. Every frame is back in the pool then, or held by the kernel (`Pool.balance`) and back when it lets go. */
   close(): Promise<void>
 }
 
@@ -205,7 +206,10 @@ export async function startWorkers<Settings>(
           const claims = closeNoted(descriptors, queues, space.memory, ofPart).map(takeUpClaim)
           if (await waitForGrants(claims, LET_GO_MS)) return pool.reclaim(side, underWay(own))
           const left = pool.leaveToKernel(side, underWay(own))
-          void waitForGrants(claims).then(left.letGo)
+          // Also when all is closed: the pool is there as long as anybody has frames of it, and nothing else waits for these.
+          waitForGrants(claims)
+            .then(left.letGo)
+            .catch((error: Error) => options.onEnd?.(name, error))
           return left.frames
         },
         followed: (id, parts) => trace?.add(name, id, parts),
