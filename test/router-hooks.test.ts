@@ -104,13 +104,20 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
       dump.stdout!.on('data', (data) => (text += data))
       dump.stderr!.on('data', (data) => (text += data))
       await eventually('tcpdump listens', () => text.includes('listening on'))
+      const books = () => {
+        const { received, copied, forwarded, drops } = router.totals()
+        return { copied, missing: received + copied - forwarded - Object.values(drops).reduce((sum, n) => sum + n, 0) }
+      }
+      const before = books()
       const heard = await heardOf({ at: 'postrouting', action: 'mirror', match: 'icmp', copyTo: 'spare' })
-      assert.deepEqual([heard.packets, heard.answers], [2 * PINGS, PINGS])
+      assert.deepEqual([heard.packets, heard.copied, heard.answers], [2 * PINGS, 2 * PINGS, PINGS])
       await eventually('the copies are there', () => (text.match(/ICMP echo re(quest|ply)/g) ?? []).length >= 2 * PINGS)
       // The Ethernet addresses are those with which the packet itself left.
       assert.equal(text.match(/02:00:00:00:00:12 > 02:00:00:00:00:22, .*echo request/g)?.length, PINGS, text)
       dump.kill('SIGINT')
       await once(dump, 'close')
+      await eventually('the books balance', () => books().missing === before.missing)
+      assert.equal(books().copied - before.copied, 2 * PINGS)
     })
 
     test('several stand at one hook in their order, and what cannot be is one sentence and changes nothing', async () => {

@@ -40,6 +40,8 @@ export interface Heard {
   readonly packets: number
   /** On the wire. */
   readonly bytes: number
+  /** Of a mirror: those of which it has made a copy, for which there was a frame. */
+  readonly copied?: number
 }
 
 /** Of one worker: LISTENED, on a cache line of its own. */
@@ -61,6 +63,8 @@ export interface Listeners {
   free(listener: Listener): void
   /** Packets that listeners have dropped, with those that are gone: by the hook. */
   dropped(): Readonly<Partial<Record<HookPoint, number>>>
+  /** Copies that mirrors have made, with those that are gone. */
+  copied(): number
 }
 
 /** Keeps the listeners of a router with these devices and so many workers, in memory that any of them may read. */
@@ -68,6 +72,7 @@ export function openListeners(space: Space, devices: readonly string[], workers:
   const all: Listener[] = []
   const matchers = new Map<Listener, () => void>()
   const past: Partial<Record<HookPoint, number>> = {}
+  let pastCopied = 0
   let next = 1
   const nameOf = ({ number }: Pick<Listener, 'number'>) => `hook ${number}`
   const sum = ({ counters }: Listener, at: number) =>
@@ -77,6 +82,7 @@ export function openListeners(space: Space, devices: readonly string[], workers:
   const heard = (listener: Listener) => ({
     packets: sum(listener, LISTENED.packets),
     bytes: sum(listener, LISTENED.bytes),
+    ...(listener.action === 'mirror' && { copied: sum(listener, LISTENED.copied) }),
   })
 
   function placeOf(device: string | undefined): number | null {
@@ -121,6 +127,7 @@ export function openListeners(space: Space, devices: readonly string[], workers:
     },
     free(listener) {
       if (listener.action === 'drop') past[listener.at] = (past[listener.at] ?? 0) + heard(listener).packets
+      pastCopied += heard(listener).copied ?? 0
       matchers.get(listener)?.()
       matchers.delete(listener)
       space.free(`${nameOf(listener)} counts`)
@@ -133,6 +140,7 @@ export function openListeners(space: Space, devices: readonly string[], workers:
       }
       return dropped
     },
+    copied: () => [...matchers.keys()].reduce((copied, listener) => copied + (heard(listener).copied ?? 0), pastCopied),
   }
 }
 

@@ -107,6 +107,8 @@ export interface RouterTotals {
   readonly forwarded: number
   /** Of both, those that the drivers have forwarded by themselves; where flows are offloaded. */
   readonly driver?: OffloadTotals
+  /** Copies that mirrors have made; each is forwarded then, or among the drops. */
+  readonly copied: number
   /** By stage and reason, where there are any; what a port's queue or device lost, by `port NAME` and reason; what listeners have dropped by their hook, `filtered`. */
   readonly drops: Readonly<Record<string, number>>
 }
@@ -369,7 +371,7 @@ function totalsOf(
       if (count > 0) drops[key] = (drops[key] ?? 0) + count
     }
   }
-  return { received, forwarded, drops }
+  return { received, forwarded, copied: listeners.copied(), drops }
 }
 
 export { type NatRule, TIMEOUTS_SECONDS, type Timeouts } from '../../flow/index.js'

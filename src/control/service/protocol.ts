@@ -89,6 +89,8 @@ export interface HeardPackets {
   readonly packets: number
   /** On the wire. */
   readonly bytes: number
+  /** Of a mirror: those of which it has made a copy. */
+  readonly copied?: number
 }
 
 /** What has passed an edge since the last time. */
