@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
+import { queryObjects } from 'node:v8'
 import { type ListenerRequest, parseListener, type Router, startRouter } from '../src/control/router/router.js'
 import { chooseService, connectTo } from '../src/control/service/ask.js'
 import { CLI, runCli } from './support/cli.js'
@@ -13,6 +14,8 @@ import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './suppor
 import { runIn } from './support/run-in.js'
 
 const PINGS = 5
+/** The language's types leave it out. */
+const { Instance } = (globalThis as unknown as { WebAssembly: { Instance: new () => object } }).WebAssembly
 
 for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000 }]) {
   describe(`hooks of a router with ${JSON.stringify(options)}`, {
@@ -142,6 +145,19 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
       const heard = [await first.close(), await filter.close(), await last.close()].map(({ packets }) => packets)
       assert.deepEqual(heard, [5, 5, 0])
       assert.match((await pings(3)).stdout, / 3 received/)
+    })
+
+    test('who comes and goes leaves no matcher behind', async () => {
+      const instances = () => queryObjects(Instance, { format: 'count' })
+      const comeAndGo = async (count: number) => {
+        for (let port = 1; port <= count; port++)
+          await (await router.listen({ at: 'forward', action: 'count', match: `udp port ${port}` })).close()
+      }
+      await comeAndGo(1)
+      const before = instances()
+      assert(before > 0)
+      await comeAndGo(20)
+      assert.equal(instances(), before)
     })
 
     test('IPv6 passes the same hooks', async () => {
