@@ -1,5 +1,12 @@
 import { openPacketDevice } from '../../src/device/index.js'
-import { closeNetlink, findLink, type NetworkNamespace, openRoute } from '../../src/kernel/index.js'
+import {
+  closeNetlink,
+  findLink,
+  getAffinity,
+  type NetworkNamespace,
+  openRoute,
+  withAffinity,
+} from '../../src/kernel/index.js'
 import { openBench } from './engine.js'
 
 /** A host's device by hand. */
@@ -19,12 +26,16 @@ export function openHostSocket(namespace: NetworkNamespace, name: string, retire
   const device = openPacketDevice(bench.space, bench.code, bench.worker, {
     ...{ name, namespace, interfaceIndex, retireMs },
   })
+  // A veth pair has a queue for each core, and what another core has sent may overtake.
+  const cpu = getAffinity(0)[0]!
   const [sent, received] = [bench.bundle('sent'), bench.bundle('received')]
   return {
     send(frames) {
       bench.fill(sent, frames)
-      device.send(sent)
-      device.flush()
+      withAffinity([cpu], () => {
+        device.send(sent)
+        device.flush()
+      })
     },
     take() {
       const frames: Uint8Array[] = []
