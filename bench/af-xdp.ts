@@ -12,7 +12,8 @@ import { skipUnless } from '../test/support/require.js'
 import { type CProgram, findCompilers, startC, talkTo } from './c-program.js'
 import { loadGenerator, openReceiveRig, type ReceiveRig, type SourceGenerator } from './receive-rig.js'
 import { printReport } from './report.js'
-import { ratiosOf, spreadOf } from './statistics.js'
+import { type Comparison, openRounds, type Rounds } from './rounds.js'
+import { spreadOf } from './statistics.js'
 
 /**
  * AF_XDP receive and drop on a veth: the engine against a minimal C program
@@ -21,10 +22,12 @@ import { ratiosOf, spreadOf } from './statistics.js'
  * core 1. Both spin, or both sleep until the kernel wakes them; then what is
  * lost of a steady million packets a second. How fast either is depends on
  * where its frames happen to lie, so there are many short runs in processes of
- * their own, and each is compared with the neighbour in time.
+ * their own, and each is compared with the neighbour in time; those on a
+ * disturbed machine are left out.
  */
 
-const ROUNDS = 13
+/** Two that spin differ the least, and by chance by a third: the median of so many is right within a few hundredths. */
+const ROUNDS = { spin: 25, woken: 9 } as const
 const PACKETS = 600_000
 /** As long as V8 compiles, on the reader's own core. */
 const WARM_UP_PACKETS = 1_000_000
@@ -142,18 +145,13 @@ function row({ name, mode }: Reader, load: string, samples: readonly Sample[]) {
   }
 }
 
-/** All readers in turn, so often, there and back; null where the C program cannot be built. */
-async function measure(
-  all: readonly Reader[],
-  rig: ReceiveRig,
-  generator: SourceGenerator,
-  rounds: number,
-  packets: number,
-) {
+/** A few runs of each reader, there and back; null where the C program cannot be built. */
+async function measureSteady(all: readonly Reader[], rig: ReceiveRig) {
+  const generator = loadSteady(rig)
   const samples = new Map<Reader, Sample[]>(all.map((reader) => [reader, []]))
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < STEADY_ROUNDS; round++) {
     for (const reader of round % 2 === 0 ? all : all.toReversed()) {
-      const taken = await sample(reader, rig, generator, packets)
+      const taken = await sample(reader, rig, generator, STEADY_PACKETS)
       if (taken === null) return null
       samples.get(reader)!.push(taken)
     }
@@ -161,26 +159,52 @@ async function measure(
   return samples
 }
 
+/** As many packets as there can be: nanoseconds a packet, with whatever else a run says of itself. */
+async function measureFlooded(all: readonly Reader[], rig: ReceiveRig, rounds: Rounds) {
+  const generator = loadGenerator({ kind: 'scattered', family: 4, count: 10_000 })
+  const samples = new Map<Reader, Sample[]>(all.map((reader) => [reader, []]))
+  const compare = (mode: Mode) => {
+    const contestants = all
+      .filter((reader) => reader.mode === mode)
+      .map((reader) => ({
+        name: reader.name,
+        cores: rounds.cores,
+        async sample() {
+          const taken = (await sample(reader, rig, generator, PACKETS))!
+          samples.get(reader)!.push(taken)
+          return 1000 / taken.mpps
+        },
+      }))
+    return rounds.compare(contestants, ROUNDS[mode])
+  }
+  return { samples, compared: { spin: await compare('spin'), woken: await compare('woken') } }
+}
+
+/** Of the engine's rate and that of libxdp beside it. */
+function ratioOf(compared: Comparison): number {
+  return compared.spreadBeside(ENGINE, (own, nearest) => nearest(LIBXDP) / own).median
+}
+
 async function compare(rig: ReceiveRig, compiler: string): Promise<void> {
   const program = loadProgram(REDIRECT_PROGRAM)
   rig.use(program)
   const all = readers(rig, mapId(program.maps.get(SOCKETS)!.fd), compiler)
-  const flood = loadGenerator({ kind: 'scattered', family: 4, count: 10_000 })
-  const flooded = await measure(all, rig, flood, ROUNDS, PACKETS)
-  if (flooded === null) {
+  const steady = await measureSteady(all, rig)
+  if (steady === null) {
     console.error('skipped: af-xdp-drop.c cannot be built; install libxdp (Debian: apt-get install libxdp-dev)')
     return
   }
-  const steady = (await measure(all, rig, loadSteady(rig), STEADY_ROUNDS, STEADY_PACKETS))!
-  const rates = (mode: Mode, name: string) =>
-    flooded.get(all.find((reader) => reader.mode === mode && reader.name === name)!)!.map(({ mpps }) => mpps)
-  const ratioOf = (mode: Mode) => spreadOf(ratiosOf(rates(mode, ENGINE), rates(mode, LIBXDP))).median
-  const [spinning, woken] = [ratioOf('spin'), ratioOf('woken')]
+  const rounds = await openRounds()
+  const { samples, compared } = await measureFlooded(all, rig, rounds)
+  const [spinning, woken] = [ratioOf(compared.spin), ratioOf(compared.woken)]
   const ourLosses = all.filter(({ name }) => name === ENGINE).flatMap((reader) => steady.get(reader)!)
   printReport({
     name: 'af-xdp',
     rows: [
-      ...all.map((reader) => row(reader, 'as fast as can be', flooded.get(reader)!)),
+      ...all.map((reader) => ({
+        ...row(reader, 'as fast as can be', samples.get(reader)!),
+        ...compared[reader.mode].columns(reader.name),
+      })),
       ...all.map((reader) => row(reader, '1 Mpps, steady', steady.get(reader)!)),
     ],
     ratios: {
@@ -189,6 +213,7 @@ async function compare(rig: ReceiveRig, compiler: string): Promise<void> {
       vsLibxdpWoken: woken,
       steadyLoss: Math.max(...ourLosses.map(({ lost }) => lost)) / STEADY_PACKETS,
     },
+    disturbed: rounds.disturbed(),
   })
 }
 

@@ -13,11 +13,6 @@ export function spreadOf(samples: readonly number[]): Spread {
   return { median, least: sorted[0]!, most: sorted.at(-1)! }
 }
 
-/** Each sample by the one of the other that was taken beside it: what changes from run to run slowly is the same in both. */
-export function ratiosOf(samples: readonly number[], others: readonly number[]): number[] {
-  return samples.map((sample, index) => sample / others[index]!)
-}
-
 /** The mean that fits ratios. */
 export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
