@@ -1,7 +1,7 @@
 import { AssemblerError } from './assembler-error.js'
 import { loadPseudo, narrow, plain, withOperand } from './construct.js'
 import type { Instruction } from './instruction.js'
-import { CALL, CALL_OPCODE, CLASS, GOTO, GOTO_LONG, JMP, LDDW, MAY_GOTO } from './opcodes.js'
+import { ALU, CALL, CALL_OPCODE, CLASS, GOTO, GOTO_LONG, JMP, LDDW, MAY_GOTO, SOURCE_REGISTER } from './opcodes.js'
 import type { Relocation } from './program.js'
 import type { Operand, Register } from './register.js'
 
@@ -114,8 +114,18 @@ export function loadMapValue(dst: Register, map: string, offset = 0): Item {
 }
 
 /**
- * Items to instructions. Jumps that do not reach with 16 bits are rewritten
- * with `gotol`: `if a == b goto far` becomes `if a != b goto +1; gotol far`.
+ * What the verifier puts in place of a helper's call or of `may_goto` at most (INSN_BUF_SIZE of
+ * include/linux/bpf_verifier.h), and of a division by a register, which it guards against 0.
+ */
+const MOST_OF_CALL = 32
+const MOST_OF_DIVISION = 12
+/** A short jump's 32,767, but for what accesses to the context become: they look like other loads here, and are few. */
+const LONGEST_SHORT = 0x7fff - 512
+
+/**
+ * Items to instructions. Jumps that do not reach with 16 bits, also once the
+ * verifier has patched what lies between (it refuses the program else), are
+ * rewritten with `gotol`: `if a == b goto far` becomes `if a != b goto +1; gotol far`.
  * Throws an AssemblerError for an empty program and for labels that are
  * missing, twice there, or behind the last instruction.
  */
@@ -144,23 +154,40 @@ export function slotsOf(instruction: Instruction): number {
 interface Layout {
   /** First slot of each item. */
   readonly slots: readonly number[]
+  /** Of each item and of each label, the first slot where it lies at most once the verifier has patched the program. */
+  readonly patched: readonly number[]
+  readonly patchedLabels: ReadonlyMap<string, number>
   readonly labels: ReadonlyMap<string, number>
   readonly end: number
 }
 
 function place(items: readonly Item[], wide: ReadonlySet<Item>): Layout {
-  const slots: number[] = []
-  const labels = new Map<string, number>()
-  let slot = 0
+  const [slots, patched]: [number[], number[]] = [[], []]
+  const [labels, patchedLabels] = [new Map<string, number>(), new Map<string, number>()]
+  let [slot, patchedSlot] = [0, 0]
   for (const item of items) {
     slots.push(slot)
-    if (!('kind' in item)) slot += slotsOf(item)
-    else if (item.kind === 'label') {
+    patched.push(patchedSlot)
+    if ('kind' in item && item.kind === 'label') {
       if (labels.has(item.name)) throw new AssemblerError(`label '${item.name}' is there twice; rename one`)
       labels.set(item.name, slot)
-    } else slot += wide.has(item) ? wideSlots(item.instruction) : slotsOf(item.instruction)
+      patchedLabels.set(item.name, patchedSlot)
+      continue
+    }
+    const instruction = 'kind' in item ? item.instruction : item
+    const own = wide.has(item) ? wideSlots(instruction) : slotsOf(instruction)
+    slot += own
+    patchedSlot += Math.max(own, patchedSlots(instruction))
   }
-  return { slots, labels, end: slot }
+  return { slots, patched, labels, patchedLabels, end: slot }
+}
+
+/** Instructions that the verifier makes of one at most (do_misc_fixups of kernel/bpf/verifier.c). */
+function patchedSlots({ opcode }: Instruction): number {
+  if (opcode === CALL_OPCODE || opcode === MAY_GOTO) return MOST_OF_CALL
+  const isArithmetic = (opcode & 7) === CLASS.alu || (opcode & 7) === CLASS.alu64
+  const isDivision = (opcode & 0xf0) === ALU.div || (opcode & 0xf0) === ALU.mod
+  return isArithmetic && isDivision && (opcode & SOURCE_REGISTER) !== 0 ? MOST_OF_DIVISION : 1
 }
 
 /** Marks what does not reach; true when there was something. Marks are never taken back, so this ends. */
@@ -168,8 +195,8 @@ function widen(items: readonly Item[], layout: Layout, wide: Set<Item>): boolean
   const before = wide.size
   items.forEach((item, index) => {
     if (!('kind' in item) || (item.kind !== 'goto' && item.kind !== 'branch') || wide.has(item)) return
-    const far = distance(item, index, layout)
-    if (far !== (far << 16) >> 16) wide.add(item)
+    const target = layout.patchedLabels.get(item.target)
+    if (target !== undefined && Math.abs(target - layout.patched[index]! - 1) > LONGEST_SHORT) wide.add(item)
   })
   return wide.size > before
 }

@@ -62,7 +62,7 @@ export function describePolicyFailure(position: number, name: string, refusal: L
 }
 
 function isTooLarge(errno: number, verdict: string | null): boolean {
-  return errno === ERRNO.E2BIG || /too (many|large)|limit|too complex/i.test(verdict ?? '')
+  return errno === ERRNO.E2BIG || /too (many|large)|limit|too complex|cannot be patched/i.test(verdict ?? '')
 }
 
 /** The line in which the verifier says why, which stands last but for its statistics. */
