@@ -5,6 +5,7 @@ import { GENERIC_WARNING, loadPolicy, type XdpMode } from '../loader/index.js'
 import { createPool, createSpace, loadCode, type Space } from '../memory/index.js'
 import { divert, policy } from '../policy/index.js'
 import { segment } from '../stages/index.js'
+import { createClosers } from './closers.js'
 import { programGone } from './device.js'
 import { policySource } from './policy-source.js'
 import { runEngine } from './take-packets.js'
@@ -61,14 +62,7 @@ const RING_BYTES_AN_ENTRY = 64
  * and KernelError; nothing is left then.
  */
 export function startBridge(one: string, other: string): Bridge {
-  const closers: (() => void)[] = []
-  const later = <T extends { close(): void }>(thing: T): T => {
-    closers.push(() => thing.close())
-    return thing
-  }
-  const close = () => {
-    for (const closeOne of closers.splice(0).toReversed()) closeOne()
-  }
+  const { later, close } = createClosers()
   try {
     const found = [one, other].map((text) => later(findEnd(endName(text))))
     checkEnds(found)
@@ -180,14 +174,7 @@ function openWireEnd(bench: TrafficBench, end: TrafficEnd): WireEnd {
 function openQueues({ space, code, pool }: TrafficBench, end: TrafficEnd): WireEnd {
   const { namespace } = end.place!
   const device = { name: end.link!.name, index: end.link!.index, ...(namespace && { namespace }) }
-  const opened: { close(): void }[] = []
-  const later = <T extends { close(): void }>(thing: T): T => {
-    opened.push(thing)
-    return thing
-  }
-  const close = () => {
-    for (const each of opened.splice(0).toReversed()) each.close()
-  }
+  const { later, close } = createClosers()
   try {
     const loaded = later(loadPolicy(policySource(policy(divert('')), { sets: new Map(), interfaceIndex: () => 0 })))
     const options = { queues: queuesOf(end), entries: ENTRIES, divert: loaded.divertTo }

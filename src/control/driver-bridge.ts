@@ -4,6 +4,7 @@ import { checkTarget } from '../offload/index.js'
 import { forward, policy } from '../policy/index.js'
 import { createMemory } from '../wasm/index.js'
 import { checkEnds, endName } from './bridge.js'
+import { createClosers } from './closers.js'
 import { LostDeviceError, programGone } from './device.js'
 import { policySource } from './policy-source.js'
 import { findEnd, type TrafficEnd } from './traffic-end.js'
@@ -36,14 +37,7 @@ const LOOK_MS = 500
  * Throws TrafficError, DeviceError, LoadError, KernelError and RedirectError; nothing is left then.
  */
 export function startDriverBridge(one: string, other: string): DriverBridge {
-  const closers: (() => void)[] = []
-  const later = <T extends { close(): void }>(thing: T): T => {
-    closers.push(() => thing.close())
-    return thing
-  }
-  const close = () => {
-    for (const closeOne of closers.splice(0).toReversed()) closeOne()
-  }
+  const { later, add, close } = createClosers()
   try {
     const found = [one, other].map((text) => later(findEnd(endName(text))))
     checkEnds(found)
@@ -62,7 +56,7 @@ export function startDriverBridge(one: string, other: string): DriverBridge {
         const lost = ends.find((end) => !end.isAttached())
         if (lost) reject(new LostDeviceError(programGone(lost.name)))
       }, LOOK_MS)
-      closers.push(() => clearInterval(timer))
+      add(() => clearInterval(timer))
     })
     return {
       devices: ends.map(({ name }) => name),
@@ -98,17 +92,13 @@ function openDriverEnd({ link, place }: TrafficEnd, other: TrafficEnd) {
   const inNamespace = <T>(run: () => T) => (namespace ? withNamespace(namespace, run) : run())
   const rule = forward('', { device: other.link!.name })
   const surroundings = { sets: new Map(), interfaceIndex: () => other.link!.index }
-  const loaded = inNamespace(() => loadPolicy(policySource(policy(rule), surroundings)))
-  const closers: (() => void)[] = [loaded.close]
-  const close = () => {
-    for (const closeOne of closers.splice(0).toReversed()) closeOne()
-  }
+  const { later, close } = createClosers()
+  const loaded = later(inNamespace(() => loadPolicy(policySource(policy(rule), surroundings))))
   try {
     // A card leaves out what is for others, unless somebody asks for it.
     const socket = { memory: createMemory(1, 1, true), interfaceIndex: index, isPromiscuous: true }
-    closers.push(openPacketSocket({ ...socket, ...(namespace && { namespace }) }).close)
-    const attached = inNamespace(() => loaded.attach({ name, index }))
-    closers.push(attached.close)
+    later(openPacketSocket({ ...socket, ...(namespace && { namespace }) }))
+    const attached = later(inNamespace(() => loaded.attach({ name, index })))
     return {
       name,
       mode: attached.mode,

@@ -15,6 +15,7 @@ import { type LoadedPolicy, loadPolicy, type XdpMode } from '../loader/index.js'
 import { createPool, createSpace, loadCode } from '../memory/index.js'
 import { divert, policy } from '../policy/index.js'
 import { handle, type PacketBundle, reflect } from '../stages/index.js'
+import { createClosers } from './closers.js'
 import { findDevice, LostDeviceError, programGone } from './device.js'
 import { policySource } from './policy-source.js'
 import type { ServedEngine } from './service/engine-service.js'
@@ -119,15 +120,7 @@ export function takePackets(
 /** Opens everything, in an order in which no packet is diverted before somebody takes it. */
 function open(device: NetworkDevice, filter: string, handler: (packets: PacketBundle) => void, options: TakeOptions) {
   const { bundle = 64, entries = ENTRIES, spin: _, ...given } = options
-  const closers: (() => void)[] = []
-  const later = <T extends { close(): void }>(thing: T): T => {
-    closers.push(() => thing.close())
-    return thing
-  }
-  const close = () => {
-    for (const closeOne of closers.toReversed()) closeOne()
-    closers.length = 0
-  }
+  const { later, close } = createClosers()
   const inNamespace = <T>(run: () => T) => (device.namespace ? withNamespace(device.namespace, run) : run())
   try {
     const none = { sets: new Map(), interfaceIndex: () => 0 }

@@ -12,6 +12,7 @@ import {
 import { createClock } from '../kernel/index.js'
 import { BUNDLE_BYTES, BUNDLE_DESCRIPTORS, createPool, createSpace, loadCode, type PoolSize } from '../memory/index.js'
 import { discard } from '../stages/index.js'
+import { createClosers } from './closers.js'
 import { LostDeviceError } from './device.js'
 import { type OpenEnd, openEnd, openLinkEnds, type TrafficBench, type TrafficEnd } from './traffic-end.js'
 
@@ -64,14 +65,7 @@ const LINGER_MS = 500
 
 /** Opens the devices and begins. Throws what opening a device throws, and leaves nothing open then. */
 export function startTraffic({ send, measureAt }: TrafficRequest): TrafficRun {
-  const closers: (() => void)[] = []
-  const later = <T extends { close(): void }>(thing: T): T => {
-    closers.push(() => thing.close())
-    return thing
-  }
-  const closeAll = () => {
-    for (const close of closers.splice(0).toReversed()) close()
-  }
+  const { later, close: closeAll } = createClosers()
   try {
     const bench = openTrafficBench(send?.plan ?? null)
     const ends = openEnds(bench, send?.end ?? null, measureAt)

@@ -12,6 +12,7 @@ import {
   readSysctl,
 } from '../../kernel/index.js'
 import { type CountName, type ForwardDevice, type Forwarder, openForwarder } from '../../offload/index.js'
+import { createClosers } from '../closers.js'
 import { checkRouterDevices, downNotes, findDeviceIn, LostDeviceError } from '../device.js'
 import { checkTakeable } from '../takeable.js'
 import { watchNeighbours } from './neighbour-watch.js'
@@ -58,25 +59,22 @@ const MOST_AT_ONCE = 512
 export function startDriverRouter({ devices, namespace, flows, warn }: DriverRouterOptions): DriverRouter {
   checkRouterDevices(devices)
   const netlink = openRoute(namespace)
-  const closers: (() => void)[] = [() => closeNetlink(netlink)]
-  const close = () => {
-    for (const closeOne of closers.toReversed()) closeOne()
-    closers.length = 0
-  }
+  const { later, add, close } = createClosers()
+  add(() => closeNetlink(netlink))
   try {
     const links = devices.map((name) => findDeviceIn(netlink, name))
     links.forEach(checkTakeable)
     for (const note of links.flatMap(downNotes)) warn(note)
     // First the changes, then what they change.
-    const monitor = openRouteMonitor(namespace)
-    closers.push(() => monitor.close())
+    const monitor = later(openRouteMonitor(namespace))
     warnOf(netlink, links, warn, namespace)
     const table = flows === 0 ? {} : { table: { capacity: flows, learnOneIn: LEARN_ONE_IN } }
-    const forwarder = openForwarder(
-      links.map((link) => describe(link, namespace)),
-      { ...table, ...(namespace && { namespace }) },
+    const forwarder = later(
+      openForwarder(
+        links.map((link) => describe(link, namespace)),
+        { ...table, ...(namespace && { namespace }) },
+      ),
     )
-    closers.push(() => forwarder.close())
     const neighbours = watchNeighbours(netlink, links)
     let fail: (error: Error) => void = () => {}
     let finish: () => void = () => {}
@@ -88,7 +86,7 @@ export function startDriverRouter({ devices, namespace, flows, warn }: DriverRou
       if (neighbours.heard(changes) || changes === null || changes.some(isOfRoutes)) forwarder.flows?.invalidate()
       if (changes === null || changes.some(({ what }) => what === 'link')) renew(forwarder, netlink, links, namespace)
     })
-    closers.push(() => watch.close())
+    later(watch)
     const timer = setInterval(() => {
       forwarder.flows?.sweep(IDLE_MS, performance.now())
       neighbours.refresh()
@@ -100,7 +98,7 @@ export function startDriverRouter({ devices, namespace, flows, warn }: DriverRou
         ),
       )
     }, SWEEP_MS)
-    closers.push(() => clearInterval(timer))
+    add(() => clearInterval(timer))
     let last: DriverTotals | null = null
     const end = () => {
       last = totalsOf(forwarder)

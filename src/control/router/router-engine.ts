@@ -10,6 +10,7 @@ import {
 import type { Code, Pool, Space } from '../../memory/index.js'
 import type { RoutesPlace } from '../../route/index.js'
 import { createSharedQueue, packetsInQueue } from '../../transmit/index.js'
+import { createClosers } from '../closers.js'
 import { remedied } from '../remedy.js'
 import { asksBytes, hearAsks } from './asks.js'
 import type { Hooks } from './draw.js'
@@ -100,19 +101,12 @@ export async function startRouterWorkers(
 /** Starts an engine in this thread, where hooks can be anything; it forwards when nothing else is to be done. */
 export function startRouterHere(parts: EngineParts, hooks: Hooks | undefined): RouterEngine {
   const { space, code, tables, mirror } = parts
-  const closers: (() => void)[] = []
-  const later = <T extends object>(thing: T): T => {
-    closers.push(() => (thing as { close?(): void }).close?.())
-    return thing
-  }
-  const close = () => {
-    for (const closeOne of closers.toReversed()) closeOne()
-  }
+  const { later, add, close } = createClosers()
   try {
     const pool = later(parts.pool.openWorker('router'))
     const kept = new Map<string, { close?(): void }>()
     const asked = new Set<string>()
-    closers.push(() => {
+    add(() => {
       for (const thing of [...kept.values()].toReversed()) thing.close?.()
     })
     const keep: WorkerHost['keep'] = (name, make) => {

@@ -14,6 +14,7 @@ import { GENERIC_WARNING, type XdpMode } from '../../loader/index.js'
 import type { Space } from '../../memory/index.js'
 import type { ErrorsOptions, Routes, RoutesOptions } from '../../route/index.js'
 import type { QueueOptions } from '../../transmit/index.js'
+import { createClosers } from '../closers.js'
 import { checkRouterDevices, DeviceError, downNotes, findDeviceIn, LostDeviceError, programGone } from '../device.js'
 import { checkEthernet, checkTakeable } from '../takeable.js'
 import type { Hooks } from './draw.js'
@@ -128,17 +129,10 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
   const { devices, namespace, workers = 1, hooks, warn } = options
   checkRouterDevices(devices)
   checkOptions(options)
-  const closers: (() => unknown)[] = []
-  const later = <T extends { close(): unknown }>(thing: T): T => {
-    closers.push(() => thing.close())
-    return thing
-  }
-  const close = async () => {
-    for (const closeOne of closers.splice(0).toReversed()) await closeOne()
-  }
+  const { later, add, closeInTurn } = createClosers()
   try {
     const netlink = openRoute(namespace)
-    closers.push(() => closeNetlink(netlink))
+    add(() => closeNetlink(netlink))
     const links = devices.map((name) => findDeviceIn(netlink, name))
     links.forEach(checkEthernet)
     const own = listAddresses(netlink).map(({ address }) => address)
@@ -210,7 +204,7 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     let stop = () => {}
     const stopped = new Promise<void>((resolve) => (stop = resolve))
     const lookout = watchLinks(netlink, links)
-    closers.push(lookout.close)
+    later(lookout)
     const first = parts.track === 0 ? 'route' : workers > 1 ? 'owner' : 'track'
     const totals = () => withDriver(totalsOf(ports, engine, first, listeners), offload)
     const listen = openListening(listeners, async (all) => {
@@ -253,12 +247,12 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       },
       done: Promise.race([stopped, lookout.lost, engine.failed]).finally(() => {
         last = totals()
-        return close()
+        return closeInTurn()
       }),
       close: stop,
     }
   } catch (error) {
-    await close()
+    await closeInTurn()
     throw error
   }
 }
