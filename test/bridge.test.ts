@@ -126,15 +126,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     }
     for (const host of hosts) setFeatures('eth0', { 'rx-gro': true }, host)
     const running = bridge('one', 'other', '--json')
-    let id = ''
-    await eventually('the program is there', async () => {
-      const [link] = JSON.parse((await runIn(between, ['ip', '-j', '-d', 'link', 'show', 'other'])).stdout)
-      id = String(link.xdp?.prog?.id ?? '')
-      return id !== ''
-    })
-    const links = JSON.parse((await runIn(between, ['bpftool', '-j', 'link', 'show'])).stdout)
-    const link = links.find(({ prog_id }: { prog_id: number }) => String(prog_id) === id)
-    await runIn(between, ['bpftool', 'link', 'detach', 'id', String(link.id)])
+    await takeProgramOff(between, 'other')
     const { status, stdout, stderr } = await running
     assert.equal(status, 1, stderr)
     assert.equal(JSON.parse(stdout).endedBy, 'failure')
@@ -182,15 +174,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     const { between, close } = build()
     for (const command of ['bridge', 'route']) {
       const running = runIn(between, [process.execPath, CLI, command, 'one', 'other', '--json'])
-      let id = ''
-      await eventually('the program is there', async () => {
-        const [link] = JSON.parse((await runIn(between, ['ip', '-j', '-d', 'link', 'show', 'other'])).stdout)
-        id = String(link.xdp?.prog?.id ?? '')
-        return id !== ''
-      })
-      const links = JSON.parse((await runIn(between, ['bpftool', '-j', 'link', 'show'])).stdout)
-      const link = links.find(({ prog_id }: { prog_id: number }) => String(prog_id) === id)
-      await runIn(between, ['bpftool', 'link', 'detach', 'id', String(link.id)])
+      await takeProgramOff(between, 'other')
       const { status, stdout, stderr } = await running
       assert.equal(status, 1, stderr)
       assert.equal(JSON.parse(stdout).endedBy, 'failure')
@@ -217,3 +201,16 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     }
   })
 })
+
+/** As somebody else does it, once there is one. */
+async function takeProgramOff(namespace: NetworkNamespace, device: string): Promise<void> {
+  let id = ''
+  await eventually('the program is there', async () => {
+    const [link] = JSON.parse((await runIn(namespace, ['ip', '-j', '-d', 'link', 'show', device])).stdout)
+    id = String(link.xdp?.prog?.id ?? '')
+    return id !== ''
+  })
+  const links = JSON.parse((await runIn(namespace, ['bpftool', '-j', 'link', 'show'])).stdout)
+  const link = links.find(({ prog_id }: { prog_id: number }) => String(prog_id) === id)
+  await runIn(namespace, ['bpftool', 'link', 'detach', 'id', String(link.id)])
+}

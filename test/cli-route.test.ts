@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { StageRate } from '../src/control/service/rates.js'
@@ -11,6 +10,7 @@ import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { endChildren, startCommand } from './support/protecting.js'
 import { skipUnless } from './support/require.js'
+import { type RouteCommand, startRouteCommand } from './support/route-command.js'
 import { createRoutedNetwork, HOSTS, type RoutedNetwork } from './support/routed-network.js'
 import { RUN_DIRECTORY } from './support/run-directory.js'
 import { runIn } from './support/run-in.js'
@@ -23,16 +23,11 @@ for (const [options, stage, output] of [
     skip: skipUnless('root', 'ip', 'ping', 'tcpdump'),
   }, () => {
     let network: RoutedNetwork
-    let command: ReturnType<typeof startCommand>
-    let [stdout, stderr] = ['', '']
+    let route: RouteCommand
 
     before(async () => {
       network = createRoutedNetwork({ queues: 2 })
-      const route = [process.execPath, CLI, 'route', 'left', 'right', '--workers', '2', ...options, '--json']
-      command = startCommand([...inside(network.router), ...route])
-      command.stdout!.on('data', (data) => (stdout += data))
-      command.stderr!.on('data', (data) => (stderr += data))
-      await eventually(`it routes: ${stderr}`, () => stderr.includes('routing between left (native) and right'))
+      route = await startRouteCommand(network, '--workers', '2', ...options)
       // A ping every 20 ms for all that follows, which says nothing: while a test waits for a command nobody reads it.
       startCommand([...inside(network.left), 'ping', '-q', '-i', '0.02', HOSTS[1]])
       await eventually('packets go through', async () => {
@@ -83,9 +78,7 @@ for (const [options, stage, output] of [
     })
 
     test('its end gives the kernel its packets back, and the totals', async () => {
-      command.kill('SIGINT')
-      await once(command, 'close')
-      const { forwarded, drops, endedBy } = JSON.parse(stdout)
+      const { forwarded, drops, endedBy } = await route.end()
       assert.equal(endedBy, 'SIGINT')
       assert(forwarded > 10, JSON.stringify({ forwarded, drops }))
       assert.match((await runIn(network.router, ['ip', 'link', 'show', 'left'])).stdout, /^\d+: left@if(?!.*xdp)/)

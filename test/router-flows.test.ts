@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { RouterFlow, RouterFlows } from '../src/control/router/router-flows.js'
 import type { StageRate } from '../src/control/service/rates.js'
 import { setFeatures } from '../src/kernel/index.js'
@@ -10,26 +9,9 @@ import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { endChildren, startCommand } from './support/protecting.js'
 import { skipUnless } from './support/require.js'
-import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
+import { startRouteCommand } from './support/route-command.js'
+import { createRoutedNetwork, HOSTS, HOSTS6 } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
-
-const BUNDLED = fileURLToPath(new URL('../../dist/bin/sluice.cjs', import.meta.url))
-
-async function startRoute(network: RoutedNetwork, ...options: readonly string[]) {
-  const route = [process.execPath, BUNDLED, 'route', 'left', 'right', ...options, '--json']
-  const command = startCommand([...inside(network.router), ...route])
-  let [stdout, stderr] = ['', '']
-  command.stdout!.on('data', (data) => (stdout += data))
-  command.stderr!.on('data', (data) => (stderr += data))
-  await eventually('it routes', () => stderr.includes('routing between'), 20_000)
-  return {
-    async end() {
-      command.kill('SIGINT')
-      await once(command, 'close')
-      return JSON.parse(stdout)
-    },
-  }
-}
 
 function listed(...args: readonly string[]): RouterFlows {
   const { status, stdout, stderr } = runCli(['flows', ...args, '--json'])
@@ -46,7 +28,7 @@ describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
   test('lists the connections of all workers, translated ones as they were and as they are', async () => {
     const network = createRoutedNetwork({ queues: 2 })
     const publish = ['--publish', '192.0.1.1:8080=192.0.2.2:5201']
-    const route = await startRoute(network, '--workers', '2', '--masquerade', 'right', ...publish)
+    const route = await startRouteCommand(network, '--workers', '2', '--masquerade', 'right', ...publish)
     await eventually('pings are answered', async () => {
       return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
     })
@@ -104,7 +86,7 @@ describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
     const network = createRoutedNetwork()
     // Frames are redirected to a veth only while its other end has NAPI.
     for (const host of network.hosts) setFeatures('eth0', { 'rx-gro': true }, host)
-    const route = await startRoute(network, '--track', '1k', '--offload')
+    const route = await startRouteCommand(network, '--track', '1k', '--offload')
     await eventually('pings are answered', async () => {
       return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
     })
@@ -133,7 +115,7 @@ describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
 
   test('heeds how connections are to be tracked: timeouts, a full table, and those whose begin was not seen', async () => {
     const network = createRoutedNetwork()
-    const before = await startRoute(network, '--track', '1k')
+    const before = await startRouteCommand(network, '--track', '1k')
     const ping = () => runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
     await eventually('pings are answered', async () => (await ping()).status === 0)
     const server = startCommand([...inside(network.right), 'iperf3', '-s', '-1', '--forceflush'])
@@ -144,7 +126,7 @@ describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
     await before.end()
 
     const options = ['--track', '1', '--timeout', 'icmp=20s', '--timeout', 'udp stream=1h']
-    const route = await startRoute(network, ...options, '--when-full', 'refuse new', '--no-pick-up')
+    const route = await startRouteCommand(network, ...options, '--when-full', 'refuse new', '--no-pick-up')
     // One that was too late for its neighbour has the only room for its 20 seconds.
     await eventually('pings are answered', async () => (await ping()).status === 0, 50_000)
     const [flow] = listed().flows
@@ -172,7 +154,7 @@ describe('sluice flows', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
 
   test('a router that tracks nothing has none, and says how it would', async () => {
     const network = createRoutedNetwork()
-    const route = await startRoute(network)
+    const route = await startRouteCommand(network)
     const { status, stderr } = runCli(['flows'])
     assert.deepEqual(
       [status, stderr],

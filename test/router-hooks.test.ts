@@ -10,6 +10,7 @@ import { inside } from './support/joined-namespaces.js'
 import { pingsAtOnce } from './support/ping.js'
 import { endChildren, startCommand } from './support/protecting.js'
 import { skipUnless } from './support/require.js'
+import { startRouteCommand } from './support/route-command.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
 
@@ -202,21 +203,7 @@ test('sluice route --hook filters from the first packet on, and sluice hook unti
   skip: skipUnless('root', 'ip', 'ping'),
 }, async () => {
   const network = createRoutedNetwork()
-  const hook = ['--hook', 'forward drop icmp and greater 1000']
-  const command = startCommand([
-    ...inside(network.router),
-    process.execPath,
-    CLI,
-    'route',
-    'left',
-    'right',
-    ...hook,
-    '--json',
-  ])
-  let [stdout, stderr] = ['', '']
-  command.stdout!.on('data', (data) => (stdout += data))
-  command.stderr!.on('data', (data) => (stderr += data))
-  await eventually('it routes', () => stderr.includes('routing between'), 20_000)
+  const route = await startRouteCommand(network, '--hook', 'forward drop icmp and greater 1000')
   const ping = (...args: string[]) => runIn(network.left, [...args, '-W', '1', HOSTS[1]])
   assert.match((await ping('ping', '-c', '3', '-i', '0.05', '-s', '1200')).stdout, / 0 received/)
   assert.match((await ping(...pingsAtOnce(3))).stdout, / 3 received/)
@@ -256,11 +243,9 @@ test('sluice route --hook filters from the first packet on, and sluice hook unti
     assert.equal(status, 2, sentenced)
     assert.match(sentenced, sentence)
   }
-  command.kill('SIGINT')
-  await once(command, 'close')
-  const { drops, received, forwarded } = JSON.parse(stdout)
+  const { drops, received, forwarded } = await route.end()
   assert.deepEqual(drops, { 'forward: filtered': 6 })
-  assert.equal(received - forwarded, 6, stdout)
+  assert.equal(received - forwarded, 6)
   endChildren()
   network.close()
 })

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { describe, test } from 'node:test'
 import { type Doorbell, fifo, startRouter, tokenBucket } from '../src/control/router/router.js'
 import type { QueueRate } from '../src/control/service/rates.js'
-import { CLI, runCli } from './support/cli.js'
+import { runCli } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { assertAnswered, pings } from './support/ping.js'
 import { endChildren, startCommand } from './support/protecting.js'
 import { skipUnless } from './support/require.js'
+import { startRouteCommand } from './support/route-command.js'
 import { createRoutedNetwork, HOSTS } from './support/routed-network.js'
 import { runIn } from './support/run-in.js'
 
@@ -84,18 +84,7 @@ describe('queues before the devices of a router', { skip: skipUnless('root', 'ip
   test('sluice route has them as options, and sluice top shows what waits', async () => {
     const network = createRoutedNetwork()
     const options = ['--queue', 'fq-codel', '--rate', '1M', '--byte-limit', '3k', '--doorbell', 'packet']
-    const command = startCommand([
-      ...inside(network.router),
-      process.execPath,
-      CLI,
-      'route',
-      'left',
-      'right',
-      ...options,
-    ])
-    let stderr = ''
-    command.stderr!.on('data', (data) => (stderr += data))
-    await eventually('it routes', () => stderr.includes('routing between'))
+    const route = await startRouteCommand(network, ...options)
     // 5 Mbit/s and more, of which 1 leaves.
     const ping = startCommand([...inside(network.left), 'ping', '-q', '-i', '0.002', '-s', '1400', HOSTS[1]])
     ping.stdout!.resume()
@@ -110,8 +99,8 @@ describe('queues before the devices of a router', { skip: skipUnless('root', 'ip
       /\n│ before +│ waiting +│ +limit │ kicks\/s +│ a kick +│ held\/s +│ refused\/s +│ marked\/s +│\n/,
     )
     assert.match(table, /\n│ right +│ \d+, [\d.]+ k?B +│ +3\.00 kB │ +\d+ │ +1\.0 │/)
+    await route.end()
     endChildren()
-    await once(command, 'close')
     network.close()
   })
 })
