@@ -57,6 +57,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     test(`carries a network over between ${one} and ${other}, and leaves nothing behind`, async () => {
       const { between, hosts, close } = build()
       const command = startIn(between, [process.execPath, CLI, 'bridge', one, other, '--json'])
+      await command.said(/joining/)
       await eventually('the wire carries', async () => {
         return (await runIn(hosts[0]!, ['ping', '-c', '1', '-W', '1', ADDRESSES[1]])).status === 0
       })
@@ -82,6 +83,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     // A veth takes redirected frames where its other end has NAPI.
     for (const host of hosts) setFeatures('eth0', { 'rx-gro': true }, host)
     const command = startIn(between, [process.execPath, CLI, 'bridge', 'one', 'other', '--in-driver', '--json'])
+    await command.said(/joining/)
     await eventually('the wire carries', async () => {
       return (await runIn(hosts[0]!, ['ping', '-c', '1', '-W', '1', ADDRESSES[1]])).status === 0
     })
@@ -137,9 +139,9 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
   test('joins a host with the machine’s own TAP device', async () => {
     const { between, hosts, close } = build()
     const command = startIn(between, [process.execPath, CLI, 'bridge', 'one', 'tap:tap0', '--json'])
-    await eventually('the TAP device is there', async () => {
-      return (await runIn(between, ['ip', 'addr', 'add', `${ADDRESSES[1]}/24`, 'dev', 'tap0'])).status === 0
-    })
+    await command.said(/joining/)
+    const addressed = await runIn(between, ['ip', 'addr', 'add', `${ADDRESSES[1]}/24`, 'dev', 'tap0'])
+    assert.equal(addressed.status, 0, addressed.stderr)
     await eventually('the wire carries', async () => {
       return (await runIn(hosts[0]!, ['ping', '-c', '1', '-W', '1', ADDRESSES[1]])).status === 0
     })

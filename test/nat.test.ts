@@ -137,6 +137,7 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'curl') }, () 
     const command = route(
       ...['--masquerade', 'right', '--publish', `${OUTSIDE}:8080=${HOSTS[0]}:80`, '--small', '--json'],
     )
+    await command.said(/routing between/)
     await eventually('the router forwards', async () => {
       const { status } = await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
       return status === 0

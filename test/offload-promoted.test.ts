@@ -195,9 +195,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
     const args = ['--track', '1k', '--offload', '--small', '--json']
     const command = startIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', ...args])
     const up = async () => (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
-    const route = openRoute(network.router)
-    await eventually('programs', () => findLink(route, 'right').xdp.mode !== 'none')
-    closeNetlink(route)
+    await command.said(/routing between/)
     await eventually('the router forwards', up)
     await serve(network.right, HOSTS[1])
     await runIn(network.left, ['iperf3', '-b', '10M', '-t', '2', '-c', HOSTS[1]])

@@ -18,10 +18,9 @@ describe('a router with a TAP device', { skip: skipUnless('root', 'ip', 'ping') 
     ip(link, `link add other type veth peer name eth0 netns ${guest.path}`, 'link set other up')
     ip(guest, 'addr add 192.0.9.2/24 dev eth0', 'link set eth0 up', 'route add default via 192.0.9.1')
     const wire = startIn(link, [process.execPath, CLI, 'bridge', `tap:${network.router.path}/tap0`, 'other'])
-    await eventually('the TAP device is there', async () => {
-      const { status } = await runIn(network.router, ['ip', 'addr', 'add', '192.0.9.1/24', 'dev', 'tap0'])
-      return status === 0
-    })
+    await wire.said(/joining/)
+    const { status, stderr } = await runIn(network.router, ['ip', 'addr', 'add', '192.0.9.1/24', 'dev', 'tap0'])
+    assert.equal(status, 0, stderr)
     const router = await startRouter({ devices: ['left', 'tap0'], namespace: network.router, warn: assert.fail })
     await eventually('the guest is reached', async () => {
       return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', '192.0.9.2'])).status === 0

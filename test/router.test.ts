@@ -102,6 +102,7 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
     const options = ['--track', '1k', '--queue', 'fq-codel', '--rate', '20M', '--small', '--json']
     const command = startIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', ...options])
     const server = runIn(network.right, ['iperf3', '-s', '-1', '-B', HOSTS[1]])
+    await command.said(/routing between/)
     await eventually('the router forwards', async () => {
       const { status } = await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])
       return status === 0

@@ -18,7 +18,10 @@ export async function startRouteCommand(network: RoutedNetwork, ...options: read
   let [stdout, stderr] = ['', '']
   command.stdout!.on('data', (data) => (stdout += data))
   command.stderr!.on('data', (data) => (stderr += data))
-  await eventually(`it routes: ${stderr}`, () => stderr.includes('routing between'))
+  await eventually('it routes', () => {
+    if (command.exitCode !== null) throw new Error(`it ended: ${stderr}`)
+    return stderr.includes('routing between')
+  })
   return {
     async end() {
       command.kill('SIGINT')
