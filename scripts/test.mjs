@@ -5,13 +5,10 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { basename, join, relative } from 'node:path'
-import { run } from 'node:test'
+import { join, relative } from 'node:path'
 import { prepare, ROOT } from './prepare.mjs'
+import { runTestFiles } from './test-files.mjs'
 
-/** None where more pairs were asked for than a run usually compares: whoever does so has time. */
-const FILE_TIMEOUT_MS = process.env.SLUICE_PAIRS === undefined ? 10 * 60_000 : Number.POSITIVE_INFINITY
 const EXAMPLE_TIMEOUT_MS = 2 * 60_000
 const BUILD = join(ROOT, 'build')
 const BIN = join(ROOT, 'node_modules/.bin')
@@ -22,27 +19,9 @@ const CHECKS = [
   ['dead code', join(BIN, 'knip'), ['--no-config-hints', '--no-progress']],
 ]
 
-/**
- * Tests that measure what a flood does, look at all of the machine's devices, or have threads meet at one instant: they
- * run one by one. A test that counts every packet of its flood runs beside others: a kernel whose cores are shared
- * changes programs sooner.
- */
-const ALONE = /(bgp|demo|flood|network|source-limits|limit-race)\.test\.js$/
-
-/** Those that take longest begin first, so that none of them goes on alone at the end. */
-const LONGEST = [
-  ...['captures', 'policy-swap', 'sets-swap', 'router-hooks', 'offload-promoted', 'transmit-queue', 'policy-limits'],
-  ...['workers-exit', 'compile-random', 'flood-queue', 'workers', 'cli-policy', 'generate', 'service'],
-]
-
-/** One more than there are cores, because many wait for processes and clocks. */
-const AT_ONCE = availableParallelism() + 1
-
-/** How many of the test files are named that took longest. */
-const SLOWEST = 8
-const durations = new Map()
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const skips = []
+const unsteady = []
 const patterns = process.argv.slice(2)
 
 if (timed('type check and build', () => attempt(() => prepare({ tests: true })))) {
@@ -52,6 +31,8 @@ if (timed('type check and build', () => attempt(() => prepare({ tests: true })))
 }
 
 for (const skip of skips) console.log(`skipped: ${skip}`)
+for (const name of unsteady)
+  console.log(`unsteady: ${name} failed, as said above, and passed alone with the same seeds`)
 console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
 process.exitCode = totals.failed > 0 ? 1 : 0
 
@@ -103,75 +84,14 @@ async function runTests(files) {
     return
   }
   const start = performance.now()
-  const before = { ...totals }
-  const together = files.filter((file) => !ALONE.test(file))
-  await runFiles(
-    together.sort((one, other) => placeOf(one) - placeOf(other)),
-    AT_ONCE,
-  )
-  await runFiles(
-    files.filter((file) => ALONE.test(file)),
-    1,
-  )
-  const slowest = [...durations].sort(([, one], [, other]) => other - one).slice(0, SLOWEST)
-  console.log(`  slowest: ${slowest.map(([file, ms]) => `${file} ${(ms / 1000).toFixed(1)} s`).join(', ')}`)
-  const verdict = totals.failed > before.failed ? '✖' : '✔'
-  console.log(`${verdict} ${files.length} test files (${seconds(start)})`)
-}
-
-function placeOf(file) {
-  const place = LONGEST.indexOf(basename(file, '.test.js'))
-  return place < 0 ? LONGEST.length : place
-}
-
-async function runFiles(files, concurrency) {
-  if (files.length === 0) return
-  const stream = run({ files, concurrency, timeout: FILE_TIMEOUT_MS })
-  stream.on('test:pass', (event) => count(event, 'passed'))
-  stream.on('test:fail', (event) => count(event, 'failed'))
-  stream.on('test:diagnostic', ({ nesting, message, file }) => {
-    if (
-      file !== undefined &&
-      nesting >= 0 &&
-      !/^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) /.test(message)
-    )
-      console.log(`  ${message}`)
-  })
-  stream.on('test:stdout', ({ message }) => process.stdout.write(message))
-  stream.on('test:stderr', ({ message }) => process.stderr.write(message))
-  for await (const _ of stream) {
-    // Draining the stream is what runs the tests.
-  }
-}
-
-function count(event, verdict) {
-  const file = relative(BUILD, event.file ?? '').replace(/\.js$/, '.ts')
-  if (event.nesting === 0) durations.set(file, (durations.get(file) ?? 0) + (event.details?.duration_ms ?? 0))
-  // A suite fails with its tests, which are counted themselves; or alone, where its own text has thrown, and then none of them ran.
-  if (event.details?.type === 'suite' && (verdict === 'passed' || isOfTests(event.details.error))) return
-  // A file whose tests were all reported is reported once more as a whole.
-  if (event.name === event.file && verdict === 'passed') return
-  const where = `${file}: ${event.name}`
-  if (event.skip !== undefined) {
-    totals.skipped++
-    skips.push(`${where} (${event.skip})`)
-    return
-  }
-  totals[verdict]++
-  if (verdict === 'failed') console.error(`✖ ${where}\n${indent(reasonOf(event.details?.error))}`)
-}
-
-function isOfTests(error) {
-  return error?.failureType === 'subtestsFailed'
-}
-
-function reasonOf(error) {
-  const cause = error?.cause ?? error
-  return String(cause?.stack ?? cause?.message ?? cause)
-}
-
-function indent(text) {
-  return text.replace(/^/gm, '    ')
+  const nameOf = (file) => relative(BUILD, file).replace(/\.js$/, '.ts')
+  const { passed, failed, skipped, ...named } = await runTestFiles(files, { nameOf, again: patterns.length === 0 })
+  totals.passed += passed
+  totals.failed += failed
+  totals.skipped += skipped
+  skips.push(...named.skips)
+  unsteady.push(...named.unsteady)
+  console.log(`${failed > 0 ? '✖' : '✔'} ${files.length} test files (${seconds(start)})`)
 }
 
 function exampleFiles() {

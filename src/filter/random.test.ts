@@ -1,27 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
+import { seededRandom } from '../../test/support/random.js'
 import { skipUnless } from '../../test/support/require.js'
 import { type Expression, FilterError, parseFilter, printExpression } from './index.js'
 
-/*
- * Random expressions. Each run takes another seed and prints it;
- * SLUICE_SEED=<seed> repeats a run.
- */
-const SEED = Number(process.env['SLUICE_SEED'] ?? Date.now() % 1_000_000)
-
-/** Numbers from 0 to below `limit`; the same row for the same seed (mulberry32). */
+/** Numbers from 0 to below `limit`. */
 type Random = (limit: number) => number
-
-function randomOf(seed: number): Random {
-  let state = seed >>> 0
-  return (limit) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit
-  }
-}
 
 function pick<Item>(random: Random, items: readonly Item[]): Item {
   return items[random(items.length)]!
@@ -200,7 +185,7 @@ function withoutSpans(expression: Expression | null): unknown {
 }
 
 test('what is printed parses to the same expression', (t) => {
-  const random = randomOf(SEED)
+  const { seed, below: random } = seededRandom(t, 'filter/random')
   let accepted = 0
   for (let index = 0; index < 5000; index++) {
     const text = randomExpression(random, random(4))
@@ -208,18 +193,18 @@ test('what is printed parses to the same expression', (t) => {
     if (first instanceof FilterError) continue
     accepted++
     const printed = printExpression(first.expression)
-    const note = `"${text}" prints as "${printed}" (SLUICE_SEED=${SEED})`
+    const note = `"${text}" prints as "${printed}" (SLUICE_SEED=${seed})`
     const second = read(printed)
     assert.ok(!(second instanceof FilterError), `${note}, which is refused: ${second}`)
     assert.deepEqual(withoutSpans(second.expression), withoutSpans(first.expression), note)
     assert.equal(printExpression(second.expression), printed, note)
   }
-  t.diagnostic(`seed ${SEED}: ${accepted} of 5000 random expressions are accepted and survive printing`)
-  assert.ok(accepted > 1000, `only ${accepted} expressions were accepted (SLUICE_SEED=${SEED})`)
+  t.diagnostic(`${accepted} of 5000 random expressions are accepted and survive printing`)
+  assert.ok(accepted > 1000, `only ${accepted} expressions were accepted (SLUICE_SEED=${seed})`)
 })
 
 test('damaged expressions are refused inside the text, never with a crash', (t) => {
-  const random = randomOf(SEED + 1)
+  const { seed, below: random } = seededRandom(t, 'filter/random')
   let refused = 0
   for (let index = 0; index < 5000; index++) {
     const text = damaged(random, damaged(random, randomExpression(random, random(4))))
@@ -227,10 +212,10 @@ test('damaged expressions are refused inside the text, never with a crash', (t) 
     if (!(error instanceof FilterError)) continue
     refused++
     const { start, end } = error.span
-    assert.ok(start >= 0 && start <= end && end <= text.length, `"${text}" ${error} (SLUICE_SEED=${SEED})`)
+    assert.ok(start >= 0 && start <= end && end <= text.length, `"${text}" ${error} (SLUICE_SEED=${seed})`)
   }
-  t.diagnostic(`seed ${SEED}: ${refused} of 5000 damaged expressions are refused`)
-  assert.ok(refused > 1000, `only ${refused} expressions were refused (SLUICE_SEED=${SEED})`)
+  t.diagnostic(`${refused} of 5000 damaged expressions are refused`)
+  assert.ok(refused > 1000, `only ${refused} expressions were refused (SLUICE_SEED=${seed})`)
 })
 
 /** How many expressions tcpdump is asked about; each costs a process. */
@@ -263,7 +248,7 @@ const REFUSED_SINCE_1_11 =
   /^the (LLC service access point|EtherType|protocol number|ISO protocol|IS-IS PDU type) .* too large/
 
 test('tcpdump accepts and refuses the same expressions', { skip: skipUnless('tcpdump') }, (t) => {
-  const random = randomOf(SEED + 2)
+  const { seed, below: random } = seededRandom(t, 'filter/random')
   let [asked, accepted] = [0, 0]
   for (let index = 0; index < ASKED; index++) {
     const whole = randomExpression(random, random(3))
@@ -277,9 +262,9 @@ test('tcpdump accepts and refuses the same expressions', { skip: skipUnless('tcp
     asked++
     if (accepts === true) accepted++
     const verdict = ours instanceof FilterError ? `refused (${ours.message})` : 'accepted'
-    const note = `"${text}" on ${linkType} is ${verdict} here, but tcpdump says "${answer}" (SLUICE_SEED=${SEED})`
+    const note = `"${text}" on ${linkType} is ${verdict} here, but tcpdump says "${answer}" (SLUICE_SEED=${seed})`
     assert.ok(accepts === null || accepts === !(ours instanceof FilterError), note)
   }
-  t.diagnostic(`seed ${SEED}: tcpdump agrees on ${asked} expressions, ${accepted} of them accepted`)
-  assert.ok(accepted > 20, `tcpdump accepted only ${accepted} of ${asked} (SLUICE_SEED=${SEED})`)
+  t.diagnostic(`tcpdump agrees on ${asked} expressions, ${accepted} of them accepted`)
+  assert.ok(accepted > 20, `tcpdump accepted only ${accepted} of ${asked} (SLUICE_SEED=${seed})`)
 })

@@ -8,12 +8,16 @@ export interface Random {
   pick<Choice>(choices: readonly Choice[]): Choice
 }
 
+/** Of this process; with the seed of a whole run, a file that is run again has the same numbers. */
+let drawn = 0
+
 /**
  * A new seed, or that of SLUICE_SEED, printed with the way to run the test
  * again; `pattern` selects the test's file. The generator is Mulberry32.
  */
 export function seededRandom(context: { diagnostic(text: string): void }, pattern: string): Random {
-  const seed = Number(process.env['SLUICE_SEED'] ?? Date.now() >>> 0)
+  const ofRun = Number(process.env['SLUICE_RUN_SEED'] ?? Date.now())
+  const seed = Number(process.env['SLUICE_SEED'] ?? (ofRun + 7919 * drawn++) >>> 0)
   context.diagnostic(`seed ${seed}; again: SLUICE_SEED=${seed} npm test -- ${pattern}`)
   let state = seed | 0
   const word = () => {
