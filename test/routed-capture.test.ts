@@ -86,7 +86,7 @@ test('tcpdump finds every checksum right of what a router has rewritten, cut and
     const id = tables.addNextHop(hop)
     tables.insert({ address: Uint8Array.of(192, 0, 2, 250), length: 32 }, id)
     tables.insert({ address: v6(250), length: 128 }, id)
-    for (let bundle = 0; bundle < 4; bundle++) {
+    for (let bundle = 0; bundle < 12; bundle++) {
       bench.fill(
         sent,
         Array.from({ length: 48 }, () => randomToRoute(random)),
