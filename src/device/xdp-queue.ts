@@ -256,7 +256,7 @@ function endQueue(
   { words, bytes }: Space,
   code: Code,
   pool: WorkerPool,
-  { opened, claim, state, units }: QueueParts,
+  { name, opened, claim, state, units }: QueueParts,
 ): void {
   const least = opened.socket.isZeroCopy ? GIVEN_TO_RECEIVE : GIVEN_TO_SEND
   if (!opened.socket.isZeroCopy) code.find('xdpTakeBack')(state)
@@ -266,7 +266,14 @@ function endQueue(
   const held: number[] = []
   for (let unit = 0; unit < units; unit++) if (bytes[given + unit] !== 0) held.push(unit << XDP_UNIT_SHIFT)
   if (held.length === 0) claim.close()
-  else void waitForGrants([claim]).then(pool.holdForKernel(held))
+  else {
+    // Nobody waits for this one, and to go on without those frames is better than to end.
+    waitForGrants([claim])
+      .then(pool.holdForKernel(held))
+      .catch((error: Error) =>
+        process.emitWarning(`${held.length} frames of ${name} stay the kernel's: ${error.message}`),
+      )
+  }
 }
 
 /** What the kernel's chunks and rings begin on; it pins whole pages. */

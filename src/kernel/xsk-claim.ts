@@ -70,8 +70,9 @@ const PATIENCE_MS = 5000
 
 /**
  * Waits until all are granted, and closes them. Where that takes longer than
- * `timeoutMs`, gives false and leaves them open, to be waited for again. It takes the kernel 20 to 45 ms, and as long as packets of the socket
- * stand in a queue.
+ * `timeoutMs`, gives false and leaves them open, to be waited for again. It
+ * takes the kernel 20 to 45 ms, and as long as packets of the socket stand in a
+ * queue.
  */
 export async function waitForGrants(
   claims: readonly XskClaim[],
