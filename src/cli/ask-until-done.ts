@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { listenForEnd } from './foreground.js'
-import { InputError } from './output.js'
 
 /** How often a service is asked what it has found. */
 const ASK_MS = 100
@@ -26,11 +25,4 @@ export async function askUntilDone(ask: () => Promise<boolean>, forMs: number | 
   } finally {
     end.cancel()
   }
-}
-
-/** A number of packets, 1 to `most`. Throws InputError. */
-export function parsePackets(text: string, most: number): number {
-  const packets = Number(text)
-  if (Number.isInteger(packets) && packets >= 1 && packets <= most) return packets
-  throw new InputError(`"${text}" is no number of packets; write one from 1 to ${most}`)
 }

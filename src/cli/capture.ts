@@ -1,9 +1,10 @@
 import { Command } from 'commander'
 import { chooseService, connectTo } from '../control/service/ask.js'
 import { createCapturedFile } from '../control/service/captured-file.js'
-import { askUntilDone, parsePackets } from './ask-until-done.js'
+import { askUntilDone } from './ask-until-done.js'
 import { parseDuration } from './duration.js'
 import { EXPRESSION_HELP, InputError, note, printJson } from './output.js'
+import { parseCount } from './rate.js'
 import { addServiceChoice, type ServiceChoice } from './service-choice.js'
 
 interface CaptureOptions extends ServiceChoice {
@@ -23,7 +24,7 @@ export function captureCommand(): Command {
     )
     .argument('[expression...]', EXPRESSION_HELP)
     .requiredOption('-w, --write <file>', 'the pcapng file; - is standard output')
-    .option('--limit <packets>', 'end after so many', (text: string) => parsePackets(text, Number.MAX_SAFE_INTEGER))
+    .option('--limit <packets>', 'end after so many', parseCount)
     .option('--for <duration>', 'end after this time; without both at Ctrl-C', parseDuration)
   return addServiceChoice(command)
     .option('--json', 'one JSON document on standard output, at the end')

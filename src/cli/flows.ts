@@ -1,10 +1,10 @@
 import { Command } from 'commander'
 import type { FlowEnds, RouterFlow, RouterFlows } from '../control/router/router-flows.js'
 import { MOST_FLOWS } from '../control/service/protocol.js'
-import { parsePackets } from './ask-until-done.js'
 import { formatDuration } from './duration.js'
 import { print, printJson } from './output.js'
 import { formatQuantity } from './quantity.js'
+import { parseCountUpTo } from './rate.js'
 import { addServiceChoice, askChosen, type ServiceChoice } from './service-choice.js'
 import { drawTable } from './table.js'
 
@@ -18,7 +18,7 @@ export function flowsCommand(): Command {
   const command = new Command('flows')
     .description('list the connections that a running router tracks')
     .argument('[address]', 'only those of this address, before or behind translation')
-    .option('--limit <flows>', 'how many are listed at most', (text: string) => parsePackets(text, MOST_FLOWS), 100)
+    .option('--limit <flows>', 'how many are listed at most', (text: string) => parseCountUpTo(MOST_FLOWS, text), 100)
   return addServiceChoice(command)
     .option('--json', 'one JSON document on standard output')
     .addHelpText(

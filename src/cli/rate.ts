@@ -5,12 +5,17 @@ const LARGEST = 2 ** 32 - 1
 
 /** `1000`, `50k`, `1.5M` as a whole number from 1 on. Throws InputError. */
 export function parseCount(text: string): number {
+  return parseCountUpTo(LARGEST, text)
+}
+
+/** The same, up to `most`. */
+export function parseCountUpTo(most: number, text: string): number {
   const match = /^(\d+(?:\.\d+)?)([kM]?)$/.exec(text)
   const exact = match === null ? 0 : Number(match[1]) * FACTORS[match[2]!]!
   const value = Math.round(exact)
   // 1.1k is a little more than 1100 to a computer, and 1.5 is no number of anything.
-  if (value >= 1 && value <= LARGEST && Math.abs(exact - value) < 1e-6 * value) return value
-  throw new InputError(`"${text}" is no count from 1 to ${LARGEST}; write it as 1000, 50k or 1.5M`)
+  if (value >= 1 && value <= most && Math.abs(exact - value) < 1e-6 * value) return value
+  throw new InputError(`"${text}" is no count from 1 to ${most}; write it as 1000, 50k or 1.5M`)
 }
 
 /** Packets a second, `max` for as fast as it goes, which is infinite. Throws InputError. */

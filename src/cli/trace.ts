@@ -1,9 +1,10 @@
 import { Command } from 'commander'
 import { chooseService, connectTo } from '../control/service/ask.js'
 import { printTrace, type TracedPacket } from '../control/service/trace.js'
-import { askUntilDone, parsePackets } from './ask-until-done.js'
+import { askUntilDone } from './ask-until-done.js'
 import { parseDuration } from './duration.js'
 import { EXPRESSION_HELP, note, print, printJson } from './output.js'
+import { parseCountUpTo } from './rate.js'
 import { addServiceChoice, type ServiceChoice } from './service-choice.js'
 
 interface TraceOptions extends ServiceChoice {
@@ -22,7 +23,7 @@ export function traceCommand(): Command {
     .option(
       '--limit <packets>',
       'how many packets are followed',
-      (text: string) => parsePackets(text, MOST_PACKETS),
+      (text: string) => parseCountUpTo(MOST_PACKETS, text),
       10,
     )
     .option('--for <duration>', 'how long is waited for them; without it until Ctrl-C', parseDuration)
