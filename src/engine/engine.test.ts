@@ -193,4 +193,13 @@ describe('a changed graph', () => {
     assert.equal(engine.round(), 5)
     assert.equal(bench.inUse(), 0)
   })
+
+  it('refuses bundles that there cannot be', () => {
+    const bench = openBench()
+    for (const bundle of [0, 257, 1.5])
+      assert.throws(() => start(bench, draw(), { bundle }), {
+        name: 'RangeError',
+        message: `a bundle of ${bundle} packets is not possible; give 1 to 256`,
+      })
+  })
 })

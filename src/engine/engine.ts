@@ -90,15 +90,16 @@ const HELD_UP_MS = 2
 /** Frames beyond which their headers are not taken to be in the processor's cache. */
 const MOST_CACHED_FRAMES = 4096
 
-/** Starts the stages of a graph. Throws LayoutError and what a stage throws. */
+/** Starts the stages of a graph. Throws RangeError for a bundle that there is not, LayoutError, and what a stage throws. */
 export function startEngine(
   space: Space,
   code: Code,
   pool: WorkerPool,
   graph: Graph,
-  { name = 'engine', bundle: size = 64, touch = 'auto' }: EngineOptions = {},
+  { name = 'engine', bundle: most = 64, touch = 'auto' }: EngineOptions = {},
 ): Engine {
-  const most = Math.min(MOST_IN_BUNDLE, Math.max(1, size))
+  if (!Number.isInteger(most) || most < 1 || most > MOST_IN_BUNDLE)
+    throw new RangeError(`a bundle of ${most} packets is not possible; give 1 to ${MOST_IN_BUNDLE}`)
   const touches = touch === 'auto' ? pool.frames > MOST_CACHED_FRAMES : touch
   const bundle = space.reserve({ name: `${name} bundle`, kind: 'bundle', bytes: BUNDLE_BYTES }).offset
   const touchPackets = code.find('touchPackets')

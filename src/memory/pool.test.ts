@@ -3,11 +3,27 @@ import { describe, it } from 'node:test'
 import { type EngineBench, openBench } from '../../test/support/engine.js'
 import { seededRandom } from '../../test/support/random.js'
 import { BUNDLE_DESCRIPTORS, DESCRIPTOR_ADDRESS, DESCRIPTOR_BYTES, METADATA_BYTES } from './formats.js'
-import { type FrameClass, OWNER_UNKNOWN, type PoolSize, type WorkerPool } from './index.js'
+import { createPool, createSpace, type FrameClass, OWNER_UNKNOWN, type PoolSize, type WorkerPool } from './index.js'
 
 const CLASSES: readonly FrameClass[] = [512, 2048, 4096]
 
 describe('the pool', () => {
+  it('is not made of frames that there cannot be, nor a memory of such a size', () => {
+    const wrong: [PoolSize, RegExp][] = [
+      [{ 2048: -5 }, /^a pool of -5 frames of 2048 bytes is not possible; /],
+      [{ 2048: 1.5 }, /^a pool of 1\.5 frames of 2048 bytes is not possible; /],
+      [{ 1000: 10 } as PoolSize, /^there are no frames of 1000 bytes; choose from 2048, 512, /],
+    ]
+    const { space, code } = openBench()
+    for (const [size, message] of wrong)
+      assert.throws(() => createPool(space, code, size), { name: 'RangeError', message })
+    for (const bytes of [0, -1, 8 * 2 ** 30, Number.NaN])
+      assert.throws(() => createSpace(bytes), {
+        name: 'RangeError',
+        message: /^a memory of .* bytes is not possible; /,
+      })
+  })
+
   for (const checked of [true, false]) {
     it(`gives each frame to one owner at a time, to workers by turns (${checked ? 'checked' : 'plain'} code)`, (context) => {
       const random = seededRandom(context, 'pool')

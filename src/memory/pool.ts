@@ -70,11 +70,23 @@ export interface Pool {
   inUse(): readonly { readonly frame: number; readonly owner: number }[]
 }
 
+function checkSize(size: PoolSize): void {
+  const known = CLASSES.map(({ frameBytes }) => frameBytes)
+  for (const [frameBytes, count] of Object.entries(size)) {
+    if (!known.some((each) => String(each) === frameBytes))
+      throw new RangeError(`there are no frames of ${frameBytes} bytes; choose from ${known.join(', ')}`)
+    if (!Number.isInteger(count) || count < 0)
+      throw new RangeError(`a pool of ${count} frames of ${frameBytes} bytes is not possible; give a whole number`)
+  }
+}
+
 /**
  * Makes all frames there will be. They come first in the memory, because the
  * kernel pins what lies below the end of the last frame that it is given.
+ * Throws RangeError for frames that there cannot be, and LayoutError.
  */
 export function createPool(space: Space, code: Code, size: PoolSize): Pool {
+  checkSize(size)
   const { words, counters, bytes } = space
   const classes = CLASSES.map(({ frameBytes, stagger }) => {
     const count = size[frameBytes] ?? 0

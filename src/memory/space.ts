@@ -15,12 +15,16 @@ export interface Space {
   free(name: string): void
 }
 
+const MOST_BYTES = 2 ** 32
+
 /**
  * Shared memory of at least so many bytes, which never grows: growable shared
  * memory is 13 times slower to reach from JavaScript, and the kernel is told
- * its address.
+ * its address. Throws RangeError beyond the 4 GiB that WebAssembly can have.
  */
 export function createSpace(bytes: number): Space {
+  if (!(bytes > 0 && bytes <= MOST_BYTES))
+    throw new RangeError(`a memory of ${bytes} bytes is not possible; ask for 1 to ${MOST_BYTES}`)
   const pages = Math.ceil(bytes / PAGE_BYTES)
   return openSpace(createMemory(pages, pages, true), emptyLayout(pages * PAGE_BYTES))
 }

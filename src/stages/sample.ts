@@ -12,9 +12,11 @@ export interface SampleOptions {
 
 /**
  * Sends the first bytes of some packets to `samples`, as copies; all packets go
- * on. A sample that there is no frame for is counted as `no frame`.
+ * on. A sample that there is no frame for is counted as `no frame`. Throws
+ * RangeError for less than one packet in one.
  */
 export function sample(name: string, { oneIn, bytes = 128, seed = newSeed() }: SampleOptions): Stage & Copies {
+  if (!(oneIn >= 1)) throw new RangeError(`${name} cannot take one packet in ${oneIn}; give 1 or more`)
   const copies = reserveCopies()
   return {
     name,

@@ -26,6 +26,7 @@ import {
   TIME_SECONDS_BEFORE,
 } from '../memory/index.js'
 import {
+  budget,
   count,
   discard,
   divide,
@@ -38,6 +39,7 @@ import {
   observe,
   reflect,
   sample,
+  steer,
 } from './index.js'
 
 /** From nothing to more than a header, of which the first bytes are few and the rest anything. */
@@ -177,4 +179,19 @@ it('count tells packets and bytes while it runs and when it is closed', () => {
   assert.deepEqual(counter.read(), { packets: 3, bytes: 1660 })
   engine.close()
   assert.deepEqual(counter.read(), { packets: 3, bytes: 1660 })
+})
+
+it('stages that could do nothing are refused when they are made', () => {
+  assert.throws(() => steer('flows', 0), {
+    name: 'RangeError',
+    message: /^flows cannot share packets out to 0 outputs; /,
+  })
+  assert.throws(() => sample('some', { oneIn: 0 }), {
+    name: 'RangeError',
+    message: /^some cannot take one packet in 0; /,
+  })
+  assert.throws(() => budget('flood', { packetsPerSecond: 10, burst: 0 }), {
+    name: 'RangeError',
+    message: /^flood cannot let 10 packets a second go on, 0 at once; /,
+  })
 })

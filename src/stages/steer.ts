@@ -14,9 +14,12 @@ export interface SteerOptions {
  * Shares packets out to `shares` outputs, called `0`, `1`, …, by the hash of
  * their flow (`wire/flow-hash.ts`): each flow goes one way, in its order. What
  * stands behind an output is up to the graph: stages of this worker, or the
- * ring to another, which gets what a bundle has for it at once.
+ * ring to another, which gets what a bundle has for it at once. Throws
+ * RangeError where there is no share.
  */
 export function steer(name: string, shares: number, { hash = 'metadata' }: SteerOptions = {}): Stage {
+  if (!Number.isInteger(shares) || shares < 1)
+    throw new RangeError(`${name} cannot share packets out to ${shares} outputs; give 1 or more`)
   return {
     name,
     outputs: Array.from({ length: shares }, (_, share) => String(share)),
