@@ -25,6 +25,7 @@ import {
   writeSysctl,
 } from '../src/kernel/index.js'
 import { createMemory } from '../src/wasm/index.js'
+import { eventually } from './support/eventually.js'
 import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { watchWire } from './support/watch-wire.js'
@@ -155,7 +156,11 @@ describe('TAP devices', { skip: skipUnless('root', 'ping', 'tcpdump', 'curl') },
     bytes.fill(0, 0, VNET_HEADER.bytes)
     bytes.set(request, VNET_HEADER.bytes)
     assert.equal(frames.write(fd, 0, VNET_HEADER.bytes + request.length), VNET_HEADER.bytes + request.length)
-    const length = frames.read(fd, 4096, 2048)
+    let length = 0
+    await eventually('an answer', () => {
+      length = frames.read(fd, 4096, 2048)
+      return length > 0
+    })
     const answer = Buffer.from(bytes.slice(4096 + VNET_HEADER.bytes, 4096 + length)).toString('hex')
     assert.deepEqual(await wire.frames(2), [request.toString('hex'), answer])
     assert.equal(words.getUint8(4096 + VNET_HEADER.segmentation), 0)
