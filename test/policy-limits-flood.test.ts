@@ -17,9 +17,12 @@ const SECONDS = 10
 const OFFERED = 400_000
 const SOURCE_BITS = 15
 const FLOOD_SOURCES = 2 ** SOURCE_BITS
-/** The burst is two seconds', so that the limit outlasts the moments in which the generator stands still. */
+/** The bursts are five seconds', so that the limits outlast the moments in which the generator stands still. */
+const BURST_SECONDS = 5
 const RULE_RATE = 50_000
-const RULE_BURST = 2 * RULE_RATE
+const RULE_BURST = BURST_SECONDS * RULE_RATE
+const SOURCE_RATE = 2
+const SOURCE_BURST = BURST_SECONDS * SOURCE_RATE
 
 function floodOf({ router, victim }: LabNetwork): FloodSpec {
   return {
@@ -45,7 +48,7 @@ describe('limits by the kernel’s clock, of live frames', { skip: skipUnless('r
         rate: `${RULE_RATE} pps`,
         burst: RULE_BURST,
       })
-      const each = limit('udp', { name: 'each', per: 'source', rate: '2 pps', burst: 4 })
+      const each = limit('udp', { name: 'each', per: 'source', rate: `${SOURCE_RATE} pps`, burst: SOURCE_BURST })
       const tables = { limits: { entries: 2 ** 19, whenFull: 'share' } } as const
       const value = policy({ tables }, all, each, drop('udp', { name: 'never' }))
       const loaded = loadPolicy(policySource(value, { sets: new Map(), interfaceIndex: () => 1 }))
@@ -68,7 +71,7 @@ describe('limits by the kernel’s clock, of live frames', { skip: skipUnless('r
       loaded.close()
       const seconds = elapsedMs / 1000
       const wanted = RULE_BURST + RULE_RATE * seconds
-      const most = FLOOD_SOURCES * (4 + 2 * seconds)
+      const most = FLOOD_SOURCES * (SOURCE_BURST + SOURCE_RATE * seconds)
       context.diagnostic(`${arrived} in ${seconds.toFixed(2)} s; by rule ${byRule} of ${wanted.toFixed(0)}`)
       context.diagnostic(`by source ${bySource} of at most ${most.toFixed(0)}; table full: ${losses.tableFull}`)
       const isFlood = arrived > Math.max(1.5 * wanted, 3 * most)
