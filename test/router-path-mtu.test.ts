@@ -68,7 +68,7 @@ describe('a router whose right port takes 1,400 bytes', {
       const server = start(network.right, 'iperf3', '-s', '-1', '--forceflush', '-B', host)
       const ended = once(server, 'exit')
       await once(server.stdout!, 'data')
-      const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-t', '1', '-c', host])
+      const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-n', '16M', '-c', host])
       assert(JSON.parse(stdout).end?.sum_received.bytes > 1 << 20, stderr + stdout.slice(-500))
       await ended
       assert.equal(await learned(host), '1400')

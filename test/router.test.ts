@@ -8,6 +8,7 @@ import { CLI } from './support/cli.js'
 import { eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { ip } from './support/kernel-routes.js'
+import { lostInKernel } from './support/lost-in-kernel.js'
 import { lostAtRings, ownDrops } from './support/own-drops.js'
 import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
@@ -68,13 +69,13 @@ describe('real programs through a router', { skip: skipUnless('root', 'ip', 'pin
       const server = start('iperf3', '-s', '-1', '--forceflush', '-B', host)
       const ended = once(server, 'exit')
       await once(server.stdout!, 'data')
-      const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-t', '1', '-c', host])
+      const { stdout, stderr } = await runIn(network.left, ['iperf3', '-J', '-n', '16M', '-c', host])
       assert(JSON.parse(stdout).end?.sum_received.bytes > 1 << 20, stderr + stdout.slice(-500))
       await ended
     }
     const server = start('iperf3', '-s', '-1', '--forceflush', '-B', HOSTS[1])
     await once(server.stdout!, 'data')
-    const { stdout } = await runIn(network.left, ['iperf3', '-J', '-u', '-b', '20M', '-t', '1', '-c', HOSTS[1]])
+    const { stdout } = await runIn(network.left, ['iperf3', '-J', '-u', '-b', '20M', '-k', '2000', '-c', HOSTS[1]])
     const { lost_packets: lost, packets } = JSON.parse(stdout).end.sum
     assert(packets > 1000)
     // A busy machine loses datagrams where the kernel says so: at the ends of a veth, whose rings have 256 slots, and in sockets.
@@ -111,12 +112,12 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
       return (await runIn(network.right, ['ss', '-Htln', 'sport', '=', '5201'])).stdout !== ''
     })
     const begin = performance.now()
-    const { stdout } = await runIn(network.left, ['iperf3', '-J', '-t', '2', '-c', HOSTS[1]])
-    const { bytes, bits_per_second: bitsPerSecond } = JSON.parse(stdout).end.sum_received
-    // What a busy machine holds up comes later, and then more comes in the time that iperf3 counts.
+    const { stdout } = await runIn(network.left, ['iperf3', '-J', '-n', '5M', '-c', HOSTS[1]])
+    const { bytes } = JSON.parse(stdout).end.sum_received
+    // Of all the time that it took: what a busy machine holds up comes later, and then more in the time that iperf3 counts.
     const most = (20e6 * (performance.now() - begin)) / 8000
     assert(bytes < most, `${bytes} bytes of at most ${most} of 20 Mbit/s`)
-    assert(bitsPerSecond > 2e6, `${bitsPerSecond} of 20 Mbit/s`)
+    assert(bytes > 1 << 20, `${bytes} bytes of 5 MiB`)
     const { status, stdout: document, stderr } = await command.stop()
     assert.equal(status, 0, stderr)
     const { forwarded, endedBy, drops } = JSON.parse(document)
@@ -132,19 +133,6 @@ describe('sluice route', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, (
     network.close()
   })
 })
-
-/** Packets that the kernel has dropped at a device of the network or for want of room in a socket. */
-async function lostInKernel({ left, right, router }: RoutedNetwork): Promise<number> {
-  let lost = 0
-  for (const namespace of [left, right, router]) {
-    const { stdout } = await runIn(namespace, ['ip', '-json', '-statistics', 'link'])
-    // biome-ignore lint/suspicious/noExplicitAny: iproute2's JSON has no types
-    for (const { stats64 } of JSON.parse(stdout) as any[]) lost += stats64.rx.dropped + stats64.tx.dropped
-  }
-  const { stdout } = await runIn(right, ['grep', '^Udp:', '/proc/self/net/snmp'])
-  const [names, values] = stdout.split('\n').map((line) => line.split(' '))
-  return lost + Number(values![names!.indexOf('RcvbufErrors')])
-}
 
 describe('a router of 10 Mbit/s under more than that', { skip: skipUnless('root', 'ip', 'ping', 'iperf3') }, () => {
   test('forwards as many packets as arrive, and names what its queue lost', async () => {
@@ -168,13 +156,15 @@ describe('a router of 10 Mbit/s under more than that', { skip: skipUnless('root'
     assert(lost > 1000, `${lost} of ${JSON.stringify(router.totals())}`)
     const sent = () => router.stages().find(({ name }) => name === 'port right')!
     await eventually('what waits has left', async () => {
-      const { received: taken, forwarded, drops } = router.totals()
-      const all = Object.values(drops).reduce((sum, count) => sum + count, 0)
+      const { received: taken, forwarded } = router.totals()
+      const all = Object.values(ownDrops(router.totals())).reduce((sum, count) => sum + count, 0)
       return taken === forwarded + all && (await arrived()) >= sent().packets
     })
-    // Datagrams alone fill the queue; iperf3's own connection may lose some there as well.
+    // Datagrams alone fill the queue; iperf3's own connection may lose some there as well. A busy machine loses some elsewhere.
     const full = router.totals().drops['port right: queue full']!
-    assert(full >= lost, `${full} of at least ${lost}`)
+    const elsewhere = (await lostInKernel(network)) + lostAtRings(router.totals())
+    assert(full + elsewhere >= lost, `${full} and ${elsewhere} of at least ${lost}`)
+    assert(full > 0)
     assert.equal(sent().drops['queue full'], full)
     assert(router.totals().forwarded > earlier)
     server.kill('SIGKILL')
