@@ -5,7 +5,7 @@ import { queryObjects } from 'node:v8'
 import { type ListenerRequest, parseListener, type Router, startRouter } from '../src/control/router/router.js'
 import { chooseService, connectTo } from '../src/control/service/ask.js'
 import { CLI, runCli } from './support/cli.js'
-import { eventually } from './support/eventually.js'
+import { atRest, eventually } from './support/eventually.js'
 import { inside } from './support/joined-namespaces.js'
 import { pingsAtOnce } from './support/ping.js'
 import { endChildren, startCommand } from './support/protecting.js'
@@ -48,12 +48,16 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
     })
 
     const ping = (...args: string[]) => runIn(network.left, ['ping', '-W', '1', ...args, HOSTS[1]])
-    const pings = (count: number) => runIn(network.left, [...pingsAtOnce(count), '-W', '1', '-s', '100', HOSTS[1]])
+    const pings = (count: number, ...args: string[]) =>
+      runIn(network.left, [...pingsAtOnce(count), ...args, '-s', '100', HOSTS[1]])
+    /** Of packets that somebody drops. */
+    const unanswered = (count: number) => pings(count, '-W', '1')
 
-    /** Pings while somebody listens, and gives what he has heard. */
-    async function heardOf(request: ListenerRequest, count = PINGS) {
+    /** Pings while somebody listens, and gives what he has heard, `packets` at least. */
+    async function heardOf(request: ListenerRequest, packets: number) {
       const listener = await router.listen(request)
-      const { stdout } = await pings(count)
+      const { stdout } = await (request.action === 'drop' ? unanswered : pings)(PINGS)
+      await eventually('all have been heard', () => listener.heard().packets >= packets)
       const heard = await listener.close()
       assert.deepEqual(listener.heard(), heard)
       return { ...heard, answers: Number(/(\d+) received/.exec(stdout)![1]) }
@@ -74,7 +78,7 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
         [{ at: 'postrouting', match: 'icmp[icmptype] = icmp-echoreply', to: 'left' }, PINGS],
         [{ at: 'postrouting', match: 'icmp' }, 2 * PINGS],
       ] as const) {
-        const heard = await heardOf({ ...request, action: 'count' })
+        const heard = await heardOf({ ...request, action: 'count' }, packets)
         assert.deepEqual(heard, { packets, bytes: packets * bytes, answers: PINGS }, JSON.stringify(request))
       }
       assert.deepEqual(names(), without)
@@ -90,13 +94,12 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
     test('a filter drops until it is taken away, at each hook, and the books balance', async () => {
       const { drops: earlier } = router.totals()
       for (const at of ['prerouting', 'forward', 'postrouting'] as const) {
-        const before = router.totals()
-        const { packets, answers } = await heardOf({ at, action: 'drop', match: 'icmp[icmptype] = icmp-echo' })
+        const kept = () => router.totals().received - router.totals().forwarded
+        const before = await atRest(kept)
+        const { packets, answers } = await heardOf({ at, action: 'drop', match: 'icmp[icmptype] = icmp-echo' }, PINGS)
         assert.deepEqual({ packets, answers }, { packets: PINGS, answers: 0 })
-        const now = router.totals()
-        assert.equal(now.drops[`${at}: filtered`], PINGS + (earlier[`${at}: filtered`] ?? 0))
-        const [received, forwarded] = [now.received - before.received, now.forwarded - before.forwarded]
-        assert.equal(received - forwarded, PINGS, JSON.stringify({ before, now }))
+        assert.equal(router.totals().drops[`${at}: filtered`], PINGS + (earlier[`${at}: filtered`] ?? 0))
+        await eventually('the books balance', () => kept() - before === PINGS)
         assert.match((await pings(3)).stdout, / 3 received/)
       }
     })
@@ -113,7 +116,8 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
         return { copied, missing: received + copied - forwarded - Object.values(drops).reduce((sum, n) => sum + n, 0) }
       }
       const before = books()
-      const heard = await heardOf({ at: 'postrouting', action: 'mirror', match: 'icmp', copyTo: 'spare' })
+      const request = { at: 'postrouting', action: 'mirror', match: 'icmp', copyTo: 'spare' } as const
+      const heard = await heardOf(request, 2 * PINGS)
       assert.deepEqual([heard.packets, heard.copied, heard.answers], [2 * PINGS, 2 * PINGS, PINGS])
       await eventually('the copies are there', () => (text.match(/ICMP echo re(quest|ply)/g) ?? []).length >= 2 * PINGS)
       // The Ethernet addresses are those with which the packet itself left.
@@ -128,7 +132,7 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
       const first = await router.listen({ at: 'forward', action: 'count', match: 'icmp' })
       const filter = await router.listen({ at: 'forward', action: 'drop', match: 'icmp[icmptype] = icmp-echo' })
       const last = await router.listen({ at: 'forward', action: 'count', match: 'icmp' })
-      await pings(5)
+      await unanswered(5)
       for (const [request, sentence] of [
         [
           { at: 'forward', action: 'drop', from: 'eth9' },
@@ -143,6 +147,7 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
         [{ at: 'forward', action: 'drop', match: 'tcp port' }, /port/],
       ] as [ListenerRequest, RegExp][])
         await assert.rejects(router.listen(request), { message: sentence })
+      await eventually('all have been heard', () => filter.heard().packets >= 5)
       const heard = [await first.close(), await filter.close(), await last.close()].map(({ packets }) => packets)
       assert.deepEqual(heard, [5, 5, 0])
       assert.match((await pings(3)).stdout, / 3 received/)
@@ -169,6 +174,7 @@ for (const options of [{ workers: 0 }, { workers: 2 }, { workers: 2, track: 1000
       })
       const { stdout } = await runIn(network.left, [...pingsAtOnce(5), HOSTS6[1]])
       assert.match(stdout, / 5 received/)
+      await eventually('all have been heard', () => listener.heard().packets >= 10)
       assert.equal((await listener.close()).packets, 10)
     })
   })
@@ -204,8 +210,9 @@ test('sluice route --hook filters from the first packet on, and sluice hook unti
 }, async () => {
   const network = createRoutedNetwork()
   const route = await startRouteCommand(network, '--hook', 'forward drop icmp and greater 1000')
-  const ping = (...args: string[]) => runIn(network.left, [...args, '-W', '1', HOSTS[1]])
-  assert.match((await ping('ping', '-c', '3', '-i', '0.05', '-s', '1200')).stdout, / 0 received/)
+  const ping = (...args: string[]) => runIn(network.left, [...args, HOSTS[1]])
+  const dropped = () => JSON.parse(runCli(['status', '--json']).stdout).services[0].dropped
+  assert.match((await ping('ping', '-c', '3', '-i', '0.05', '-s', '1200', '-W', '1')).stdout, / 0 received/)
   assert.match((await ping(...pingsAtOnce(3))).stdout, / 3 received/)
   // As nohup has it started.
   const ignoring = { ...process.env, _: '/usr/bin/nohup' }
@@ -214,8 +221,9 @@ test('sluice route --hook filters from the first packet on, and sluice hook unti
   hooked.stdout!.on('data', (data) => (document += data))
   hooked.stderr!.on('data', (data) => (said += data))
   await eventually('it listens', () => said.startsWith('listening at left and right: forward drop icmp, until Ctrl-C'))
-  assert.match((await ping(...pingsAtOnce(3))).stdout, / 0 received/)
-  assert.equal(JSON.parse(runCli(['status', '--json']).stdout).services[0].dropped, 6)
+  assert.match((await ping(...pingsAtOnce(3), '-W', '1')).stdout, / 0 received/)
+  await eventually('all have been dropped', () => dropped() >= 6)
+  assert.equal(dropped(), 6)
   // As many as there may be listeners: somebody can still ask.
   const { place } = await chooseService({}, ['engine'])
   const others = Array.from({ length: 32 }, () => connectTo(place))
@@ -227,8 +235,8 @@ test('sluice route --hook filters from the first packet on, and sluice hook unti
   await once(hooked, 'close')
   const { packets, bytes, listener, endedBy } = JSON.parse(document)
   assert.deepEqual([packets, bytes, listener, endedBy], [3, 3 * 98, 'forward drop icmp', 'SIGINT'])
-  await eventually('it is gone', async () => (await ping('ping', '-c', '1')).status === 0)
-  assert.equal(JSON.parse(runCli(['status', '--json']).stdout).services[0].dropped, 6)
+  await eventually('it is gone', async () => (await ping('ping', '-c', '1', '-W', '1')).status === 0)
+  assert.equal(dropped(), 6)
 
   for (const [args, sentence] of [
     [['hook', 'input', 'drop'], /^sluice: there is no hook "input"; choose one of prerouting, forward, postrouting\n$/],

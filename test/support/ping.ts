@@ -13,7 +13,8 @@ export function pings(count: number, intervalMs = 10): string[] {
 
 /** ping that sends so many at once, no more, and waits as long; of a neighbour that is known. For tests that count packets. */
 export function pingsAtOnce(count: number): string[] {
-  return ['ping', '-n', '-c', `${count}`, '-l', `${count}`, '-i', `${WAIT_SECONDS}`]
+  const wait = `${WAIT_SECONDS}`
+  return ['ping', '-n', '-c', `${count}`, '-l', `${count}`, '-i', wait, '-W', wait]
 }
 
 /** None of the first `count` was lost, says what ping has printed; it may have sent more while it waited. */
