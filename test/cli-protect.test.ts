@@ -69,15 +69,17 @@ test('a policy judges real packets, and counts them by rule', { skip }, async ()
   write('blocked.txt', '203.0.113.0/24\n')
   const protect = await startProtect(write('policy.yaml', POLICY))
   assert.equal(attachedMode(network), 'native')
+  const begin = performance.now()
   send()
+  const most = 50 + Math.ceil((performance.now() - begin) / 1000)
   const { status, summary } = await protect.end('SIGTERM')
   assert.deepEqual([status, summary!.endedBy, summary!.mode], [0, 'SIGTERM', 'native'], protect.stderr())
   assert.deepEqual(packetsOf(summary!), { seen: DATAGRAMS, blocked: 0, rest: DATAGRAMS })
   const [seen, , rest] = summary!.rules
   assert.equal(seen!.bytes, DATAGRAMS * FRAME_BYTES)
-  // The burst, and what the rate gives while the packets come.
+  // The burst, and one packet a second while they come.
   const passed = DATAGRAMS - rest!.overPackets
-  assert.ok(passed >= 50 && passed < 60, `${passed} passed`)
+  assert.ok(passed >= 50 && passed <= most, `${passed} passed`)
   assert.equal(summary!.dropped, rest!.overPackets)
   assert.equal(attachedMode(network), 'none')
 })
@@ -236,10 +238,10 @@ test('warnings, and what nobody takes, are said at the start', { skip }, async (
   assert.match(protect.stderr(), /warning: rule 3 "divert tcp port 9" diverts to an AF_XDP socket/)
 })
 
-test('--for ends it, live lines name the busiest rules, and a table is printed', { skip }, async () => {
+test('live lines name the busiest rules, and a table is printed', { skip }, async () => {
   write('blocked.txt', `${SENDER}\n`)
   const policy = write('policy.yaml', POLICY)
-  const command = [process.execPath, CLI, 'protect', 'far', '--policy', policy, '--for', '5s']
+  const command = [process.execPath, CLI, 'protect', 'far', '--policy', policy]
   const child = startCommand([...inside(network.receiver), ...command], { ...process.env, SSH_CONNECTION: '' })
   let [stdout, stderr] = ['', '']
   child.stdout!.on('data', (data) => {
@@ -251,10 +253,19 @@ test('--for ends it, live lines name the busiest rules, and a table is printed',
   const ended = once(child, 'close')
   await eventually('the policy stands', () => stderr.includes('protecting by'))
   send()
-  assert.deepEqual((await ended)[0], 0, stderr)
-  assert.match(stderr, /^\d+s: 200 packets dropped\n( {2}(seen|blocked): 200 packets \(.*\/s\)\n){2}/m)
+  const line = /^\d+s: 200 packets dropped\n( {2}(seen|blocked): 200 packets \(.*\/s\)\n){2}/m
+  await eventually('a line with all of them', () => line.test(stderr))
+  child.kill('SIGINT')
+  assert.equal((await ended)[0], 0, stderr)
   assert.match(stdout, /blocked +│ drop +│ +200 │ +28400/)
-  assert.match(stdout, /^200 packets dropped at far in \ds$/m)
+  assert.match(stdout, /^200 packets dropped at far in \d+s$/m)
+})
+
+test('--for ends it', { skip }, () => {
+  write('blocked.txt', '')
+  const command = ['protect', 'far', '--policy', write('policy.yaml', POLICY), '--for', '1s', '--json']
+  const { status, stdout, stderr } = runCli(command, inside(network.receiver))
+  assert.deepEqual([status, JSON.parse(stdout).endedBy], [0, 'time'], stderr)
 })
 
 test('nothing stays attached, also after SIGKILL', { skip }, async () => {
@@ -270,7 +281,12 @@ test('it ends with its terminal, though SIGHUP else reads the policy again', { s
   const own = `${process.execPath} ${CLI} protect far --policy ${write('policy.yaml', POLICY)}`
   const command = [...inside(network.receiver), 'script', '--quiet', '--command', own, '/dev/null']
   const terminal = startCommand(command, { ...process.env, SSH_CONNECTION: '' })
-  await eventually('the program stands', () => attachedMode(network) === 'native')
+  let said = ''
+  terminal.stdout!.on('data', (data) => {
+    said += data
+  })
+  await eventually('the policy stands', () => said.includes('protecting by'))
+  assert.equal(attachedMode(network), 'native')
   terminal.kill('SIGKILL')
   await eventually('the program is gone', () => attachedMode(network) === 'none')
 })

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   addAddress,
+  addNeighbour,
   closeNamespace,
   closeNetlink,
   createNamespace,
@@ -8,6 +9,7 @@ import {
   findLink,
   type NetworkNamespace,
   openRoute,
+  readStatistics,
   setLink,
   writeSysctl,
 } from '../../src/kernel/index.js'
@@ -16,7 +18,11 @@ import {
 export const SENDER = '198.51.100.1'
 export const RECEIVER = '198.51.100.2'
 
-/** Two namespaces that are joined by a veth pair. */
+const LOOK_MS = 2
+const MOST_MS = 30_000
+const MACS = { near: '02:00:00:00:00:0a', far: '02:00:00:00:00:0b' } as const
+
+/** Two namespaces that are joined by a veth pair, and know each other's MAC address: nobody asks for it while packets are counted. */
 export interface JoinedNamespaces {
   readonly sender: NetworkNamespace
   readonly receiver: NetworkNamespace
@@ -29,14 +35,15 @@ export function joinNamespaces(): JoinedNamespaces {
   // The kernel's own neighbour and router solicitations would be counted too, now and then.
   for (const namespace of [sender, receiver]) writeSysctl(namespace, 'ipv6/conf/default/disable_ipv6', 1)
   const [near, far] = [openRoute(sender), openRoute(receiver)]
-  createVeth(near, { name: 'near' }, { name: 'far' }, receiver)
-  for (const [route, name, address] of [
-    [near, 'near', SENDER],
-    [far, 'far', RECEIVER],
+  createVeth(near, { name: 'near', mac: MACS.near }, { name: 'far', mac: MACS.far }, receiver)
+  for (const [route, name, address, other, mac] of [
+    [near, 'near', SENDER, RECEIVER, MACS.far],
+    [far, 'far', RECEIVER, SENDER, MACS.near],
   ] as const) {
     const { index } = findLink(route, name)
     setLink(route, index, { up: true })
     addAddress(route, index, `${address}/24`)
+    addNeighbour(route, index, other, mac)
     closeNetlink(route)
   }
   return {
@@ -54,8 +61,14 @@ export function inside({ path }: NetworkNamespace): string[] {
   return ['nsenter', `--net=${path}`]
 }
 
-/** Sends so many datagrams of 100 bytes from the sender to a port of the receiver; returns when all have left. */
-export function sendDatagrams({ sender }: JoinedNamespaces, count: number, port: number): void {
+/**
+ * Sends so many datagrams of 100 bytes from the sender to a port of the receiver; returns when all have left, and where
+ * a program is in the receiver's driver, when it has judged them: the kernel may let them wait before it.
+ */
+export function sendDatagrams(network: JoinedNamespaces, count: number, port: number): void {
+  const { sender, receiver } = network
+  const judged = () => readStatistics('far', receiver).get('rx_queue_0_xdp_packets')!
+  const before = judged()
   const script = `
     const socket = require('dgram').createSocket('udp4')
     let left = ${count}
@@ -63,6 +76,11 @@ export function sendDatagrams({ sender }: JoinedNamespaces, count: number, port:
     next()`
   const [command, ...rest] = [...inside(sender), process.execPath, '-e', script]
   execFileSync(command!, rest)
+  if (attachedMode(network) !== 'native') return
+  for (let waitedMs = 0; judged() - before < count; waitedMs += LOOK_MS) {
+    if (waitedMs > MOST_MS) throw new Error(`of ${count} datagrams ${judged() - before} came to the program`)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS)
+  }
 }
 
 /** What stands at the receiver's device: how, and which program. */
