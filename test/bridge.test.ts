@@ -65,7 +65,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
       await eventually('the server listens', async () => {
         return (await runIn(hosts[1]!, ['ss', '-Htln', 'sport', '=', '5201'])).stdout !== ''
       })
-      const { stdout } = await runIn(hosts[0]!, ['iperf3', '-J', '-t', '1', '-c', ADDRESSES[1]])
+      const { stdout } = await runIn(hosts[0]!, ['iperf3', '-J', '-n', '32M', '-c', ADDRESSES[1]])
       assert(JSON.parse(stdout).end.sum_received.bytes > 1 << 20, stdout.slice(-300))
       await server
       const { status, stdout: document, stderr } = await command.stop()
@@ -114,7 +114,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
 
   test('what cannot be joined in drivers is one sentence, and a program taken off ends it with status 1', async () => {
     const { between, hosts, close } = build()
-    const bridge = (...args: string[]) => runIn(between, [process.execPath, CLI, 'bridge', ...args, '--in-driver'])
+    const bridge = (...args: string[]) => startIn(between, [process.execPath, CLI, 'bridge', ...args, '--in-driver'])
     for (const [names, sentence] of [
       [['one', 'packet:other'], /^sluice: packets of packet:other come to user space; leave out --in-driver\n$/],
       [
@@ -122,14 +122,15 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
         /^sluice: one and eth0 are in two namespaces, and drivers send only within one/,
       ],
     ] as const) {
-      const { status, stderr } = await bridge(...names)
+      const { status, stderr } = await bridge(...names).ended
       assert.equal(status, 2, stderr)
       assert.match(stderr, sentence)
     }
     for (const host of hosts) setFeatures('eth0', { 'rx-gro': true }, host)
     const running = bridge('one', 'other', '--json')
+    await running.said(/joining/)
     await takeProgramOff(between, 'other')
-    const { status, stdout, stderr } = await running
+    const { status, stdout, stderr } = await running.ended
     assert.equal(status, 1, stderr)
     assert.equal(JSON.parse(stdout).endedBy, 'failure')
     assert.match(stderr, /\nsluice: somebody has taken the program off other, [^\n]*\n$/)
@@ -157,9 +158,7 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
     const { between, close } = build()
     const taken = startIn(between, [process.execPath, CLI, 'drop', 'icmp', '--on', 'one'])
     const bridge = (...ends: string[]) => runIn(between, [process.execPath, CLI, 'bridge', ...ends, '--for', '1s'])
-    await eventually('the program is there', async () => {
-      return /xdp/.test((await runIn(between, ['ip', 'link', 'show', 'one'])).stdout)
-    })
+    await taken.said(/dropping at/)
     const busy = await bridge('one', 'other')
     assert.deepEqual([busy.status, busy.stderr.split('\n').length], [1, 2], busy.stderr)
     assert.match(busy.stderr, /one already has an XDP program: end what owns it/)
@@ -175,9 +174,10 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
   test('who has its program taken off ends with one sentence and status 1', async () => {
     const { between, close } = build()
     for (const command of ['bridge', 'route']) {
-      const running = runIn(between, [process.execPath, CLI, command, 'one', 'other', '--json'])
+      const running = startIn(between, [process.execPath, CLI, command, 'one', 'other', '--json'])
+      await running.said(/joining|routing between/)
       await takeProgramOff(between, 'other')
-      const { status, stdout, stderr } = await running
+      const { status, stdout, stderr } = await running.ended
       assert.equal(status, 1, stderr)
       assert.equal(JSON.parse(stdout).endedBy, 'failure')
       assert.match(
@@ -204,15 +204,12 @@ describe('sluice bridge', { skip: skipUnless('root', 'ip', 'ping', 'iperf3', 'bp
   })
 })
 
-/** As somebody else does it, once there is one. */
+/** As somebody else does it. */
 async function takeProgramOff(namespace: NetworkNamespace, device: string): Promise<void> {
-  let id = ''
-  await eventually('the program is there', async () => {
-    const [link] = JSON.parse((await runIn(namespace, ['ip', '-j', '-d', 'link', 'show', device])).stdout)
-    id = String(link.xdp?.prog?.id ?? '')
-    return id !== ''
-  })
+  const [shown] = JSON.parse((await runIn(namespace, ['ip', '-j', '-d', 'link', 'show', device])).stdout)
+  const { id } = shown.xdp.prog
   const links = JSON.parse((await runIn(namespace, ['bpftool', '-j', 'link', 'show'])).stdout)
-  const link = links.find(({ prog_id }: { prog_id: number }) => String(prog_id) === id)
-  await runIn(namespace, ['bpftool', 'link', 'detach', 'id', String(link.id)])
+  const link = links.find(({ prog_id }: { prog_id: number }) => prog_id === id)
+  const { status, stderr } = await runIn(namespace, ['bpftool', 'link', 'detach', 'id', String(link.id)])
+  assert.equal(status, 0, stderr)
 }

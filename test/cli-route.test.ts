@@ -13,7 +13,7 @@ import { skipUnless } from './support/require.js'
 import { type RouteCommand, startRouteCommand } from './support/route-command.js'
 import { createRoutedNetwork, HOSTS, type RoutedNetwork } from './support/routed-network.js'
 import { RUN_DIRECTORY } from './support/run-directory.js'
-import { runIn } from './support/run-in.js'
+import { runIn, startIn } from './support/run-in.js'
 
 for (const [options, stage, output] of [
   [[], 'route left', 'port 1'],
@@ -54,11 +54,13 @@ for (const [options, stage, output] of [
         assert.match(names, name)
     })
 
-    test('top shows the stages of each worker', () => {
-      const { stages } = JSON.parse(run('top', '--json')) as { stages: StageRate[] }
-      assert.deepEqual(new Set(stages.map(({ engine }) => engine)), new Set(['worker 0', 'worker 1']))
-      const routed = stages.filter((each) => each.stage === stage)
-      assert(routed.some(({ packetsPerSecond }) => packetsPerSecond > 0))
+    test('top shows the stages of each worker', async () => {
+      const look = () => (JSON.parse(run('top', '--json')) as { stages: StageRate[] }).stages
+      assert.deepEqual(new Set(look().map(({ engine }) => engine)), new Set(['worker 0', 'worker 1']))
+      // In the second of one look ping may have stood still.
+      await eventually('a stage at work', () => {
+        return look().some((each) => each.stage === stage && each.packetsPerSecond > 0)
+      })
       const table = run('top', '--once', '--device', 'right')
       const head = /^route \d+ at left and right\n.*\n│ stage +│ packets\/s │ a bundle │ ns a packet │ drops\/s │\n/
       assert.match(table, head)
@@ -90,12 +92,13 @@ test('a router whose device is removed ends with its totals, one sentence and st
   skip: skipUnless('root', 'ip', 'ping'),
 }, async () => {
   const network = createRoutedNetwork()
-  const running = runIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', '--json'])
-  await eventually('it routes', async () => {
+  const running = startIn(network.router, [process.execPath, CLI, 'route', 'left', 'right', '--json'])
+  await running.said(/routing between/)
+  await eventually('packets go through', async () => {
     return (await runIn(network.left, ['ping', '-c', '1', '-W', '1', HOSTS[1]])).status === 0
   })
   await runIn(network.router, ['ip', 'link', 'del', 'right'])
-  const { status, stdout, stderr } = await running
+  const { status, stdout, stderr } = await running.ended
   assert.equal(status, 1, stderr)
   const { endedBy, forwarded } = JSON.parse(stdout)
   assert.equal(endedBy, 'failure')

@@ -15,7 +15,7 @@ import {
 } from '../src/kernel/index.js'
 import { type Forwarder, type OffloadFlow, openForwarder } from '../src/offload/index.js'
 import { CLI, runCli } from './support/cli.js'
-import { eventually } from './support/eventually.js'
+import { atRest, eventually } from './support/eventually.js'
 import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
@@ -148,8 +148,9 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
         const before = swallowed()
         await eventually('packets in the blackhole', () => swallowed() > before + 10)
         // All of them are: no packet comes by an old flow any more.
-        const { forwarded } = router.totals()
-        await eventually('more packets in the blackhole', () => swallowed() > before + 30)
+        const forwarded = await atRest(() => router.totals().forwarded)
+        const late = swallowed()
+        await eventually('more packets in the blackhole', () => swallowed() > late + 20)
         assert.equal(router.totals().forwarded, forwarded)
         ip(network.router, `route del blackhole ${HOSTS[1]}/32`)
         const { byFlow } = router.totals()
@@ -198,16 +199,16 @@ describe('flows in the driver', { skip: skipUnless('root', 'ip', 'ping', 'curl')
     const exchange = async (count: number, port: number): Promise<string[]> => {
       const receiver = `
         const socket = require('dgram').createSocket('udp4'); let left = ${count}
-        socket.on('message', (data, from) => { console.log(from.address + ' ' + from.port + ' ' + data.length); if (--left === 0) process.exit() })
-        socket.bind(${port}); setTimeout(() => process.exit(), 1500)`
+        socket.on('message', (data, from) => { console.log(from.address + ' ' + from.port + ' ' + data.length); if (--left === 0) socket.close() })
+        socket.bind(${port}, () => console.error('listening'))`
       const sender = `
         const socket = require('dgram').createSocket('udp4'); let left = ${count}
-        socket.bind(5000, () => setTimeout(function next() { left-- > 0 ? socket.send(Buffer.alloc(101, 7), 6000, '${HOSTS[1]}', next) : socket.close() }, 400))`
-      const [{ stdout }] = await Promise.all([
-        runIn(network.right, [process.execPath, '-e', receiver]),
-        runIn(network.left, [process.execPath, '-e', sender]),
-      ])
-      return stdout.trim().split('\n')
+        socket.bind(5000, function next() { left-- > 0 ? socket.send(Buffer.alloc(101, 7), 6000, '${HOSTS[1]}', next) : socket.close() })`
+      const receiving = startIn(network.right, [process.execPath, '-e', receiver])
+      await receiving.said(/listening/)
+      const { status, stderr } = await runIn(network.left, [process.execPath, '-e', sender])
+      assert.equal(status, 0, stderr)
+      return (await receiving.ended).stdout.trim().split('\n')
     }
 
     test('its packets go by it, and are counted', async () => {
