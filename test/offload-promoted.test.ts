@@ -77,7 +77,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
       await serve(network.right, host)
       // A neighbour that is found is a change, after which flows are promoted anew.
       await runIn(network.left, [...pings(2), host])
-      await goesByDriver(runIn(network.left, ['iperf3', '-J', '-b', '40M', '-t', '3', '-c', host]))
+      await goesByDriver(runIn(network.left, ['iperf3', '-J', '-b', '40M', '-n', '20M', '-c', host]))
       // FIN goes to the engine, whose table knows that they have ended.
       await eventually('no flows', () => driver().flows === 0)
       assert.deepEqual(ownDrops(router.totals()), {})
@@ -154,7 +154,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
           ] as const,
       )) {
         await serve(host, server)
-        await goesByDriver(runIn(from, ['iperf3', '-J', '-b', '40M', '-t', '3', '-c', at, ...args]))
+        await goesByDriver(runIn(from, ['iperf3', '-J', '-b', '40M', '-n', '20M', '-c', at, ...args]))
         await eventually('no flows', () => driver().flows === 0)
       }
     } finally {
@@ -174,7 +174,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
     try {
       await serve(wide.right, HOSTS[1])
       await runIn(wide.left, [...pings(2), HOSTS[1]])
-      const streams = ['-P', `${STREAMS}`, '-b', '5M', '-t', '4']
+      const streams = ['-P', `${STREAMS}`, '-b', '5M', '-n', '20M']
       // So many are all in one worker's table once in 128 times.
       await goesByDriver(runIn(wide.left, ['iperf3', '-J', ...streams, '-c', HOSTS[1]]), STREAMS)
       await eventually('no flows', () => driver().flows === 0)
@@ -198,7 +198,7 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
     await command.said(/routing between/)
     await eventually('the router forwards', up)
     await serve(network.right, HOSTS[1])
-    await runIn(network.left, ['iperf3', '-b', '10M', '-t', '2', '-c', HOSTS[1]])
+    await runIn(network.left, ['iperf3', '-b', '10M', '-n', '4M', '-c', HOSTS[1]])
     const { status, stdout, stderr } = await command.stop()
     assert.equal(status, 0, stderr)
     const { forwarded, driver: counted } = JSON.parse(stdout)
