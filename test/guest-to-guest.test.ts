@@ -14,7 +14,7 @@ import { assertAnswered, pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createVethPair, type PairEnd } from './support/veth-pair.js'
 
-const ECHOES = 200
+const ECHOES = 100
 const GUESTS = ['198.51.100.1', '198.51.100.2'] as const
 
 describe('packets from guest to guest', { skip: skipUnless('root', 'ping') }, () => {
@@ -36,7 +36,7 @@ describe('packets from guest to guest', { skip: skipUnless('root', 'ping') }, ()
     ])
     const engine = startEngine(space, code, worker, draw(...lines))
     closing.push(engine.close)
-    const [command, ...args] = [...pings(ECHOES, 2), '-s', '1472', GUESTS[1]]
+    const [command, ...args] = [...pings(ECHOES), '-s', '1472', GUESTS[1]]
     const ping = withNamespace(guest, () => spawn(command!, args))
     let said = ''
     ping.stdout.on('data', (text) => {

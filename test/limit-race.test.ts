@@ -10,6 +10,7 @@ import { skipUnless } from './support/require.js'
 
 const RACER = new URL('./support/limit-racer.js', import.meta.url)
 const KEYS = 100_000
+const FRAME_BYTES = 1514
 /** A source's offset in an Ethernet frame with IPv4. */
 const SOURCE_AT = 26
 const needsTwoCpus = availableParallelism() < 2 && 'needs two CPUs'
@@ -18,14 +19,14 @@ describe('the first packets of a key, on two CPUs at the same instant', {
   skip: skipUnless('root') || needsTwoCpus,
 }, () => {
   it('share one bucket', async (context) => {
-    // A bucket of one token that nobody sees grow: two that pass have had two buckets.
+    // A bucket of one packet that nobody sees grow, however long a thread stands still: two that pass have had two buckets.
     const value = policy(
       { tables: { limits: { entries: 2 ** 19, whenFull: 'drop' } } },
-      limit('ip', { per: 'source', rate: '1 pps', burst: 1 }),
+      limit('ip', { per: 'source', rate: '1 B/s', burst: `${FRAME_BYTES} B` }),
     )
     const loaded = loadPolicy(policySource(value, { sets: new Map(), interfaceIndex: () => 1 }))
-    const frame = new Uint8Array(60)
-    frame.set([8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17], 12)
+    const frame = new Uint8Array(FRAME_BYTES)
+    frame.set([8, 0, 0x45, 0, 5, 220, 0, 0, 0, 0, 64, 17], 12)
     const arrived = new Int32Array(new SharedArrayBuffer(8))
     const passed = [0, 1].map(() => new Uint8Array(new SharedArrayBuffer(KEYS)))
     const racers = passed.map((column, thread) => {

@@ -12,7 +12,7 @@ const SIGNALS = 4
 const MOST_LOADS = 1000
 
 describe('loading a program', { skip: skipUnless('root') }, () => {
-  it('goes on after signals that make the verifier give up', async () => {
+  it('goes on after signals that make the verifier give up', async (context) => {
     const { program } = compileRules(differentShapes(500))
     let handled = 0
     const onSignal = () => handled++
@@ -22,13 +22,13 @@ describe('loading a program', { skip: skipUnless('root') }, () => {
     const ended = once(sender, 'exit')
     let loads = 0
     // Signals of one kind that come close together may be handled as one.
-    for (; handled === 0 || (sender.exitCode === null && loads < MOST_LOADS); loads++) {
+    for (; handled === 0 || loads < 2 || (sender.exitCode === null && loads < MOST_LOADS); loads++) {
       loadProgram(program).close()
       await new Promise(setImmediate)
     }
     const [status] = await ended
     process.off('SIGWINCH', onSignal)
     assert.equal(status, 0)
-    assert.ok(handled > 0 && loads > 1, `${handled} signals in ${loads} loads`)
+    context.diagnostic(`${handled} signals in ${loads} loads`)
   })
 })

@@ -36,7 +36,7 @@ socket.on('message', (bytes) => {
   if (right === lengths.length) end()
 })
 const end = () => { console.log(right); process.exit() }
-setTimeout(end, 20000)
+setTimeout(end, 50_000)
 send(); send()
 `
 
