@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { compileRule } from '../src/compile.js'
 import { prepare, XDP } from '../src/ebpf/index.js'
 import { mapId, readStatistics, withNamespace } from '../src/kernel/index.js'
+import { nextMessage } from '../src/lab/child.js'
 import { type FloodGenerator, openFloodGenerator } from '../src/lab/flood.js'
 import { type FloodSpec, floodTemplate, sealFloodFrame } from '../src/lab/flood-frame.js'
+import type { FloodReport } from '../src/lab/flood-orders.js'
 import { FLOOD_MAP, FLOOD_STATE, floodProgram } from '../src/lab/flood-program.js'
 import { createNetwork, type LabNetwork } from '../src/lab/network.js'
 import { loadProgram } from '../src/loader/index.js'
+import { eventually } from './support/eventually.js'
 import { skipUnless } from './support/require.js'
 
 const FLOOD_PROCESS = new URL('../src/lab/flood-process.js', import.meta.url)
@@ -76,6 +78,7 @@ function twin(spec: FloodSpec, sent: Uint8Array): Uint8Array {
 
 describe('a flood of live frames', { skip: skipUnless('root', 'ip', 'tcpdump') }, () => {
   let network: LabNetwork
+  let child: ChildProcess
   let generator: FloodGenerator
   const specOf = (spec: FloodSpec): FloodSpec => ({
     ...spec,
@@ -92,7 +95,8 @@ describe('a flood of live frames', { skip: skipUnless('root', 'ip', 'tcpdump') }
 
   before(async () => {
     network = createNetwork()
-    generator = await openFloodGenerator(network.spawn(network.router, FLOOD_PROCESS))
+    child = network.spawn(network.router, FLOOD_PROCESS)
+    generator = await openFloodGenerator(child)
   })
   after(() => network.close())
 
@@ -103,8 +107,11 @@ describe('a flood of live frames', { skip: skipUnless('root', 'ip', 'tcpdump') }
       const tcpdump = withNamespace(namespace, () => spawn('tcpdump', args, { stdio: ['ignore', 'pipe', 'pipe'] }))
       const text: string[] = []
       tcpdump.stdout.on('data', (chunk) => text.push(String(chunk)))
-      await once(tcpdump.stderr, 'data')
-      await sleep(100)
+      let said = ''
+      tcpdump.stderr.on('data', (chunk) => {
+        said += chunk
+      })
+      await eventually('tcpdump listens', () => said.includes('listening on'))
       const ended = once(tcpdump, 'close')
       start(spec, 2000, 5)
       await ended
@@ -116,17 +123,18 @@ describe('a flood of live frames', { skip: skipUnless('root', 'ip', 'tcpdump') }
     })
   }
 
+  /** Frames that the driver was given, by its own count. */
+  const count = () => {
+    const statistics = readStatistics(network.router.towardsVictim.name, network.router.namespace)
+    return (statistics.get('tx_queue_0_xdp_xmit') ?? 0) + (statistics.get('tx_queue_0_xdp_xmit_errors') ?? 0)
+  }
+
   test('every frame it counts either reached the victim or found its ring full', async () => {
-    const count = () => {
-      const statistics = readStatistics(network.router.towardsVictim.name, network.router.namespace)
-      return (statistics.get('tx_queue_0_xdp_xmit') ?? 0) + (statistics.get('tx_queue_0_xdp_xmit_errors') ?? 0)
-    }
     const before = count()
     start(SPEC, 1_000_000, 5)
-    await sleep(500)
+    await eventually('a flood', () => count() - before > 10_000)
     const { sent } = await generator.stop()
     assert.equal(count() - before, sent)
-    assert.ok(sent > 0)
   })
 
   test('it holds back from a victim that stands still, but only one packet in 16', async () => {
@@ -136,19 +144,19 @@ describe('a flood of live frames', { skip: skipUnless('root', 'ip', 'tcpdump') }
     const { valueBytes, maxEntries } = spec
     const interfaceIndex = network.router.towardsVictim.index
     const consumer = { mapId: mapId(fd), cpu: 0, valueBytes, maxEntries }
+    const before = count()
     generator.start({ spec: specOf(SPEC), interfaceIndex, packetsPerSecond: 500_000, seconds: 5, consumer })
-    await sleep(300)
+    await eventually('a flood', () => count() - before > 10_000)
     const { sent, heldBack } = await generator.stop()
     still.close()
     assert.ok(heldBack > sent / 32 && heldBack <= sent / 16 + 1, `${heldBack} held back beside ${sent} sent`)
   })
 
   test('ends by itself at its bound', async () => {
-    const begin = performance.now()
+    const report = nextMessage<FloodReport>(child, 'report')
     start(SPEC, 5000, 0.2)
-    await sleep(1500)
-    const stoppedMs = performance.now() - begin
-    const { sent, elapsedMs } = await generator.stop()
-    assert.ok(sent > 0 && elapsedMs < stoppedMs - 500, `${sent} packets in ${elapsedMs} ms, stopped after ${stoppedMs}`)
+    const { sent, elapsedMs } = await report
+    assert.ok(sent > 0 && elapsedMs >= 200, `${sent} packets in ${elapsedMs} ms`)
+    await generator.stop()
   })
 })

@@ -23,8 +23,9 @@ import { percentile } from './percentile.js'
 const PROGRESS_MS = 250
 /** After the flood or the defence changed, before the service is measured. */
 const SETTLE_MS = 300
-/** After the flood ends, until the victim has read the last packet in its ring. */
+/** After the flood ends, until the victim has read the last packet in its ring; where it is held up, so long at most. */
 const DRAIN_MS = 50
+const MOST_DRAIN_MS = 3000
 /** A flood never outlives its phase by more than this, whatever happens to this process. */
 const FLOOD_MARGIN_SECONDS = 10
 const WARM_UP_MS = 500
@@ -113,6 +114,7 @@ async function runPhase(rig: DemoRig, options: DemoOptions, { name, flooded, def
   const result = await rig.measure(durationMs, watch.onService)
   watch.stop()
   const flood = flooded ? await endFlood(rig, before) : NO_FLOOD
+  if (defence !== null) await drain(() => defence.dropped() - before.dropped >= flood.reached)
   const after = rig.counters()
   const seconds = (performance.now() - start) / 1000
   const dropped = defence === null ? 0 : defence.dropped() - before.dropped
@@ -140,6 +142,12 @@ async function endFlood(rig: DemoRig, before: { reached: number; ringLoss: numbe
     ringLoss: ringLoss - before.ringLoss,
     heldBack,
   }
+}
+
+/** Waits for the rest of a flood that the victim's core has not come to yet. */
+async function drain(isDrained: () => boolean): Promise<void> {
+  const end = performance.now() + MOST_DRAIN_MS
+  while (!isDrained() && performance.now() < end) await sleep(DRAIN_MS)
 }
 
 /** Tells the watcher several times a second how things stand. */
