@@ -11,6 +11,8 @@ import { type Bird, startBird } from './support/bird.js'
 import { describeHop } from './support/describe-hop.js'
 import { eventually } from './support/eventually.js'
 import { routeGet } from './support/kernel-routes.js'
+import { lostAtRings } from './support/own-drops.js'
+import { assertAnswered, pings } from './support/ping.js'
 import { type Random, seededRandom } from './support/random.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, type RoutedNetwork } from './support/routed-network.js'
@@ -67,7 +69,7 @@ describe('routes that BIRD gets by BGP', { skip: skipUnless('root', 'ip', 'bird'
     })
     // Who is asked for at first is another test's subject.
     for (const host of [HOSTS[1], WAYS.far.join('.')])
-      assert.match((await runIn(network.left, ['ping', '-c', '1', host])).stdout, /1 received/)
+      assertAnswered((await runIn(network.left, [...pings(1), host])).stdout, 1)
     bird = startBird(network.router, BIRD)
     await eventually('BIRD is up', async () => /:179 /.test((await runIn(network.router, ['ss', '-ltn'])).stdout))
     speaker = child('bgp-speaker', '192.0.1.1', AS.speaker, HOSTS[0])
@@ -92,10 +94,8 @@ describe('routes that BIRD gets by BGP', { skip: skipUnless('root', 'ip', 'bird'
     const last = { address: [10, 200, round, 0], length: 24 } as const
     const messages = [...updates, { prefix: last, via: WAYS.right }].map((update) => updateMessage(AS.speaker, update))
     speaker.send(Buffer.concat(messages))
-    await eventually(
-      `the last route of round ${round}: ${bird.said()}`,
-      () => look(Uint8Array.from(last.address)).startsWith('right'),
-      20_000,
+    await eventually(`the last route of round ${round}: ${bird.said()}`, () =>
+      look(Uint8Array.from(last.address)).startsWith('right'),
     )
   }
 
@@ -109,7 +109,7 @@ describe('routes that BIRD gets by BGP', { skip: skipUnless('root', 'ip', 'bird'
       ),
     )
     const listedBefore = router.mirror.statistics().listed
-    const { forwarded: forwardedBefore } = router.totals()
+    const { forwarded: forwardedBefore, ...totalsBefore } = router.totals()
     sender.send(plan.addresses.map((address) => address.join('.')))
     const spans: Span[] = []
     let told = 0
@@ -131,19 +131,28 @@ describe('routes that BIRD gets by BGP', { skip: skipUnless('root', 'ip', 'bird'
     context.diagnostic(`${told} updates in ${spans.at(-1)!.to - spans[0]!.from} ms, ${sent} packets`)
     const numbers = arrived.flat().map(({ number }) => number)
     assert.equal(numbers.length, new Set(numbers).size, 'packets came twice')
-    assert.deepEqual(missing(numbers, sent), [], JSON.stringify(router.totals()))
+    // Where this thread stood still, rings were full, and the kernel says how often.
+    const lost = lostAtRings(router.totals()) - lostAtRings(totalsBefore)
+    const gone = missing(numbers, sent)
+    assert(
+      gone.length <= lost,
+      `${gone.slice(0, 10)} of ${gone.length} are missing: ${JSON.stringify(router.totals())}`,
+    )
     const names = Object.keys(WAYS) as Way[]
     const last = plan.ways()
-    let strict = 0
+    let [strict, strictOfChanging] = [0, 0]
     arrived.forEach((packets, host) => {
       for (const packet of packets) {
-        const allowed = allowedWays(spans, last, packet, packet.number % plan.addresses.length)
+        const index = packet.number % plan.addresses.length
+        const allowed = allowedWays(spans, last, packet, index)
         if (allowed.size === 1) strict++
+        if (allowed.size === 1 && index >= PER_KIND) strictOfChanging++
         assert(allowed.has(names[host]!), `packet ${packet.number} came to ${names[host]}, not to ${[...allowed]}`)
       }
     })
     context.diagnostic(`of ${strict} packets only one way was right when they went`)
-    assert(strict > sent / 3)
+    // The way of the first kind is always one.
+    assert(strictOfChanging > 0)
     assert.deepEqual(warnings, [])
     const { listed } = router.mirror.statistics()
     assert(listed - listedBefore <= 2, `everything was listed ${listed - listedBefore} times`)
@@ -188,12 +197,10 @@ function readNumbered(packet: { readonly data: Uint8Array; readonly seconds: num
   return { number: view.getUint32(0), sentAt: view.getFloat64(8), arrivedAt }
 }
 
-/** The first of those that are not there. */
+/** Those that are not there. */
 function missing(numbers: readonly number[], count: number): number[] {
   const there = new Set(numbers)
-  return Array.from({ length: count }, (_, number) => number)
-    .filter((number) => !there.has(number))
-    .slice(0, 10)
+  return Array.from({ length: count }, (_, number) => number).filter((number) => !there.has(number))
 }
 
 /** Those whom the packet may have gone to, at any moment of its way. */
