@@ -52,7 +52,10 @@ export function downNotes({ name, isUp }: Link): readonly string[] {
 
 /** Throws DeviceError unless these are two devices or more, each named once. */
 export function checkRouterDevices(devices: readonly string[]): void {
-  if (devices.length < 2) throw new DeviceError(`a router has two devices or more; name another one beside ${devices}`)
+  if (devices.length < 2)
+    throw new DeviceError(
+      `a router has two devices or more; name ${devices.length === 0 ? 'them' : `another one beside ${devices}`}`,
+    )
   const twice = devices.find((name, index) => devices.indexOf(name) !== index)
   if (twice !== undefined) throw new DeviceError(`${twice} is named twice; name each device of the router once`)
 }

@@ -165,6 +165,25 @@ test('what does not fit is refused in a sentence, and what is there stays', () =
   assert.deepEqual(tables.lookup(Uint8Array.of(10, 2, 2, 2)), { prefixLength: 32, nextHop: 5 })
 })
 
+test('what is no prefix is refused before it is written', () => {
+  const tables = open(4, { rootBits: 16, nodes: 2, routes: 3 })
+  for (const [bytes, length] of [
+    [4, 33],
+    [4, -1],
+    [4, 8.5],
+    [3, 8],
+    [16, 129],
+  ] as const) {
+    const wrong = {
+      name: 'RangeError',
+      message: new RegExp(`^${length} bits of an address of ${bytes} bytes are no prefix; `),
+    }
+    assert.throws(() => tables.insert({ address: new Uint8Array(bytes), length }, 1), wrong)
+    assert.throws(() => tables.remove({ address: new Uint8Array(bytes), length }), wrong)
+  }
+  assert.equal(tables.statistics().v4.routes, 0)
+})
+
 test('the generation grows with each change, and with nothing else', () => {
   const tables = open(4, { rootBits: 16, nodes: 8, routes: 8 })
   const prefix = { address: Uint8Array.of(10, 0, 0, 0), length: 8 }

@@ -69,7 +69,10 @@ export interface Routes extends RouteReader {
   changeNextHop(id: number, hop: NextHop): void
   /** After the last route to it. */
   removeNextHop(id: number): void
-  /** Null, or the sentence that says why the route was refused, which changes nothing; bits behind the prefix are ignored. */
+  /**
+   * Null, or the sentence that says why the route was refused, which changes nothing; bits behind
+   * the prefix are ignored. Throws RangeError for what is no prefix, as `remove` does.
+   */
   insert(prefix: Prefix, nextHop: number): string | null
   /** Whether there was such a route. */
   remove(prefix: Prefix): boolean
@@ -123,6 +126,13 @@ export function openRoutes(space: Space, code: Code, name: string, options: Rout
   const hopPlace = { hops: head[TABLES_HOPS], count: nextHops, buckets: head[TABLES_BUCKETS], groups, tables: address }
   const hops = openNextHops(space, code, hopPlace, ports)
   const advance = code.find('tablesAdvance')
+  const fibOf = ({ address: { length: bytes }, length }: Prefix) => {
+    const fib = fibs[bytes]
+    if (fib !== undefined && Number.isInteger(length) && length >= 0 && length <= 8 * bytes) return fib
+    throw new RangeError(
+      `${length} bits of an address of ${bytes} bytes are no prefix; give up to 32 of 4, or 128 of 16`,
+    )
+  }
   return {
     ...attachRoutes(space, code, place),
     setPort(port, value) {
@@ -134,8 +144,8 @@ export function openRoutes(space: Space, code: Code, name: string, options: Rout
     addNextHop: hops.add,
     changeNextHop: hops.change,
     removeNextHop: hops.remove,
-    insert: (prefix, nextHop) => fibs[prefix.address.length]!.insert(prefix, nextHop),
-    remove: (prefix) => fibs[prefix.address.length]!.remove(prefix),
+    insert: (prefix, nextHop) => fibOf(prefix).insert(prefix, nextHop),
+    remove: (prefix) => fibOf(prefix).remove(prefix),
     replace: (routes) => (routes.v4 ? fibs[4]!.replace(routes.v4) : 0) + (routes.v6 ? fibs[16]!.replace(routes.v6) : 0),
     statistics: () => ({ v4: fibs[4]!.statistics(), v6: fibs[16]!.statistics() }),
     close() {
