@@ -3,6 +3,7 @@ import {
   emitPolicy,
   type LimitKey,
   type PolicyLayout,
+  type PolicyOptions,
   type RuleAction,
   type RuleCode,
   type SetsByName,
@@ -42,6 +43,8 @@ export interface PolicySurroundings {
   readonly metadata?: boolean
   /** Whether packets that are diverted from a queue without a socket are dropped, which is counted, and do not pass. By default they pass. */
   readonly dropWithoutSocket?: boolean
+  /** Interface indices of devices at which what passes goes on to a program of their own (`LoadedPolicy.putBehind`). */
+  readonly behind?: readonly number[]
   /** Where a part of the policy stands, for its faults; without it that is its path, `rules[2].cpu`. */
   readonly placeOf?: PlaceOf
 }
@@ -70,14 +73,15 @@ export interface PreparedPolicy extends PolicySource {
  * PolicyError for rules that steer to a CPU that there is not.
  */
 export function policySource(policy: Policy, surroundings: PolicySurroundings): PreparedPolicy {
-  const { inFront = [], sets, metadata = false, dropWithoutSocket = false, placeOf } = surroundings
+  const { inFront = [], sets, metadata = false, dropWithoutSocket = false, behind, placeOf } = surroundings
   const names = new Set(Object.keys(policy.sets))
   const conditionsOf = (rules: readonly Rule[]) => rules.map(({ match }) => conditionOf(match, names))
   const conditions = [...conditionsOf(inFront), ...(surroundings.conditions ?? conditionsOf(policy.rules))]
   const whole = { ...policy, rules: [...inFront, ...policy.rules] }
   const prepared = prepareRules(whole.rules, conditions, surroundings)
   const requireCpus = () => refuseMissingCpus(policy, placeOf)
-  return sourceOf({ policy: whole, inFront: inFront.length, prepared, metadata, dropWithoutSocket, requireCpus }, sets)
+  const options = { metadata, dropWithoutSocket, ...(behind && { behind }) }
+  return sourceOf({ policy: whole, inFront: inFront.length, prepared, options, requireCpus }, sets)
 }
 
 /** What of a policy does not depend on its slots and on what its sets hold. */
@@ -120,14 +124,13 @@ interface Parts {
   readonly policy: Policy
   readonly inFront: number
   readonly prepared: PreparedRules
-  readonly metadata: boolean
-  readonly dropWithoutSocket: boolean
+  readonly options: Pick<PolicyOptions, 'metadata' | 'dropWithoutSocket' | 'behind'>
   /** Throws PolicyError. */
   requireCpus(): void
 }
 
 function sourceOf(parts: Parts, setContents: SetsByName): PreparedPolicy {
-  const { policy, inFront, prepared, requireCpus, ...options } = parts
+  const { policy, inFront, prepared, options, requireCpus } = parts
   return {
     inFront,
     sets: setContents,

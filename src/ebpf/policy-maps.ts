@@ -46,6 +46,9 @@ export const SAMPLE_HEADER = { timeNs: 0, slot: 8, wireLength: 12, captured: 16,
 /** XSKMAP: key u32 receive queue, value an AF_XDP socket, which the kernel takes out when it is closed. */
 export const DIVERT_SOCKETS = 'divert_sockets'
 
+/** PROG_ARRAY: key u32 place among the devices of PolicyOptions.behind, value the program that goes on with what passes there. */
+export const BEHIND_PROGRAMS = 'behind_programs'
+
 /** An element that a map has to hold before the program runs; key and value are u32. */
 export interface MapEntry {
   readonly map: string

@@ -23,6 +23,13 @@ export interface XdpLink {
   close(): void
 }
 
+/** Puts a program at a device: in its driver, as `attachXdp` does, or behind another one. */
+export type Attach = (
+  program: LoadedProgram,
+  device: { readonly name: string; readonly index: number },
+  mode?: XdpMode,
+) => XdpLink
+
 /** What generic mode costs, for the operator: the figures are in the lab's results. */
 export const GENERIC_WARNING =
   'runs in generic mode: the kernel allocates a socket buffer for each packet before the rule sees it, so a flood costs about four times as much as in the driver'

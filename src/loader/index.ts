@@ -1,4 +1,5 @@
 export {
+  type Attach,
   alreadyAttached,
   attachTcx,
   attachXdp,

@@ -4,7 +4,7 @@ import { bootTimeNs, deleteElement, lookupElement, updateElement } from '../kern
 import type { SetContents } from '../policy/index.js'
 import { perCpuReader } from './counters.js'
 import { describePolicyFailure, LoadError } from './errors.js'
-import { type LoadedMap, loadProgram } from './load.js'
+import { type LoadedMap, type LoadedProgram, loadProgram } from './load.js'
 
 /** A rule as far as loading it goes. */
 export interface PolicyRule {
@@ -93,6 +93,13 @@ export function divertInto({ fd, spec }: LoadedMap, queue: number, socketFd: num
     throw new RangeError(`there is no receive queue ${queue} to divert from: they are 0 to ${spec.maxEntries - 1}`)
   if (socketFd === null) deleteElement(fd, u32(queue))
   else updateElement(fd, u32(queue), u32(socketFd))
+}
+
+/** As `LoadedPolicy.putBehind`, with the map of programs, where the policy has one. */
+export function programInto(programs: LoadedMap | undefined, place: number, { fd }: LoadedProgram): void {
+  if (programs === undefined || !(Number.isInteger(place) && place >= 0 && place < programs.spec.maxEntries))
+    throw new RangeError(`the policy has no device ${place} with a program behind it; name it in "behind"`)
+  updateElement(programs.fd, u32(place), u32(fd))
 }
 
 /** Makes a new state with a secret that nobody can choose limit keys by. */

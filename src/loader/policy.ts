@@ -1,4 +1,5 @@
 import {
+  BEHIND_PROGRAMS,
   DIVERT_SOCKETS,
   type MapSpec,
   POLICY_COUNTERS,
@@ -11,7 +12,7 @@ import {
 } from '../ebpf/index.js'
 import { bootTimeNs, closeBpf, lookupElement, waitForRunningPrograms } from '../kernel/index.js'
 import { changeContents, type PrefixList, type SetChange, type SetContents } from '../policy/index.js'
-import { attachXdp, type XdpLink, type XdpMode } from './attach.js'
+import { type Attach, attachXdp, type XdpLink, type XdpMode } from './attach.js'
 import { fitsInto, type Replacement, replaceAllContents } from './contents.js'
 import { type LoadedMap, type LoadedProgram, loadProgram, makeMap } from './load.js'
 import { assignSlots, type Slots, startSlots } from './policy-slots.js'
@@ -23,6 +24,7 @@ import {
   type PolicyCount,
   type PolicySource,
   policyCountReader,
+  programInto,
   readEnd,
   seedState,
   writeEnd,
@@ -37,11 +39,18 @@ import { createSampleReader, type Sample } from './samples.js'
 export interface LoadedPolicy {
   /** The program that is in force. */
   readonly program: LoadedProgram
-  /** Puts the policy before a device; `replace` then changes it there too. Throws LoadError. */
+  /** Puts the policy before a device, by `how`; `replace` then changes it there too. Throws LoadError. */
   attach(
     device: { readonly name: string; readonly index: number },
     mode?: XdpMode,
+    how?: Attach,
   ): Pick<XdpLink, 'mode' | 'isAttached' | 'close'>
+  /**
+   * What passes at the device of this place in the source's `behind` goes on to
+   * `program` from now on, in one step. Stays over `replace`. Throws RangeError
+   * for any other place, KernelError for a program that does not fit.
+   */
+  putBehind(place: number, program: LoadedProgram): void
   /**
    * Changes the policy in one step for each device: a packet meets the old one
    * or the new one. Rules that stay keep their counters, ends and buckets.
@@ -159,8 +168,8 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
     get program() {
       return version.loaded
     },
-    attach(device, mode) {
-      const link = attachXdp(version.loaded, device, mode)
+    attach(device, mode, how = attachXdp) {
+      const link = how(version.loaded, device, mode)
       links.add(link)
       return {
         mode: link.mode,
@@ -171,6 +180,7 @@ export function loadPolicy(first: PolicySource): LoadedPolicy {
         },
       }
     },
+    putBehind: (place, program) => programInto(version.kept.get(BEHIND_PROGRAMS), place, program),
     replace,
     replaceSet,
     changeSet: (name, change) =>

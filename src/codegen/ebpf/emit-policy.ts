@@ -1,5 +1,6 @@
 import {
   assemble,
+  BEHIND_PROGRAMS,
   call,
   DIVERT_SOCKETS,
   exit,
@@ -44,7 +45,6 @@ import {
   SLOT_KEY,
   scoped,
   XDP_DROP,
-  XDP_PASS,
 } from './actions/parts.js'
 import { FORWARD_DEVICES, redirect, STEER_CPUS } from './actions/redirect.js'
 import { sample } from './actions/sample.js'
@@ -73,6 +73,12 @@ export interface PolicyOptions {
   readonly dropWithoutSocket?: boolean
   /** What the sets hold that the rules name. */
   readonly setContents?: SetsByName
+  /**
+   * Interface indices of devices at which what passes goes on to a program of
+   * their own: to entry `i` of the map BEHIND_PROGRAMS at device `behind[i]`.
+   * To the kernel where nothing is said, and where the map has no program.
+   */
+  readonly behind?: readonly number[]
 }
 
 const KEPT = [
@@ -84,6 +90,7 @@ const KEPT = [
   SAMPLES,
   DIVERT_SOCKETS,
   STEER_CPUS,
+  BEHIND_PROGRAMS,
 ] as const
 /** Packets that a CPU's queue holds, as many as the kernel's own examples choose. */
 const CPU_QUEUE = 2048
@@ -119,6 +126,7 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
     writesMetadata: metadata,
     dropsWithoutSocket: options.dropWithoutSocket ?? false,
     hasLength,
+    behind: options.behind ?? null,
   })
   const devices = devicesOf(segments)
   const setMaps = new Map<string, MapSpec>()
@@ -140,7 +148,7 @@ export function emitPolicy(segments: readonly Segment[], options: PolicyOptions)
     for (const item of segment.items) items.push(item)
     isReached = segment.isLeft
   }
-  if (isReached) items.push(mov64(R0, XDP_PASS), exit())
+  if (isReached) items.push(...parts.pass())
   items.push(...endings(), ...functions())
   const used = [...maps(), ...setMaps.values(), ...tables.maps(), ...found.maps()]
   const has = new Set(used.map((map) => map.name))
@@ -226,9 +234,9 @@ function carryOut(parts: Parts, { action, isShadow }: RuleCode, next: string, de
   if (isShadow) return [...countAndGoOn(parts, null), jump(next)]
   switch (action.kind) {
     case 'pass':
-      return [jump(verdict(parts, 'pass', XDP_PASS))]
+      return [jump(parts.useEnding('pass', () => [...countAtEnd(parts), ...parts.pass()]))]
     case 'drop':
-      return [jump(verdict(parts, 'drop', XDP_DROP))]
+      return [jump(parts.useEnding('drop', () => [...countAtEnd(parts), mov64(R0, XDP_DROP), exit()]))]
     case 'count':
       return [...countAndGoOn(parts, null), jump(next)]
     case 'sample':
@@ -238,10 +246,6 @@ function carryOut(parts: Parts, { action, isShadow }: RuleCode, next: string, de
     default:
       return redirect(parts, action, devices)
   }
-}
-
-function verdict(parts: Parts, name: string, value: number): string {
-  return parts.useEnding(name, () => [...countAtEnd(parts), mov64(R0, value), exit()])
 }
 
 function devicesOf(segments: readonly Segment[]): number[] {

@@ -4,6 +4,8 @@ import {
   exit,
   type Item,
   jump,
+  jumpIf,
+  label,
   load,
   loadWide,
   mov64,
@@ -21,7 +23,7 @@ import type { LimitAction } from './action.js'
 import { TIME_SHIFT } from './bucket.js'
 import { countAndGoOn } from './count.js'
 import { limitFunction, nameOfKey } from './limit-table.js'
-import { type Parts, SLOT_KEY, XDP_PASS } from './parts.js'
+import { type Parts, SLOT_KEY, XDP_DROP } from './parts.js'
 
 const PARTS_PER_SECOND = 1e9 * 2 ** TIME_SHIFT
 /** The longest time that fits signed 64 bits beside the machine's clock: nine years. */
@@ -58,9 +60,10 @@ export function endLimit(parts: Parts): Item[] {
     store('u64', R10, OVER, R0),
     ...countAndGoOn(parts, R0),
     load('u64', R1, R10, OVER),
-    mov64(R0, XDP_PASS),
-    // XDP_DROP is one less.
-    alu64('sub', R0, R1),
+    jumpIf(R1, '!=', 0, 'over the limit'),
+    ...parts.pass(),
+    label('over the limit'),
+    mov64(R0, XDP_DROP),
     exit(),
   ])
   return [jump(ending)]

@@ -1,15 +1,23 @@
 import {
   alu64,
+  BEHIND_PROGRAMS,
   call,
+  exit,
   helperId,
   type Item,
+  jump,
+  jumpIf32,
   label,
   load,
+  loadMap,
   type MapSpec,
   mov64,
   POLICY_STATE,
   R0,
   R1,
+  R2,
+  R3,
+  R4,
   R6,
   type Register,
   STATE,
@@ -20,7 +28,7 @@ import { PACKET, PACKET_END, WIRE_LENGTH } from '../evaluate.js'
 export const CONTEXT = R6
 
 /** Offsets in `struct xdp_md` (include/uapi/linux/bpf.h). */
-export const XDP_MD = { data: 0, dataEnd: 4, dataMeta: 8, receiveQueue: 16 } as const
+export const XDP_MD = { data: 0, dataEnd: 4, dataMeta: 8, device: 12, receiveQueue: 16 } as const
 
 /** Verdicts (enum xdp_action). */
 export const XDP_DROP = 1
@@ -77,6 +85,8 @@ export interface Parts {
   /** The label of code that is emitted once, behind the last rule; it ends the program. */
   useEnding(name: string, body: () => Item[]): string
   uniqueLabel(): string
+  /** Ends the program for a packet that passes. */
+  pass(): Item[]
   /** The packet's length on the wire into `register`; may change R0 to R5. */
   lengthInto(register: Register): Item[]
 }
@@ -89,10 +99,19 @@ export interface PartsNeeds {
   readonly dropsWithoutSocket: boolean
   /** Whether WIRE_LENGTH holds the length already. */
   readonly hasLength: boolean
+  /** Interface indices of devices whose packets go on to a program of their own where they pass; null: all pass to the kernel. */
+  readonly behind: readonly number[] | null
 }
 
 /** Parts, and what was collected in them. */
-export function createParts({ layout, multiBuffer, writesMetadata, dropsWithoutSocket, hasLength }: PartsNeeds) {
+export function createParts({
+  layout,
+  multiBuffer,
+  writesMetadata,
+  dropsWithoutSocket,
+  hasLength,
+  behind,
+}: PartsNeeds) {
   const maps = new Map<string, MapSpec>()
   const functions = new Map<string, readonly Item[]>()
   const endings = new Map<string, readonly Item[]>()
@@ -101,6 +120,8 @@ export function createParts({ layout, multiBuffer, writesMetadata, dropsWithoutS
     if (!blocks.has(name)) blocks.set(name, [label(name), ...body()])
     return name
   }
+  // It is there also where no packet passes today: who swaps the program goes on with the map.
+  if (behind !== null) maps.set(BEHIND_PROGRAMS, behindMap(behind))
   const parts: Parts = {
     layout,
     writesMetadata,
@@ -109,6 +130,7 @@ export function createParts({ layout, multiBuffer, writesMetadata, dropsWithoutS
     useFunction: (name, body) => once(functions, name, () => scoped(body(), name)),
     useEnding: (name, body) => once(endings, name, body),
     uniqueLabel: () => `place ${labels++}`,
+    pass: () => (behind === null ? [...PASS] : [jump(once(endings, 'behind', () => [...goBehind(behind), ...PASS]))]),
     lengthInto(register) {
       if (hasLength) return [mov64(register, WIRE_LENGTH)]
       if (multiBuffer) {
@@ -124,6 +146,35 @@ export function createParts({ layout, multiBuffer, writesMetadata, dropsWithoutS
     functions: () => [...functions.values()].flat(),
     endings: () => [...endings.values()].flat(),
   }
+}
+
+const PASS: readonly Item[] = [mov64(R0, XDP_PASS), exit()]
+
+function behindMap({ length }: readonly number[]): MapSpec {
+  return { name: BEHIND_PROGRAMS, kind: 'program-array', keyBytes: 4, valueBytes: 4, maxEntries: length }
+}
+
+/**
+ * Ends in the program behind this one at the packet's device; goes on where there is none. Each call has its place as a
+ * constant, which the kernel's compiler turns into a jump to that program.
+ */
+function goBehind(devices: readonly number[]): Item[] {
+  return [
+    load('u32', R4, CONTEXT, XDP_MD.device),
+    ...devices.flatMap((index, place) => {
+      const other = `not device ${index}`
+      return [
+        jumpIf32(R4, '!=', index, other),
+        mov64(R1, CONTEXT),
+        loadMap(R2, BEHIND_PROGRAMS),
+        mov64(R3, place),
+        call(helperId('bpf_tail_call')),
+        jump('no program'),
+        label(other),
+      ]
+    }),
+    label('no program'),
+  ]
 }
 
 /** Packet pointers from the context, after a helper that moves them. */
