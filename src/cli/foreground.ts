@@ -23,10 +23,14 @@ export function announce(
   { on, for: forMs, keepSsh }: { readonly on: string; readonly for?: number; readonly keepSsh: boolean },
 ): void {
   note(`${doing} at ${on} (${running.mode}), ${untilWhen(forMs)}`)
-  for (const what of running.kept) note(`never dropped: what comes from ${what}`)
-  if (running.kept.length === 0 && keepSsh)
-    note('no SSH session found, nothing is spared; name your own address with --keep')
+  noteKept(running.kept, keepSsh)
   for (const warning of running.warnings) note(`warning: ${warning}`)
+}
+
+/** Says who is spared. */
+export function noteKept(kept: readonly string[], keepSsh: boolean): void {
+  for (const what of kept) note(`never dropped: what comes from ${what}`)
+  if (kept.length === 0 && keepSsh) note('no SSH session found, nothing is spared; name your own address with --keep')
 }
 
 export function untilWhen(forMs: number | undefined): string {
@@ -77,6 +81,13 @@ export async function openDisplay(stream = standardError()): Promise<Display> {
   return { update, close: () => update.done() }
 }
 
+interface ShownCounts {
+  packets(): number
+  line(packets: number, rate: string): string
+  /** Is told where the lines are shown, once that is known. */
+  shown?(display: Display): void
+}
+
 /**
  * Says each second how many packets there were, in a line behind the time, until `end`, or until `done` rejects. Then
  * it has ended by `failure`, and who called it has the error from `done`, once the totals are said.
@@ -84,11 +95,12 @@ export async function openDisplay(stream = standardError()): Promise<Display> {
 export async function showUntilEnd(
   { done }: { readonly done: Promise<void> },
   end: End,
-  { packets, line }: { packets(): number; line(packets: number, rate: string): string },
+  { packets, line, shown }: ShownCounts,
 ): Promise<{ readonly endedBy: string; readonly elapsedMs: number }> {
   const startedAt = performance.now()
   done.catch(() => end.now('failure'))
   const show = await openDisplay()
+  shown?.(show)
   let before = { count: packets(), at: startedAt }
   const timer = setInterval(() => {
     const [count, at] = [packets(), performance.now()]

@@ -1,25 +1,15 @@
 import { Command } from 'commander'
 // All of it before the policy is in force: a package that is replaced meanwhile has other files, and nothing of it
 // that is missing may end this process, with which the policy goes.
-import { droppedPackets, type ProtectedRule, type RunningPolicy, startProtect } from '../control/protect.js'
-import { sentenceOf } from '../control/sentence.js'
+import { droppedPackets, type ProtectedRule } from '../control/opened-policy.js'
+import { type RunningPolicy, startProtect } from '../control/protect.js'
 import { policyService } from '../control/service/policy-service.js'
 import { formatDuration, parseDuration } from './duration.js'
-import {
-  announce,
-  type Display,
-  type End,
-  keepOption,
-  listenForEnd,
-  NO_KEEP_SSH,
-  openDisplay,
-  TICK_MS,
-} from './foreground.js'
+import { announce, type End, keepOption, listenForEnd, NO_KEEP_SSH, openDisplay, TICK_MS } from './foreground.js'
 import { openControl } from './open-control.js'
 import { FAILED, note, noteWarnings, print, printJson } from './output.js'
+import { drawPolicyRules, listenForReload, policyTotals, type Reloads, readAgain } from './policy-at-work.js'
 import { formatQuantity } from './quantity.js'
-import { drawTable } from './table.js'
-import { controllingTerminal, isHangupIgnored } from './terminal.js'
 
 interface ProtectOptions {
   readonly policy: string
@@ -81,45 +71,6 @@ async function protect(device: string, options: ProtectOptions): Promise<void> {
   }
 }
 
-interface Reloads {
-  /** How many have succeeded, and how many have not. */
-  readonly done: number
-  readonly refused: number
-  begin(reload: () => Promise<boolean>): void
-  cancel(): void
-}
-
-/** SIGHUP asks for a reload; but where the terminal of this command has gone, it is told to end by the same signal. */
-function listenForReload(end: End): Reloads {
-  const counts = { done: 0, refused: 0 }
-  const hadTerminal = controllingTerminal() !== 0
-  let reload: (() => Promise<boolean>) | null = null
-  let isAsked = false
-  const run = async () => {
-    if (hadTerminal && controllingTerminal() === 0) {
-      if (!isHangupIgnored()) end.now('SIGHUP')
-      return
-    }
-    isAsked = reload === null
-    if (reload !== null) counts[(await reload()) ? 'done' : 'refused']++
-  }
-  process.on('SIGHUP', run)
-  return {
-    get done() {
-      return counts.done
-    },
-    get refused() {
-      return counts.refused
-    },
-    begin(how) {
-      reload = how
-      // What came while the policy was being loaded.
-      if (isAsked) void run()
-    },
-    cancel: () => process.off('SIGHUP', run),
-  }
-}
-
 async function watch(
   device: string,
   running: RunningPolicy,
@@ -129,10 +80,10 @@ async function watch(
   const startedAt = performance.now()
   const { mode, kept, notices } = running
   announce(`protecting by ${options.policy}`, { mode, kept, warnings: notices }, { ...options, on: device })
-  noteWarnings(running.warnings)
+  noteWarnings(running.warnings())
   const show = await openDisplay()
-  reloads.begin(() => readAgain(running, options.policy, show))
-  const control = await openControl(policyService(running, device, options.policy))
+  reloads.begin(() => readAgain(running, show))
+  const control = await openControl(policyService(running, device))
   const lines = liveLines(running, startedAt)
   const timer = setInterval(() => (running.isAttached() ? show.update(lines()) : end.now('detached')), TICK_MS)
   const endedBy = await end.promise
@@ -145,28 +96,6 @@ async function watch(
     `sluice: the policy is not at ${device} any more: the device has gone, or somebody detached the policy; start it again where it is needed`,
   )
   process.exitCode = FAILED
-}
-
-/** One message either way; false where the old policy stays. */
-async function readAgain(running: RunningPolicy, policy: string, show: Display): Promise<boolean> {
-  show.close()
-  try {
-    const reload = running.reload()
-    for (const what of reload.lapsed) note(`warning: ${what}`)
-    if (reload.changed === 'nothing') note(`${policy} was read again; nothing has changed`)
-    else if (reload.changed === 'sets')
-      note(`${policy} was read again; new contents: ${reload.sets.map((name) => `@${name}`).join(', ')}`)
-    else {
-      note(`${policy} was read again; ${reload.rules} rules are in force`)
-      noteWarnings(running.warnings)
-    }
-    return true
-  } catch (error) {
-    note(
-      `sluice: ${sentenceOf(error)}\nsluice: the policy of before stays in force; correct this and send SIGHUP again`,
-    )
-    return false
-  }
 }
 
 /** Totals, and the rules that have met most packets since they were last asked for. */
@@ -198,32 +127,12 @@ function summarize(
   { policy, json }: ProtectOptions,
   { endedBy, elapsedMs, reloads }: { readonly endedBy: string; readonly elapsedMs: number; readonly reloads: Reloads },
 ): void {
-  const { rules, kept } = running.read()
   if (json) {
     const seconds = Math.round(elapsedMs / 10) / 100
-    const { done, refused } = reloads
-    const ended = { policy, device, mode: running.mode, seconds, endedBy, reloads: { done, refused } }
-    printJson({
-      ...ended,
-      dropped: droppedPackets(rules),
-      rules,
-      kept,
-      keptPrefixes: running.kept,
-      losses: running.losses(),
-    })
+    printJson({ policy, device, mode: running.mode, seconds, endedBy, ...policyTotals(running, reloads) })
     return
   }
-  print(
-    drawTable(
-      ['rule', 'action', 'packets', 'bytes', 'over the limit'],
-      rules.map(({ name, action, mode, packets, bytes, overPackets }) => [
-        name,
-        mode === 'shadow' ? `${action} (shadow)` : action,
-        packets,
-        bytes,
-        action === 'limit' ? overPackets : '',
-      ]),
-    ),
-  )
+  const { rules } = running.read()
+  print(drawPolicyRules(rules))
   print(`${droppedPackets(rules)} packets dropped at ${device} in ${formatDuration(elapsedMs)}`)
 }

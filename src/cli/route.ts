@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { droppedPackets } from '../control/opened-policy.js'
 import {
   type Discipline,
   type Doorbell,
@@ -12,7 +13,6 @@ import {
   type Router,
   type RouterFlows,
   type RouterOptions,
-  type RouterTotals,
   startRouter,
   TIMEOUTS_SECONDS,
   type Timeouts,
@@ -20,13 +20,22 @@ import {
   tokenBucket,
 } from '../control/router/router.js'
 import { formatDuration, parseDuration } from './duration.js'
-import { type End, listenForEnd, showUntilEnd, untilWhen } from './foreground.js'
+import { keepOption, NO_KEEP_SSH, showUntilEnd, untilWhen } from './foreground.js'
 import { openEngineControl } from './open-engine-control.js'
 import { InputError, note, print, printJson } from './output.js'
+import {
+  type GuardOptions,
+  listenWithGuard,
+  noteGuard,
+  policyTotals,
+  printGuard,
+  type RouteGuard,
+  readAgain,
+} from './policy-at-work.js'
 import { parseBitRate, parseCount } from './rate.js'
 import { routeInDriver } from './route-in-driver.js'
 
-interface RouteOptions {
+interface RouteOptions extends GuardOptions {
   readonly for?: number
   readonly reversePath: 'off' | 'loose' | 'strict'
   readonly track?: number
@@ -58,6 +67,12 @@ export function routeCommand(): Command {
     .description('forward packets between devices as the kernel’s routes say, until Ctrl-C or --for')
     .argument('<device...>', 'network devices of the router, two or more')
     .option('--for <duration>', 'how long: 30s, 10m, 1h', parseDuration)
+    .option(
+      '--policy <file>',
+      'what each packet meets first, in the drivers: a policy as YAML or JSON; SIGHUP reads it again',
+    )
+    .addOption(keepOption())
+    .option(...NO_KEEP_SSH)
     .addOption(
       new Option('--reverse-path <check>', 'drop packets whose source is not routed to the device they came by')
         .choices(['off', 'loose', 'strict'])
@@ -145,6 +160,7 @@ export function routeCommand(): Command {
 Examples:
   $ sudo sluice route eth0 eth1 --reverse-path strict
   $ sudo sluice route lan0 wan0 --masquerade wan0 --publish 203.0.113.1:80=192.0.2.2:8080
+  $ sudo sluice route eth0 eth1 --policy policy.yaml --keep 198.51.100.7
 
 Routes and neighbours are the kernel's, and follow its changes: use ip route, or
 a daemon such as BIRD or FRR. What is for this machine itself stays with the
@@ -168,9 +184,10 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
   const { inDriver = false, offload = false, flows = DRIVER_FLOWS } = options
   if (options.flows !== undefined && !inDriver && !offload)
     throw new InputError('--flows is about flows in the drivers; give --offload or --in-driver as well')
-  const end = listenForEnd()
+  const guard = listenWithGuard(options)
+  const { end, request, reloads } = guard
   try {
-    if (inDriver) return await routeInDriver(devices, { ...options, flows }, end)
+    if (inDriver) return await routeInDriver(devices, { ...options, flows }, guard)
     const router = await startRouter({
       devices,
       workers: options.workers,
@@ -182,12 +199,14 @@ async function route(devices: readonly string[], options: RouteOptions): Promise
       ...queueOf(options),
       listeners: (options.hook ?? []).map(parseListener),
       ...(options.small && { profile: 'small' }),
+      ...(request && { policy: request }),
       warn: (sentence) => note(`warning: ${sentence}`),
     })
     if (options.for !== undefined) end.after(options.for)
-    await watch(router, options, end)
+    await watch(router, options, guard)
   } finally {
     end.cancel()
+    reloads?.cancel()
   }
 }
 
@@ -249,7 +268,8 @@ function parseByteLimit(text: string): 'auto' | 'off' | number {
   throw new InputError(`"${text}" is no byte limit; write auto, off or a number of bytes, as 3000 or 64k`)
 }
 
-async function watch(router: Router, options: RouteOptions, end: End): Promise<void> {
+async function watch(router: Router, options: RouteOptions, { end, reloads }: RouteGuard): Promise<void> {
+  const { policy, devices } = router
   const names = router.ports.map(({ name, mode }) => `${name} (${mode})`).join(' and ')
   const isTracked = router.flows({ limit: 0 }) !== null
   const control = await openEngineControl({
@@ -261,29 +281,29 @@ async function watch(router: Router, options: RouteOptions, end: End): Promise<v
   // Said last: whoever reads it may ask at once.
   note(`routing between ${names}, ${untilWhen(options.for)}; ${router.mirror.statistics().routes} routes`)
   for (const text of router.notes) note(text)
+  if (policy) noteGuard(policy, options.keepSsh)
   const { endedBy, elapsedMs } = await showUntilEnd(router, end, {
     packets: () => router.totals().forwarded,
     line(packets, rate) {
       const { routes, hosts } = router.mirror.statistics()
-      return `${packets} packets forwarded (${rate}), ${routes} routes, ${hosts} hosts`
+      const dropped = policy === null ? '' : `, ${droppedPackets(policy.read().rules)} dropped by the policy`
+      return `${packets} packets forwarded (${rate})${dropped}, ${routes} routes, ${hosts} hosts`
     },
+    shown: (display) => policy && reloads?.begin(() => readAgain(policy, display)),
   })
   const totals = router.totals()
   await control?.close()
   router.close()
-  summarize(totals, { devices: router.devices, endedBy, elapsedMs }, options)
+  if (options.json) {
+    const rules = policy && reloads && { policy: { file: policy.file, ...policyTotals(policy, reloads) } }
+    printJson({ devices, seconds: Math.round(elapsedMs / 10) / 100, endedBy, ...totals, ...rules })
+  } else {
+    print(`${totals.forwarded} packets forwarded between ${devices.join(' and ')} in ${formatDuration(elapsedMs)}`)
+    if (policy) printGuard(policy, devices)
+  }
   await router.done
 }
 
 function flowsOf(router: Router, address: string | null, limit: number): RouterFlows {
   return router.flows({ limit, ...(address !== null && { address: parseHost(address) }) })!
-}
-
-function summarize(
-  totals: RouterTotals,
-  { devices, endedBy, elapsedMs }: { devices: readonly string[]; endedBy: string; elapsedMs: number },
-  { json }: RouteOptions,
-): void {
-  if (json) printJson({ devices, seconds: Math.round(elapsedMs / 10) / 100, endedBy, ...totals })
-  else print(`${totals.forwarded} packets forwarded between ${devices.join(' and ')} in ${formatDuration(elapsedMs)}`)
 }

@@ -54,7 +54,7 @@ async function top(options: TopOptions): Promise<void> {
   const isEnded = end.promise.then(() => true)
   try {
     if (service.status.kind === 'engine') await connection.ask({ do: 'watch' })
-    const look = service.status.kind === 'engine' ? lookAtStages(connection) : lookAtRules(connection)
+    const look = lookAt(service, connection)
     await look()
     if (options.json || options.once) {
       await sleep(options.interval)
@@ -79,6 +79,13 @@ interface Seen {
   readonly stages: readonly StageRate[] | null
   /** What waits before the devices of an engine. */
   readonly queues: readonly QueueRate[]
+}
+
+/** An engine may have a policy in front of it. */
+function lookAt({ status: { kind, policy } }: FoundService, connection: ServiceConnection): () => Promise<Seen> {
+  if (kind !== 'engine') return lookAtRules(connection)
+  const [stages, rules] = [lookAtStages(connection), lookAtRules(connection)]
+  return policy === null ? stages : async () => ({ ...(await stages()), rules: (await rules()).rules })
 }
 
 function lookAtRules(connection: ServiceConnection): () => Promise<Seen> {
@@ -115,19 +122,29 @@ function document({ place, status }: FoundService, { seconds, rules, stages, que
 
 function draw({ place, status }: FoundService, seen: Seen): string {
   const title = `${status.name} ${place.id}${status.devices.length === 0 ? '' : ` at ${status.devices.join(' and ')}`}`
-  const text = `${title}\n${seen.stages === null ? drawRules(seen.rules ?? []) : drawEngine(seen.stages, seen.queues)}`
+  const text = [title, ...drawSeen(seen)].join('\n')
   // A row that a terminal breaks in two takes the place of another.
   const { columns = Number.POSITIVE_INFINITY } = standardOutput()
   return text.replace(/^.*$/gm, (line) => line.slice(0, columns))
 }
+
+function drawSeen({ rules, stages, queues }: Seen): string[] {
+  if (stages === null) return [drawRules(rules ?? [], rowsOnScreen(1))]
+  if (rules === null) return [drawEngine(stages, queues, 0)]
+  const table = drawRules(rules, MOST_RULES_OF_ENGINE)
+  return [table, drawEngine(stages, queues, table.split('\n').length)]
+}
+
+/** Rules that are shown above the stages of an engine, the busiest. */
+const MOST_RULES_OF_ENGINE = 8
 
 /** As many rows as a terminal has room for beside the head and so many other lines. */
 function rowsOnScreen(others: number): number {
   return Math.max(5, (standardOutput().rows ?? 1000) - 5 - others)
 }
 
-function drawRules(rules: readonly RuleRate[]): string {
-  const shown = rules.slice(0, rowsOnScreen(1))
+function drawRules(rules: readonly RuleRate[], most: number): string {
+  const shown = rules.slice(0, most)
   const table = drawTable(
     ['rule', 'action', 'packets/s', 'bytes/s', 'over/s', 'packets'],
     shown.map(({ name, action, mode, packetsPerSecond, bytesPerSecond, overPerSecond, packets }) => [
@@ -142,10 +159,10 @@ function drawRules(rules: readonly RuleRate[]): string {
   return shown.length === rules.length ? table : `${table}\nand ${rules.length - shown.length} more rules`
 }
 
-function drawEngine(stages: readonly StageRate[], queues: readonly QueueRate[]): string {
+function drawEngine(stages: readonly StageRate[], queues: readonly QueueRate[], others: number): string {
   // Its two borders and head, and a row each.
   const lines = queues.length === 0 ? 0 : queues.length + 3
-  const table = drawStages(stages, lines)
+  const table = drawStages(stages, lines + others)
   return lines === 0 ? table : `${table}\n${drawQueues(queues)}`
 }
 

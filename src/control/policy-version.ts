@@ -21,19 +21,35 @@ export interface PolicyVersion extends ChangedPolicy {
   readonly source: PreparedPolicy
 }
 
+/** Where a policy stands, and so what its rules can do. */
+export interface PolicyPlace {
+  /** Warns of rules that do less here than they say, and throws PolicyError for those that cannot be. */
+  judge(policy: Policy, placeOf: PlaceOf): readonly PolicyWarning[]
+  /** As of PolicySurroundings. */
+  readonly behind?: readonly number[]
+}
+
 /** Throws PolicyError, and what `policySource` throws. */
-export function prepareVersion(file: PolicyFile, changes: PolicyChanges, inFront: readonly Rule[]): PolicyVersion {
+export function prepareVersion(
+  file: PolicyFile,
+  changes: PolicyChanges,
+  inFront: readonly Rule[],
+  { judge, behind }: PolicyPlace,
+): PolicyVersion {
   const changed = applyChanges(file, changes)
   const { policy, sets, placeOf } = changed
   const compiled = compilePolicy(policy, { placeOf })
-  const warnings = [...compiled.warnings, ...withoutReader(policy)]
+  const warnings = [...compiled.warnings, ...judge(policy, placeOf)]
   const devices = devicesOf(policy, placeOf)
   const interfaceIndex = (device: string) => devices.get(device)!
   return {
     ...changed,
     file,
     warnings,
-    source: policySource(policy, { sets, inFront, interfaceIndex, conditions: compiled.conditions, placeOf }),
+    source: policySource(policy, {
+      ...{ sets, inFront, interfaceIndex, conditions: compiled.conditions, placeOf },
+      ...(behind && { behind }),
+    }),
   }
 }
 
@@ -55,11 +71,20 @@ function devicesOf({ rules }: Policy, placeOf: PlaceOf): ReadonlyMap<string, num
 }
 
 /** Rules whose packets somebody would have to take, and nobody does. */
-function withoutReader({ rules }: Policy): PolicyWarning[] {
-  const missing: Partial<Record<ActionKind, string>> = {
+export function withoutReader({ rules }: Policy): PolicyWarning[] {
+  return warningsOf(rules, {
     divert: 'diverts to an AF_XDP socket, and this command has none: its packets pass',
-    sample: 'takes samples, and this command shows none: it only counts',
-  }
+    sample: NO_SAMPLES,
+  })
+}
+
+export const NO_SAMPLES = 'takes samples, and this command shows none: it only counts'
+
+/** A sentence about each rule in force whose action has one. */
+export function warningsOf(
+  rules: readonly Rule[],
+  missing: Readonly<Partial<Record<ActionKind, string>>>,
+): PolicyWarning[] {
   return rules.flatMap(({ name, action, mode }, rule) => {
     const what = mode === 'enforce' ? missing[action.kind] : undefined
     return what === undefined ? [] : [{ rule, message: `rule ${rule + 1} "${name}" ${what}` }]

@@ -82,10 +82,11 @@ export const COUNTS_MAP: MapSpec = {
 
 /**
  * The program for one device, with a flow table in front or without; programs
- * of several devices share their maps. Throws RangeError for an index of 2^24
- * or more.
+ * of several devices share their maps. Where another program calls it, it
+ * accepts frames of several buffers, as that one does; what does not stand in
+ * the first goes to the kernel. Throws RangeError for an index of 2^24 or more.
  */
-export function forwardProgram(port: ForwardPort, table?: FlowTable): Program {
+export function forwardProgram(port: ForwardPort, table?: FlowTable, isCalled = false): Program {
   if (port.index >= MOST_DEVICE)
     throw new RangeError(
       `device ${port.index} does not fit into a flow's key; its index has to be below ${MOST_DEVICE}`,
@@ -116,7 +117,7 @@ export function forwardProgram(port: ForwardPort, table?: FlowTable): Program {
     name: 'sluice_forward',
     type: 'xdp',
     license: 'GPL',
-    multiBuffer: false,
+    multiBuffer: isCalled,
     maps: [PORTS_MAP, COUNTS_MAP, ...(table ? flowMaps(table) : [])],
     ...assemble([...items, ...ends(items)]),
   }

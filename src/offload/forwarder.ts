@@ -1,5 +1,6 @@
 import { type NetworkNamespace, withNamespace } from '../kernel/index.js'
 import {
+  type Attach,
   attachXdp,
   type LoadedProgram,
   loadProgram,
@@ -36,6 +37,8 @@ export interface Forwarder {
 export interface ForwarderOptions {
   readonly namespace?: NetworkNamespace
   readonly table?: FlowTable
+  /** How programs get to their devices: behind other programs, where it is not `attachXdp`. */
+  readonly attach?: Attach
 }
 
 interface Attached {
@@ -50,7 +53,7 @@ interface Attached {
  * RedirectError; nothing is left then.
  */
 export function openForwarder(devices: readonly ForwardDevice[], options: ForwarderOptions = {}): Forwarder {
-  const { namespace, table } = options
+  const { namespace, table, attach = attachXdp } = options
   if (devices.length > MOST_PORTS)
     throw new RangeError(`${devices.length} devices, of which at most ${MOST_PORTS} can forward`)
   const inNamespace = <T>(run: () => T) => (namespace ? withNamespace(namespace, run) : run())
@@ -58,7 +61,7 @@ export function openForwarder(devices: readonly ForwardDevice[], options: Forwar
   /** The maps of the first program, which the others share; it is kept for them. */
   let first: LoadedProgram | null = null
   const load = (device: ForwardPort): LoadedProgram => {
-    const program = loadProgram(forwardProgram(device, table), first?.maps)
+    const program = loadProgram(forwardProgram(device, table, attach !== attachXdp), first?.maps)
     first ??= program
     return program
   }
@@ -74,7 +77,7 @@ export function openForwarder(devices: readonly ForwardDevice[], options: Forwar
     for (const device of devices) {
       const program = load(device)
       try {
-        const link = inNamespace(() => attachXdp(program, device))
+        const link = inNamespace(() => attach(program, device))
         attached.set(device.index, { name: device.name, program, link })
       } catch (error) {
         if (program !== first) program.close()

@@ -1,5 +1,6 @@
 import { type NetworkNamespace, updateElement, withNamespace } from '../kernel/index.js'
 import {
+  type Attach,
   attachXdp,
   type LoadedProgram,
   loadProgram,
@@ -34,8 +35,19 @@ export interface Front {
   close(): void
 }
 
+/** Where the devices are, and how programs get there. */
+export interface FrontOptions {
+  readonly namespace?: NetworkNamespace
+  /** `attachXdp` where nothing is said. */
+  readonly attach?: Attach
+}
+
 /** Loads a flow table of `capacity` entries for each family; nothing is attached yet. Throws LoadError. */
-export function openFront(devices: readonly FrontDevice[], capacity: number, namespace?: NetworkNamespace): Front {
+export function openFront(
+  devices: readonly FrontDevice[],
+  capacity: number,
+  { namespace, attach = attachXdp }: FrontOptions = {},
+): Front {
   const inNamespace = <T>(run: () => T) => (namespace ? withNamespace(namespace, run) : run())
   const links = new Map<number, XdpLink>()
   /** Of each device; the maps are those of the first that was loaded, which is kept for them. */
@@ -64,7 +76,7 @@ export function openFront(devices: readonly FrontDevice[], capacity: number, nam
     flows: openDriverFlows(maps),
     follow: (place, { fd }) => updateElement(maps.get(BEHIND)!.fd, word(place), word(fd)),
     attach(place) {
-      const link = inNamespace(() => attachXdp(programs[place]!, devices[place]!))
+      const link = inNamespace(() => attach(programs[place]!, devices[place]!))
       links.set(place, link)
       return link.mode
     },

@@ -14,7 +14,9 @@ import {
 import { type CountName, type ForwardDevice, type Forwarder, openForwarder } from '../../offload/index.js'
 import { createClosers } from '../closers.js'
 import { checkRouterDevices, downNotes, findDeviceIn, LostDeviceError } from '../device.js'
+import type { PolicyInForce, PolicyRequest } from '../opened-policy.js'
 import { checkTakeable } from '../takeable.js'
+import { openGuard, policyDrops } from './guard.js'
 import { watchNeighbours } from './neighbour-watch.js'
 
 /** A router that is nothing but programs in the drivers of its devices. */
@@ -24,11 +26,15 @@ export interface DriverRouterOptions {
   readonly namespace?: NetworkNamespace
   /** Flows of each family that are forwarded without a look-up; 0: none. */
   readonly flows: number
+  /** What packets meet before these programs, as for a router in user space. */
+  readonly policy?: PolicyRequest
   readonly warn: (sentence: string) => void
 }
 
 export interface DriverRouter {
   readonly devices: Forwarder['devices']
+  /** The policy in front of the devices; null where there is none. */
+  readonly policy: PolicyInForce | null
   totals(): DriverTotals
   /** Resolves when it is closed, rejects with a LostDeviceError where a device has gone or lost its program. */
   readonly done: Promise<void>
@@ -42,6 +48,8 @@ export interface DriverTotals {
   readonly activeFlows: number
   /** Packets that went on to the kernel, or were swallowed by a blackhole, by reason; only those that there were. */
   readonly others: Readonly<Partial<Record<CountName, number>>>
+  /** Dropped by the policy, by its rule; only those that there were. */
+  readonly drops: Readonly<Record<string, number>>
 }
 
 const SWEEP_MS = 1000
@@ -56,7 +64,7 @@ const MOST_AT_ONCE = 512
  * copied; what is watched are changes that end what flows have been told.
  * Throws DeviceError, LoadError, KernelError and RedirectError.
  */
-export function startDriverRouter({ devices, namespace, flows, warn }: DriverRouterOptions): DriverRouter {
+export function startDriverRouter({ devices, namespace, flows, policy, warn }: DriverRouterOptions): DriverRouter {
   checkRouterDevices(devices)
   const netlink = openRoute(namespace)
   const { later, add, close } = createClosers()
@@ -64,6 +72,9 @@ export function startDriverRouter({ devices, namespace, flows, warn }: DriverRou
   try {
     const links = devices.map((name) => findDeviceIn(netlink, name))
     links.forEach(checkTakeable)
+    const place = namespace ? { namespace } : {}
+    const guard = policy ? later(openGuard(policy, { devices: links, isInDriver: true, ...place })) : null
+    for (const note of guard?.notices ?? []) warn(note)
     for (const note of links.flatMap(downNotes)) warn(note)
     // First the changes, then what they change.
     const monitor = later(openRouteMonitor(namespace))
@@ -72,7 +83,7 @@ export function startDriverRouter({ devices, namespace, flows, warn }: DriverRou
     const forwarder = later(
       openForwarder(
         links.map((link) => describe(link, namespace)),
-        { ...table, ...(namespace && { namespace }) },
+        { ...table, ...place, ...(guard && { attach: guard.attach }) },
       ),
     )
     const neighbours = watchNeighbours(netlink, links)
@@ -100,13 +111,15 @@ export function startDriverRouter({ devices, namespace, flows, warn }: DriverRou
     }, SWEEP_MS)
     add(() => clearInterval(timer))
     let last: DriverTotals | null = null
+    const totals = () => ({ ...totalsOf(forwarder), drops: guard ? policyDrops(guard) : {} })
     const end = () => {
-      last = totalsOf(forwarder)
+      last = totals()
       close()
     }
     return {
       devices: forwarder.devices,
-      totals: () => last ?? totalsOf(forwarder),
+      policy: guard,
+      totals: () => last ?? totals(),
       done: done.finally(end),
       close: () => finish(),
     }
@@ -120,7 +133,7 @@ function isOfRoutes({ what }: RouteChange): boolean {
   return what !== 'neighbour'
 }
 
-function totalsOf(forwarder: Forwarder): DriverTotals {
+function totalsOf(forwarder: Forwarder): Omit<DriverTotals, 'drops'> {
   const { forwarded, 'forwarded by flow': byFlow, ...others } = forwarder.counts()
   return {
     forwarded: forwarded + byFlow,

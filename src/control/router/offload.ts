@@ -1,5 +1,5 @@
 import { type Link, type NetworkNamespace, parseMac } from '../../kernel/index.js'
-import type { XdpMode } from '../../loader/index.js'
+import type { Attach, XdpMode } from '../../loader/index.js'
 import type { Space } from '../../memory/index.js'
 import { openFront } from '../../offload/index.js'
 import { type Routes, TABLES_GENERATION } from '../../route/index.js'
@@ -41,13 +41,15 @@ export interface OffloadOptions {
   /** Where the workers' tables of flows are. */
   readonly flows: FlowTables
   readonly namespace?: NetworkNamespace
+  /** How the flow tables get to the devices; into their drivers where nothing is said. */
+  readonly attach?: Attach
 }
 
 /** Loads what will stand in front of the ports. Throws LoadError. */
-export function openOffload({ space, tables, links, ports, capacity, flows, namespace }: OffloadOptions): Offload {
+export function openOffload({ space, tables, links, ports, capacity, flows, ...place }: OffloadOptions): Offload {
   const { flowsAt, workers } = flows
   const devices = links.map(({ name, index, mac }) => ({ name, index, mac: parseMac(mac) }))
-  const front = openFront(devices, capacity, namespace)
+  const front = openFront(devices, capacity, place)
   const macs = links.map(({ mac }) => mac)
   let promoter: Promoter | null = null
   const follow = (port: number) => front.follow(port, ports[port]!.program())

@@ -1,6 +1,7 @@
 import { type NetworkDevice, openXdp, receiveQueues, type XdpDevice } from '../../device/index.js'
 import { type Link, type NetworkNamespace, withNamespace } from '../../kernel/index.js'
 import {
+  type Attach,
   divertInto,
   type LoadedMap,
   type LoadedPolicy,
@@ -38,8 +39,8 @@ export interface RouterPort {
   readonly name: string
   readonly index: number
   readonly sockets: PortSockets
-  /** Puts the policy in place. Packets of queues without a socket pass to the kernel, unless `keepsAll`. */
-  attach(): XdpMode
+  /** Puts the policy in place, by `how`. Packets of queues without a socket pass to the kernel, unless `keepsAll`. */
+  attach(how?: Attach): XdpMode
   /** From now on what is to be routed is dropped, and counted, where its queue has no socket, or passes to the kernel again. Throws LoadError. */
   keepAll(keeps: boolean): void
   /** Packets that have been dropped so. */
@@ -95,8 +96,8 @@ export function openPort(
       ...{ device, queues: receiveQueues(device), entries, sockets: loaded.divertMap() },
       handOver: passing?.fd ?? null,
     },
-    attach() {
-      const attached = inNamespace(() => loaded.attach(device))
+    attach(how) {
+      const attached = inNamespace(() => loaded.attach(device, undefined, how))
       opened.push(attached)
       return attached.mode
     },

@@ -16,8 +16,10 @@ import type { ErrorsOptions, Routes, RoutesOptions } from '../../route/index.js'
 import type { QueueOptions } from '../../transmit/index.js'
 import { createClosers } from '../closers.js'
 import { checkRouterDevices, DeviceError, downNotes, findDeviceIn, LostDeviceError, programGone } from '../device.js'
+import type { PolicyInForce, PolicyRequest } from '../opened-policy.js'
 import { checkEthernet, checkTakeable } from '../takeable.js'
 import type { Hooks } from './draw.js'
+import { openGuard, policyDrops } from './guard.js'
 import { type ListenerRequest, type Listeners, openListeners } from './listeners.js'
 import { openListening, type RouterListener } from './listening.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
@@ -69,6 +71,12 @@ export interface RouterOptions {
   readonly queue?: Pick<QueueOptions, 'discipline' | 'byteLimit' | 'doorbell'>
   /** `small`: for devices with little memory, which a few megabytes of tables suit better than what a full BGP table takes. */
   readonly profile?: keyof typeof TABLES
+  /**
+   * What every packet that a device receives meets first, in the driver: what it
+   * passes goes on to the router, or is the machine's own. One policy for all
+   * devices; rules that divert, steer or forward are refused.
+   */
+  readonly policy?: PolicyRequest
   readonly warn: (sentence: string) => void
 }
 
@@ -87,6 +95,8 @@ export interface Router {
   /** What each stage has done, of each worker, and each port behind them. */
   stages(): readonly StageStatistics[]
   totals(): RouterTotals
+  /** The policy in front of the devices; null where there is none. */
+  readonly policy: PolicyInForce | null
   /** The connections that are tracked, with what has happened to their tables; null where none are. Slow: for people and tests. */
   flows(request: FlowsRequest): RouterFlows | null
   /** What waits before each port, and what its queue has done; none where there are no queues. */
@@ -103,6 +113,7 @@ export interface Router {
 }
 
 export interface RouterTotals {
+  /** Without those that the policy has dropped in the drivers. */
   readonly received: number
   /** Taken by the ports' devices, with what the router sends of its own: ICMP errors, copies of mirrors, and each piece of what is cut. */
   readonly forwarded: number
@@ -110,7 +121,7 @@ export interface RouterTotals {
   readonly driver?: OffloadTotals
   /** Copies that mirrors have made; each is forwarded then, or among the drops. */
   readonly copied: number
-  /** By stage and reason, where there are any; what a port's queue or device lost, by `port NAME` and reason; what listeners have dropped by their hook, `filtered`. */
+  /** By stage and reason, where there are any; what a port's queue or device lost, by `port NAME` and reason; what listeners have dropped by their hook, `filtered`; what the policy has, by `policy` and its rule. */
   readonly drops: Readonly<Record<string, number>>
 }
 
@@ -135,6 +146,9 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     add(() => closeNetlink(netlink))
     const links = devices.map((name) => findDeviceIn(netlink, name))
     links.forEach(checkEthernet)
+    const guard = options.policy
+      ? later(openGuard(options.policy, { devices: links, isInDriver: false, ...(namespace && { namespace }) }))
+      : null
     const own = listAddresses(netlink).map(({ address }) => address)
     const translated = translatedPorts(nat)
     const keepsAll = isFiltering(options, options.listeners ?? [])
@@ -186,7 +200,11 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       }),
     )
     if (options.offload !== undefined) {
-      const place = { capacity: options.offload, flows: flowTables!, ...(namespace && { namespace }) }
+      const place = {
+        ...{ capacity: options.offload, flows: flowTables! },
+        ...(namespace && { namespace }),
+        ...(guard && { attach: guard.attach }),
+      }
       offload = later(openOffload({ space, tables, links, ports, ...place }))
     }
     const listeners = openListeners(space, devices, Math.max(1, workers))
@@ -199,14 +217,14 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
     }
     engine = later(workers === 0 ? startRouterHere(parts, hooks) : await startRouterWorkers(parts, workers, warn))
     // The sockets are there: no packet is taken from the kernel before somebody takes it.
-    const modes = offload?.attach() ?? ports.map((port) => port.attach())
+    const modes = offload?.attach() ?? ports.map((port) => port.attach(guard?.attach))
     const attached = ports.map((port, place) => ({ ...port, mode: modes[place]! }))
     let stop = () => {}
     const stopped = new Promise<void>((resolve) => (stop = resolve))
     const lookout = watchLinks(netlink, links)
     later(lookout)
     const first = parts.track === 0 ? 'route' : workers > 1 ? 'owner' : 'track'
-    const totals = () => withDriver(totalsOf(ports, engine, first, listeners), offload)
+    const totals = () => withPolicy(withDriver(totalsOf(ports, engine, first, listeners), offload), guard)
     const listen = openListening(listeners, async (all) => {
       const keeps = isFiltering(options, all)
       // The drivers drop before the first filter is there, and until the last one is gone.
@@ -227,11 +245,14 @@ export async function startRouter(asked: RouterOptions): Promise<Router> {
       mirror,
       tables,
       ports: attached,
-      notes: attached.flatMap(({ sockets, mode, name }, place) => [
-        ...downNotes(links[place]!),
-        ...(mode === 'generic' ? [`${name} ${GENERIC_WARNING}`] : []),
-        ...xdpNotes(sockets.device),
-      ]),
+      notes: attached
+        .flatMap(({ sockets, mode, name }, place) => [
+          ...downNotes(links[place]!),
+          ...(mode === 'generic' ? [`${name} ${GENERIC_WARNING}`] : []),
+          ...xdpNotes(sockets.device),
+        ])
+        .concat(guard?.notices ?? []),
+      policy: guard,
       stages: engine.stages,
       totals: () => last ?? totals(),
       flows(request) {
@@ -337,6 +358,10 @@ function withDriver(totals: RouterTotals, offload: Offload | null): RouterTotals
     forwarded: totals.forwarded + driver.packets,
     driver,
   }
+}
+
+function withPolicy(totals: RouterTotals, policy: PolicyInForce | null): RouterTotals {
+  return policy === null ? totals : { ...totals, drops: { ...totals.drops, ...policyDrops(policy) } }
 }
 
 /** Listeners come and go, and count what they filter by themselves; a packet that was not copied is not lost. */

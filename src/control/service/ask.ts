@@ -111,7 +111,7 @@ export async function chooseService(
   kinds: readonly ServiceKind[] = ALL_KINDS,
 ): Promise<FoundService> {
   const { found, silent } = await findServices(choice)
-  const fitting = found.filter(({ status }) => kinds.includes(status.kind))
+  const fitting = found.filter(({ status }) => fits(status, kinds))
   const candidates = fitting.length > 0 ? fitting : found
   if (candidates.length === 1) return candidates[0]!
   if (candidates.length === 0) throw none(choice, kinds, silent)
@@ -120,6 +120,11 @@ export async function chooseService(
     `${candidates.length} services run: ${list.join(', ')}; choose one with --device DEVICE or --process ID`,
     true,
   )
+}
+
+/** A router may have a policy in front of it. */
+function fits({ kind, policy }: ServiceStatus, kinds: readonly ServiceKind[]): boolean {
+  return kinds.includes(kind) || (kind === 'engine' && policy !== null && kinds.includes('policy'))
 }
 
 /** The devices of a service, for a sentence. */

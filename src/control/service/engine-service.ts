@@ -1,8 +1,10 @@
 import type { Engine, StageStatistics, Workers } from '../../engine/index.js'
 import type { Space } from '../../memory/index.js'
+import type { PolicyInForce } from '../opened-policy.js'
 import type { RouterFlows } from '../router/router-flows.js'
 import { startEdgeCapture } from './edge-capture.js'
 import { type ControlSocket, listen } from './listen.js'
+import { policyStatus, serviceRules } from './policy-service.js'
 import type { DeviceQueue, EngineStages } from './protocol.js'
 import type { HookListener } from './service.js'
 import { startTrace } from './trace.js'
@@ -29,6 +31,8 @@ export interface ServedEngine {
   readonly connections?: ((address: string | null, limit: number) => RouterFlows) | undefined
   /** For `sluice hook`: has somebody stand at a hook, as it is written there. */
   readonly hook?: ((listener: string) => Promise<HookListener>) | undefined
+  /** The policy in front of its devices, whose drops are among `dropped`. */
+  readonly policy?: PolicyInForce | null | undefined
   /** Packets that were dropped, where the stages of now do not tell it all. */
   readonly dropped?: (() => number) | undefined
 }
@@ -40,7 +44,7 @@ export interface ServedEngine {
  */
 export function serveEngine(served: ServedEngine): Promise<ControlSocket> {
   const { name, device, devices = device === undefined ? [] : [device], mode, programId } = served
-  const { space, engine, hook } = served
+  const { space, engine, hook, policy = null } = served
   const since = new Date().toISOString()
   const stages = (): readonly EngineStages[] => {
     const statistics = engine.statistics()
@@ -54,12 +58,13 @@ export function serveEngine(served: ServedEngine): Promise<ControlSocket> {
       kind: 'engine',
       devices,
       mode: mode ?? null,
-      programId: programId ?? null,
+      programId: programId ?? policy?.programId() ?? null,
       since,
       dropped: served.dropped?.() ?? sum(stages().flatMap(dropsOf)),
-      losses: {},
-      policy: null,
+      losses: policy ? { ...policy.losses() } : {},
+      policy: policy && policyStatus(policy),
     }),
+    ...(policy && { rules: serviceRules(policy) }),
     engine: {
       layout: 'layout' in engine ? engine.layout : space.layout,
       stages,

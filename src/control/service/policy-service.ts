@@ -1,37 +1,46 @@
-import { droppedPackets, type RunningPolicy } from '../protect.js'
+import { droppedPackets, type PolicyInForce } from '../opened-policy.js'
+import type { RunningPolicy } from '../protect.js'
 import { sizeOf } from '../protect-changes.js'
-import type { RuleList } from './protocol.js'
-import type { Service } from './service.js'
+import type { PolicyStatus, RuleList } from './protocol.js'
+import type { Service, ServiceRules } from './service.js'
 
 /** `sluice protect` as commands see it. */
-export function policyService(running: RunningPolicy, device: string, file: string): Service {
+export function policyService(running: RunningPolicy, device: string): Service {
   const since = new Date().toISOString()
   return {
-    status() {
-      const { policy, changes } = running.version()
-      const { added, removed, sets } = changes
-      return {
-        name: 'protect',
-        kind: 'policy',
-        devices: [device],
-        mode: running.mode,
-        programId: running.programId(),
-        since,
-        dropped: droppedPackets(running.read().rules),
-        losses: { ...running.losses() },
-        policy: {
-          file,
-          rules: policy.rules.length,
-          sets: Object.keys(policy.sets).length,
-          changes: { added: added.length, removed: removed.size, sets: sets.size },
-        },
-      }
-    },
-    rules: { list: () => listRules(running), change: running.change },
+    status: () => ({
+      name: 'protect',
+      kind: 'policy',
+      devices: [device],
+      mode: running.mode,
+      programId: running.programId(),
+      since,
+      dropped: droppedPackets(running.read().rules),
+      losses: { ...running.losses() },
+      policy: policyStatus(running),
+    }),
+    rules: serviceRules(running),
   }
 }
 
-function listRules(running: RunningPolicy): RuleList {
+/** What `sluice status` says of a policy. */
+export function policyStatus({ file, version }: PolicyInForce): PolicyStatus {
+  const { policy, changes } = version()
+  const { added, removed, sets } = changes
+  return {
+    file,
+    rules: policy.rules.length,
+    sets: Object.keys(policy.sets).length,
+    changes: { added: added.length, removed: removed.size, sets: sets.size },
+  }
+}
+
+/** What `sluice list`, `add` and `remove` work on. */
+export function serviceRules(running: PolicyInForce): ServiceRules {
+  return { list: () => listRules(running), change: running.change }
+}
+
+function listRules(running: PolicyInForce): RuleList {
   const { policy, sets, changes } = running.version()
   const { rules, kept } = running.read()
   const left = running.lifetimesLeft()
