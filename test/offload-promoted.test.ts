@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { DeviceError } from '../src/control/device.js'
 import { type NatRule, type Router, type RouterOptions, startRouter } from '../src/control/router/router.js'
@@ -20,6 +22,7 @@ import { ownDrops } from './support/own-drops.js'
 import { pings } from './support/ping.js'
 import { skipUnless } from './support/require.js'
 import { createRoutedNetwork, HOSTS, HOSTS6, type RoutedNetwork } from './support/routed-network.js'
+import { RUN_DIRECTORY } from './support/run-directory.js'
 import { type Outcome, runIn, startIn } from './support/run-in.js'
 
 const DEVICES = ['left', 'right', 'other']
@@ -157,6 +160,27 @@ describe('busy flows of the engine in the drivers', { skip: skipUnless('root', '
         await goesByDriver(runIn(from, ['iperf3', '-J', '-b', '40M', '-n', '20M', '-c', at, ...args]))
         await eventually('no flows', () => driver().flows === 0)
       }
+    } finally {
+      router.close()
+      await router.done
+    }
+  })
+
+  test('flows go by the driver behind a policy, which every packet meets first', async () => {
+    const policyFile = join(RUN_DIRECTORY, 'policy.yaml')
+    writeFileSync(
+      policyFile,
+      'rules: [{ name: seen, action: count, match: tcp dst port 5201 and dst net 192.0.2.0/24 }]',
+    )
+    router = await startRouter({ ...options(), policy: { policyFile, keep: [], keepSsh: false } })
+    try {
+      await serve(network.right, HOSTS[1])
+      await runIn(network.left, [...pings(2), HOSTS[1]])
+      await goesByDriver(runIn(network.left, ['iperf3', '-J', '-b', '40M', '-t', '3', '-c', HOSTS[1]]))
+      await eventually('no flows', () => driver().flows === 0)
+      const [seen] = router.policy!.read().rules
+      // Of both directions, of which the rule sees the one that has the data.
+      assert(seen!.packets > driver().packets / 3, `${seen!.packets} counted, ${driver().packets} by the driver`)
     } finally {
       router.close()
       await router.done

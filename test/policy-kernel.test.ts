@@ -3,9 +3,9 @@ import { closeSync, openSync, readdirSync } from 'node:fs'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { policySource } from '../src/control/policy-source.js'
-import { alu64, assemble, exit, jumpIf, label, mov64, POLICY_COUNTERS, R0 } from '../src/ebpf/index.js'
+import { alu64, assemble, exit, jumpIf, label, mov64, POLICY_COUNTERS, R0, XDP } from '../src/ebpf/index.js'
 import { testRun } from '../src/kernel/index.js'
-import { LoadError, type LoadedPolicy, loadPolicy, type PolicySource } from '../src/loader/index.js'
+import { LoadError, type LoadedPolicy, loadPolicy, loadProgram, type PolicySource } from '../src/loader/index.js'
 import {
   count,
   divert,
@@ -89,6 +89,46 @@ function run({ program }: LoadedPolicy, frame: Uint8Array, repeat = 1): number {
 describe('a policy in the kernel', { skip: skipUnless('root') }, () => {
   after(() => {
     for (const loaded of opened) loaded.close()
+  })
+
+  it('has what passes go on to the program behind it at the device, also once it is replaced', () => {
+    const behind = loadProgram({
+      ...{ name: 'behind', type: 'xdp', license: 'GPL', multiBuffer: true, maps: [] },
+      ...assemble([mov64(R0, XDP.tx), exit()]),
+    })
+    /** A test run is as if loopback had received the packet. */
+    const LOOPBACK = 1
+    const sourceBehind = (...rules: readonly Rule[]) =>
+      policySource(policy(...rules), { sets: new Map(), interfaceIndex: () => 1, behind: [LOOPBACK + 1, LOOPBACK] })
+    const loaded = loadSource(sourceBehind())
+    try {
+      assert.equal(run(loaded, udp()), XDP.pass, 'to the kernel where nothing is behind')
+      loaded.putBehind(1, behind)
+      assert.throws(() => loaded.putBehind(2, behind), /^RangeError: the policy has no device 2 with a program behind/)
+      assert.throws(() => load().putBehind(0, behind), RangeError)
+      const verdicts: [verdict: number, rules: readonly Rule[]][] = [
+        [XDP.tx, []],
+        [XDP.tx, [pass('udp')]],
+        [XDP.tx, [drop('tcp')]],
+        [XDP.drop, [drop('udp')]],
+        // No packet passes, and then some do again.
+        [XDP.drop, [drop('')]],
+        [XDP.tx, [drop('udp', { mode: 'shadow' }), count('udp')]],
+        [XDP.tx, [limit('udp', { per: 'source', rate: '1 pps' })]],
+        [XDP.tx, [pass('udp', { for: '1h' })]],
+        [XDP.drop, [count('udp'), drop('udp', { for: '1h' })]],
+        [XDP.tx, [mark('udp', { value: 3 }), sample('udp', { oneIn: 1 })]],
+        // Lists that become tables.
+        [XDP.drop, Array.from({ length: 50 }, (_, port) => drop(`udp dst port ${port + 10}`))],
+        [XDP.tx, Array.from({ length: 50 }, (_, port) => drop(`udp dst port ${port + 60}`))],
+      ]
+      for (const [verdict, rules] of verdicts) {
+        loaded.replace(sourceBehind(...rules))
+        assert.equal(run(loaded, udp()), verdict, JSON.stringify(rules))
+      }
+    } finally {
+      behind.close()
+    }
   })
 
   it('gives everything of an old version back, and keeps older counts, where its counters cannot be read', () => {
