@@ -32,6 +32,8 @@ export {
   type Hooks,
   type ListenerRequest,
   LostDeviceError,
+  type PolicyInForce,
+  type PolicyRequest,
   type PolicySurroundings,
   parseListener,
   policySource,

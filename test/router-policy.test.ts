@@ -102,7 +102,7 @@ for (const [way, options] of WAYS) {
       return JSON.parse(stdout).rules
     }
     const packetsOf = (name: string) => listed().find((rule) => rule.name === name)?.packets ?? 0
-    /** Sends to the ports in turn, and waits until all that went to `passes` have come through. */
+    /** Sends to the ports in turn, and waits until all that went to the last of them, `passes`, have come through: the others have been judged then. */
     const send = async (ports: readonly number[], passes: number) => {
       arrived.clear()
       right.take()
@@ -152,7 +152,7 @@ for (const [way, options] of WAYS) {
       assert.deepEqual([...arrived], [[GOOD, PACKETS]])
       write(POLICY.replace(`port ${FLOOD}`, `port ${GOOD}`))
       await running.reload(/was read again; 2 rules are in force/)
-      await send([FLOOD, GOOD], FLOOD)
+      await send([GOOD, FLOOD], FLOOD)
       assert.deepEqual([...arrived], [[FLOOD, PACKETS]])
       // Of the same name, but another rule; the one that stays has gone on counting.
       assert.equal(packetsOf('flood'), PACKETS)

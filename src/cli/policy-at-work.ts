@@ -114,7 +114,7 @@ export function listenWithGuard(options: GuardOptions): RouteGuard {
 
 /** Says which policy is in force, and who is spared. */
 export function noteGuard(policy: PolicyInForce, keepSsh: boolean): void {
-  note(`before that each packet meets ${policy.file}; SIGHUP reads it again`)
+  note(`each packet meets ${policy.file} first; SIGHUP reads it again`)
   noteKept(policy.kept, keepSsh)
   noteWarnings(policy.warnings())
 }

@@ -165,7 +165,8 @@ Examples:
 Routes and neighbours are the kernel's, and follow its changes: use ip route, or
 a daemon such as BIRD or FRR. What is for this machine itself stays with the
 kernel. When the command ends, the kernel forwards as before. Look inside with
-sluice top, sluice trace and sluice capture.`,
+sluice top, sluice trace and sluice capture. What a policy drops never comes to
+the router; sluice list, add and remove see and change it.`,
     )
     .action(route)
 }
