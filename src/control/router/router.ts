@@ -19,18 +19,19 @@ import { checkRouterDevices, DeviceError, downNotes, findDeviceIn, LostDeviceErr
 import type { PolicyInForce, PolicyRequest } from '../opened-policy.js'
 import { checkEthernet, checkTakeable } from '../takeable.js'
 import type { Hooks } from './draw.js'
-import { openGuard, policyDrops } from './guard.js'
-import { type ListenerRequest, type Listeners, openListeners } from './listeners.js'
+import { openGuard } from './guard.js'
+import { type ListenerRequest, openListeners } from './listeners.js'
 import { openListening, type RouterListener } from './listening.js'
 import { type Mirror, mirrorKernel } from './mirror.js'
 import { isChained, translatedPorts, withPorts } from './nat.js'
-import { type Offload, type OffloadTotals, openOffload } from './offload.js'
+import { type Offload, openOffload } from './offload.js'
 import { type CountedSockets, openPort, type RouterPort } from './port.js'
-import { openPortCounters, PORT, type PortPlace, type PortQueue, portQueues } from './port-counters.js'
+import { openPortCounters, type PortPlace, type PortQueue, portQueues } from './port-counters.js'
 import { type EngineParts, type RouterEngine, startRouterHere, startRouterWorkers } from './router-engine.js'
 import { type FlowsRequest, type RouterFlows, readFlows } from './router-flows.js'
 import { entriesFor, openMemory, type TABLES } from './router-memory.js'
 import { MOST_ROUTER_WORKERS, type RouterSettings, type Tracking } from './router-plan.js'
+import { type RouterTotals, totalsOf, withDriver, withPolicy } from './router-totals.js'
 
 export interface RouterOptions {
   /** The network devices of the router, two or more. */
@@ -110,19 +111,6 @@ export interface Router {
   /** Resolves when it is closed, rejects with a LostDeviceError where a device, or its program, is gone. */
   readonly done: Promise<void>
   close(): void
-}
-
-export interface RouterTotals {
-  /** Without those that the policy has dropped in the drivers. */
-  readonly received: number
-  /** Taken by the ports' devices, with what the router sends of its own: ICMP errors, copies of mirrors, and each piece of what is cut. */
-  readonly forwarded: number
-  /** Of both, those that the drivers have forwarded by themselves; where flows are offloaded. */
-  readonly driver?: OffloadTotals
-  /** Copies that mirrors have made; each is forwarded then, or among the drops. */
-  readonly copied: number
-  /** By stage and reason, where there are any; what a port's queue or device lost, by `port NAME` and reason; what listeners have dropped by their hook, `filtered`; what the policy has, by `policy` and its rule. */
-  readonly drops: Readonly<Record<string, number>>
 }
 
 /** Flows that a router knows which translates and is told of no number. */
@@ -349,50 +337,6 @@ function watchLinks(netlink: NetlinkSocket, links: readonly Link[]) {
   return { lost, close: () => clearInterval(timer) }
 }
 
-function withDriver(totals: RouterTotals, offload: Offload | null): RouterTotals {
-  if (offload === null) return totals
-  const driver = offload.totals()
-  return {
-    ...totals,
-    received: totals.received + driver.packets,
-    forwarded: totals.forwarded + driver.packets,
-    driver,
-  }
-}
-
-function withPolicy(totals: RouterTotals, policy: PolicyInForce | null): RouterTotals {
-  return policy === null ? totals : { ...totals, drops: { ...totals.drops, ...policyDrops(policy) } }
-}
-
-/** Listeners come and go, and count what they filter by themselves; a packet that was not copied is not lost. */
-const OF_LISTENERS: readonly string[] = ['filtered', 'not copied']
-
-/** `first` begins the names of the stages that see what has been received. */
-function totalsOf(
-  ports: readonly RouterPort[],
-  engine: RouterEngine | null,
-  first: 'owner' | 'track' | 'route',
-  listeners: Listeners,
-): RouterTotals {
-  const stages = engine?.stages() ?? []
-  const receiving = new Set(ports.map(({ name }) => `${first} ${name}`))
-  const drops: Record<string, number> = {}
-  const filtered = listeners.dropped()
-  // What is filtered at prerouting does not come to the first stage.
-  let [received, forwarded] = [filtered.prerouting ?? 0, 0]
-  for (const [hook, count] of Object.entries(filtered)) if (count > 0) drops[`${hook}: filtered`] = count
-  for (const { name, packets, drops: reasons } of stages) {
-    if (receiving.has(name)) received += packets
-    if (name.startsWith(PORT)) forwarded += packets
-    for (const [reason, count] of Object.entries(reasons)) {
-      if (OF_LISTENERS.includes(reason)) continue
-      const key = `${name}: ${reason}`
-      if (count > 0) drops[key] = (drops[key] ?? 0) + count
-    }
-  }
-  return { received, forwarded, copied: listeners.copied(), drops }
-}
-
 export { type NatRule, TIMEOUTS_SECONDS, type Timeouts } from '../../flow/index.js'
 export { type Discipline, type Doorbell, fifo, fqCodel, priority, tokenBucket } from '../../transmit/index.js'
 export type { Heard, ListenerRequest } from './listeners.js'
@@ -402,3 +346,4 @@ export { parseListener } from './parse-listener.js'
 export { parsePublished } from './published.js'
 export type { FlowEnds, FlowsRequest, RouterFlow, RouterFlows } from './router-flows.js'
 export type { Tracking } from './router-plan.js'
+export type { RouterTotals } from './router-totals.js'
