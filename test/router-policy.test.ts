@@ -17,8 +17,8 @@ import { createRoutedNetwork, HOSTS, type RoutedNetwork } from './support/routed
 import { RUN_DIRECTORY } from './support/run-directory.js'
 import { runIn } from './support/run-in.js'
 
-/** Of each kind at a time: fewer than a veth's ring has room for. */
-const PACKETS = 50
+/** That have to come through, at a time. */
+const PACKETS = 20
 const [FLOOD, GOOD, LATER] = [7, 9, 11]
 const POLICY = `rules:
   - { name: seen, action: count, match: udp and src net 192.0.1.0/24 }
@@ -30,12 +30,13 @@ const WAYS = [
   ['in the drivers', ['--in-driver']],
 ] as const
 
-/** A datagram from the left host to a port of the right one, as it comes to the router. */
-function datagram(port: number): Uint8Array {
+/** A datagram from the left host to a port of the right one, as it comes to the router; its source port says of which time it is. */
+function datagram(port: number, time: number): Uint8Array {
   const frame = flowFrame({ family: 4, protocol: 'udp', payload: new Uint8Array(40), isUnsummed: true })
   frame.set([2, 0, 0, 0, 0, 0x11, 2, 0, 0, 0, 0, 0x21])
   frame.set(parseAddress(HOSTS[0]), 26)
   frame.set(parseAddress(HOSTS[1]), 30)
+  write16(frame, 34, time)
   write16(frame, 36, port)
   write16(frame, 24, 0)
   write16(frame, 24, foldChecksum(addWords(0, frame, 14, 34)))
@@ -73,6 +74,7 @@ for (const [way, options] of WAYS) {
     let right: HostSocket
     /** Datagrams that have come to the right host, by port. */
     const arrived = new Map<number, number>()
+    let times = 1000
 
     before(() => {
       network = createForwardingNetwork()
@@ -102,61 +104,63 @@ for (const [way, options] of WAYS) {
       return JSON.parse(stdout).rules
     }
     const packetsOf = (name: string) => listed().find((rule) => rule.name === name)?.packets ?? 0
-    /** Sends to the ports in turn, and waits until all that went to the last of them, `passes`, have come through: the others have been judged then. */
+    /** Sends to the ports in turn until enough has come of what went to `passes`, and gives how many went to each: some may be lost on a busy machine. */
     const send = async (ports: readonly number[], passes: number) => {
       arrived.clear()
-      right.take()
-      for (let packet = 0; packet < PACKETS; packet++) left.send(ports.map(datagram))
-      await eventually(`what went to port ${passes} has come`, () => {
+      const time = ++times
+      let sent = 0
+      await eventually(`what goes to port ${passes} comes`, () => {
+        left.send(ports.map((port) => datagram(port, time)))
+        sent++
         for (const frame of right.take()) {
           if (frame[12] !== 8 || frame[13] !== 0 || frame[23] !== 17) continue
+          if (((frame[34]! << 8) | frame[35]!) !== time) continue
           const port = (frame[36]! << 8) | frame[37]!
           arrived.set(port, (arrived.get(port) ?? 0) + 1)
         }
         return (arrived.get(passes) ?? 0) >= PACKETS
       })
+      assert.deepEqual([...arrived.keys()], [passes])
+      return sent
     }
 
     test('drops in the driver what the policy says, and forwards the rest', async () => {
       const running = await start('--policy', write(POLICY))
       assert.deepEqual(modesAt(network), ['native', 'native'])
-      await send([FLOOD, GOOD], GOOD)
-      assert.deepEqual([...arrived], [[GOOD, PACKETS]])
-      assert.equal(packetsOf('flood'), PACKETS)
-      assert.equal(packetsOf('seen'), 2 * PACKETS)
+      const sent = await send([FLOOD, GOOD], GOOD)
+      const [flood, seen] = [packetsOf('flood'), packetsOf('seen')]
+      assert(flood > 0 && flood <= sent, `${flood} of ${sent}`)
+      assert(seen >= flood + arrived.get(GOOD)! && seen <= 2 * sent, `${seen} seen, ${flood} of ${sent} dropped`)
 
       const [service] = JSON.parse(runCli(['status', '--json']).stdout).services
       assert.equal(service.policy.rules, 2)
-      assert(service.dropped >= PACKETS, JSON.stringify(service))
+      assert(service.dropped >= flood, JSON.stringify(service))
       const top = JSON.parse(runCli(['top', '--json', '--device', 'left']).stdout)
       assert.deepEqual(top.rules.map(({ name }: ListedRule) => name).sort(), ['flood', 'seen'])
       assert(top.stages.length > 0)
       assert.match(runCli(['top', '--once']).stdout, /│ flood +│ drop [\s\S]*│ stage /)
 
       const { drops, policy } = await running.end()
-      assert.equal(drops['policy: flood'], PACKETS)
-      assert.deepEqual([policy.dropped, policy.reloads], [PACKETS, { done: 0, refused: 0 }])
       assert.deepEqual(
-        policy.rules.map(({ name, packets }: ListedRule) => [name, packets]),
-        [
-          ['seen', 2 * PACKETS],
-          ['flood', PACKETS],
-        ],
+        policy.rules.map(({ name }: ListedRule) => name),
+        ['seen', 'flood'],
       )
+      assert(drops['policy: flood'] >= flood && drops['policy: flood'] <= sent, JSON.stringify(drops))
+      assert.deepEqual([policy.dropped, policy.rules[1].packets], Array(2).fill(drops['policy: flood']))
+      assert.deepEqual(policy.reloads, { done: 0, refused: 0 })
       assert.deepEqual(modesAt(network), ['none', 'none'])
     })
 
     test('reads the policy again by SIGHUP, keeps the old one where that is faulty, and takes rules of commands', async () => {
       const running = await start('--policy', write(POLICY))
       await send([FLOOD, GOOD], GOOD)
-      assert.deepEqual([...arrived], [[GOOD, PACKETS]])
+      const seen = packetsOf('seen')
       write(POLICY.replace(`port ${FLOOD}`, `port ${GOOD}`))
       await running.reload(/was read again; 2 rules are in force/)
-      await send([GOOD, FLOOD], FLOOD)
-      assert.deepEqual([...arrived], [[FLOOD, PACKETS]])
-      // Of the same name, but another rule; the one that stays has gone on counting.
-      assert.equal(packetsOf('flood'), PACKETS)
-      assert.equal(packetsOf('seen'), 4 * PACKETS)
+      const sent = await send([GOOD, FLOOD], FLOOD)
+      // Of the same name, but another rule, which begins at zero; the one that stays has gone on counting.
+      assert(packetsOf('flood') > 0 && packetsOf('flood') <= sent)
+      assert(packetsOf('seen') >= seen + arrived.get(FLOOD)!)
 
       write(POLICY.replace('udp dst port', 'udp dst prot'))
       await running.reload(/policy\.yaml:3:\d+: [\s\S]*the policy of before stays in force; correct this/)
@@ -165,8 +169,7 @@ for (const [way, options] of WAYS) {
       const { status, stderr } = runCli(['add', `udp dst port ${LATER}`, '--device', 'left'])
       assert.equal(status, 0, stderr)
       await send([GOOD, LATER, FLOOD], FLOOD)
-      assert.deepEqual([...arrived], [[FLOOD, PACKETS]])
-      assert.equal(packetsOf(`drop udp dst port ${LATER}`), PACKETS)
+      assert(packetsOf(`drop udp dst port ${LATER}`) > 0)
       const refused = runCli(['add', 'icmp', '--action', 'forward', '--to', 'right'])
       assert.equal(refused.status, 2)
       assert.match(
