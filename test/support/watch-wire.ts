@@ -1,15 +1,10 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { type CapturedPacket, CaptureError, openCapture } from '../../src/device/index.js'
 import { type NetworkNamespace, withNamespace } from '../../src/kernel/index.js'
 import { eventually } from './eventually.js'
-
-const LOOK_MS = 20
-/** Without a packet more, until all are taken for read. */
-const QUIET_MS = 500
 
 /** tcpdump at a device. */
 export interface WireWatch {
@@ -39,14 +34,16 @@ export async function watchWire(
     child.once('close', () => reject(new Error(`tcpdump ended: ${said}`)))
   })
   const seen = () => [...openCapture(file).packets()].map(({ data }) => Buffer.from(data).toString('hex'))
-  /** At its end tcpdump does not read what it has not read yet. */
-  const hasRead = async () => {
-    for (let [size, sameFor] = [-1, 0]; sameFor < QUIET_MS; sameFor += LOOK_MS) {
-      await setTimeout(LOOK_MS)
-      const now = statSync(file).size
-      if (now !== size) [size, sameFor] = [now, 0]
-    }
-  }
+  /** At its end tcpdump does not read what it has not read yet: it is asked how many it has, and how many the kernel has given it. */
+  const hasRead = () =>
+    eventually(`tcpdump at ${end.name} has read all: ${said}`, async () => {
+      const before = said.length
+      child.kill('SIGUSR1')
+      const counts = /(\d+) packets? captured, (\d+) packets? received by filter/
+      await eventually('tcpdump answers', () => counts.test(said.slice(before)))
+      const [, captured, received] = counts.exec(said.slice(before))!
+      return captured === received
+    })
   const stop = async () => {
     child.kill('SIGINT')
     await ended
