@@ -6,7 +6,7 @@ import { basename } from 'node:path'
 import { run } from 'node:test'
 
 /** None where more pairs were asked for than a run usually compares: whoever does so has time. */
-const FILE_TIMEOUT_MS = process.env.SLUICE_PAIRS === undefined ? 10 * 60_000 : Number.POSITIVE_INFINITY
+const FILE_TIMEOUT_MS = process.env.SLUICE_PAIRS === undefined ? 20 * 60_000 : Number.POSITIVE_INFINITY
 
 /**
  * Tests that measure what a flood does, look at all of the machine's devices, or have threads meet at one instant: they
