@@ -30,7 +30,8 @@ function openStage(namespace?: NetworkNamespace) {
     ...{ space, code, pool: worker, outputs: [0], drops, reserve: assert.fail, dropAll: assert.fail },
   })
   const dropped = () => space.counters[drops / 8]! + space.counters[drops / 8 + 1]!
-  return { ...bench, run, dropped, input: bench.bundle('input') }
+  const tooMany = () => space.counters[drops / 8]!
+  return { ...bench, run, dropped, tooMany, input: bench.bundle('input') }
 }
 
 test('fragments are taken out, handed over or counted, and the others go on in their order', (context) => {
@@ -54,6 +55,17 @@ test('fragments are taken out, handed over or counted, and the others go on in t
     assert.equal(dropped() - before, packets.length - others.length)
     bench.empty(input)
   }
+  assert.equal(bench.inUse(), 0)
+})
+
+test('those that have waited together are handed over together, but not all of a flood', () => {
+  const { run, dropped, tooMany, input, ...bench } = openStage()
+  bench.fill(
+    input,
+    Array.from({ length: 256 }, (_, mark) => frame(ETHERTYPE.ipv4, true, mark & 255)),
+  )
+  run(input)
+  assert.deepEqual([dropped(), tooMany()], [256, 192])
   assert.equal(bench.inUse(), 0)
 })
 
