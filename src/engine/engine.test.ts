@@ -194,6 +194,27 @@ describe('a changed graph', () => {
     assert.equal(bench.inUse(), 0)
   })
 
+  it('leaves nothing behind where a stage cannot start', () => {
+    const bench = openBench()
+    const broken: Stage = {
+      ...count('broken'),
+      start() {
+        throw new Error('it has no table')
+      },
+    }
+    const graph = draw([receive(once(bench, bench.bundle('a'))), count('before'), broken, discard('end')])
+    const layout = bench.space.layout()
+    assert.throws(() => start(bench, graph), /no table/)
+    assert.deepEqual(bench.space.layout(), layout)
+  })
+
+  it('waits no longer than it is told where there is nothing to receive from', { timeout: 60_000 }, async () => {
+    const engine = start(openBench(), draw())
+    await engine.wait(1)
+    assert.equal(engine.round(), 0)
+    engine.close()
+  })
+
   it('refuses bundles that there cannot be', () => {
     const bench = openBench()
     for (const bundle of [0, 257, 1.5])

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createWaiter, type Waiter } from '../kernel/index.js'
 import { BUNDLE_BYTES, type Code, MOST_IN_BUNDLE, type Space, type WorkerPool } from '../memory/index.js'
 import type { Device } from './device.js'
@@ -109,7 +110,13 @@ export function startEngine(
   let taps: readonly Tap[] = []
   let tracer: Tracer | null = null
   let stopTrace = () => {}
-  let current = connect([], graph)
+  let current: readonly OpenStage[]
+  try {
+    current = connect([], graph)
+  } catch (error) {
+    space.free(`${name} bundle`)
+    throw error
+  }
   let entries = entriesOf(current, graph)
   let targets = targetsOf(current)
   let keepers = targets.filter(keeps)
@@ -200,7 +207,9 @@ export function startEngine(
       if (isReady()) return
       const mostMs = isHeldUp() ? Math.min(timeoutMs, HELD_UP_MS) : timeoutMs
       const waits = entries.map(({ device }) => device.wait(mostMs))
-      await Promise.race([...waits, ...keepers.map((device) => device.waitDue(mostMs))])
+      for (const device of keepers) waits.push(device.waitDue(mostMs))
+      // A race that nobody runs has no end.
+      await (waits.length === 0 ? sleep(mostMs) : Promise.race(waits))
     },
     change(next) {
       use(next, taps)

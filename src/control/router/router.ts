@@ -326,15 +326,22 @@ function watchLinks(netlink: NetlinkSocket, links: readonly Link[]) {
   let timer: NodeJS.Timeout
   const lost = new Promise<never>((_, reject) => {
     timer = setInterval(() => {
-      const there = new Map(listLinks(netlink).map((link) => [link.index, link]))
-      const gone = links.find(({ index }) => !there.has(index))
-      const bare = links.find(({ index }) => there.get(index)?.xdp.mode === 'none')
-      if (gone)
-        reject(new LostDeviceError(`the device ${gone.name} has been removed: no packets come from it any more`))
-      else if (bare) reject(new LostDeviceError(programGone(bare.name)))
+      try {
+        checkLinks(links, listLinks(netlink))
+      } catch (error) {
+        reject(error)
+      }
     }, LOOK_MS)
   })
   return { lost, close: () => clearInterval(timer) }
+}
+
+function checkLinks(links: readonly Link[], present: readonly Link[]): void {
+  const there = new Map(present.map((link) => [link.index, link]))
+  const gone = links.find(({ index }) => !there.has(index))
+  if (gone) throw new LostDeviceError(`the device ${gone.name} has been removed: no packets come from it any more`)
+  const bare = links.find(({ index }) => there.get(index)?.xdp.mode === 'none')
+  if (bare) throw new LostDeviceError(programGone(bare.name))
 }
 
 export { type NatRule, TIMEOUTS_SECONDS, type Timeouts } from '../../flow/index.js'
