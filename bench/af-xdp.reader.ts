@@ -14,9 +14,10 @@ import { discard } from '../src/stages/index.js'
 const [index, name, queue, map, entries, mode, cpu] = process.argv.slice(2)
 
 pinProcess(Number(cpu))
-const space = createSpace(64 << 20)
+const frames = Number(entries) * 2
+const space = createSpace(frames * 2048 + (32 << 20))
 const code = loadCode(space)
-const pool = createPool(space, code, { 2048: Number(entries) * 2 }).openWorker('reader')
+const pool = createPool(space, code, { 2048: frames }).openWorker('reader')
 const device = { name: name!, index: Number(index) }
 const { queues } = openXdp(space, code, pool, device, {
   queues: [Number(queue)],

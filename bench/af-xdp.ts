@@ -38,6 +38,8 @@ const STEADY_RATE = 1_000_000
 const SLACK_PACKETS = 64
 /** 4 ms of two million packets a second: what a woken reader may be late. */
 const ENTRIES = 8192
+/** 33 ms of a steady million: longer than a core that is shared with other machines is mostly away. */
+const STEADY_ENTRIES = 32_768
 /** The kernel lets go of a queue about 45 ms after its socket is closed. */
 const QUEUE_FREE_MS = 100
 const READER_CORE = '1'
@@ -50,7 +52,8 @@ type Mode = 'spin' | 'woken'
 interface Reader {
   readonly name: string
   readonly mode: Mode
-  start(): CProgram | null
+  /** With rings of so many entries. */
+  start(entries: number): CProgram | null
 }
 
 interface Sample {
@@ -62,15 +65,17 @@ interface Sample {
 function readers(rig: ReceiveRig, map: number, compiler: string): Reader[] {
   const { namespace, device } = rig.victim
   const reader = fileURLToPath(new URL('./af-xdp.reader.js', import.meta.url))
-  const ours = (mode: Mode) => (): CProgram => {
-    const args = [device.index, device.name, 0, map, ENTRIES, mode, READER_CORE].map(String)
-    const child = withNamespace(namespace, () =>
-      spawn(process.execPath, [reader, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }),
-    )
-    return talkTo(child as ChildProcessByStdio<Writable, Readable, null>, 'af-xdp.reader')
-  }
-  const theirs = (mode: Mode) => () => {
-    const args = [device.name, 0, map, ENTRIES, mode, READER_CORE].map(String)
+  const ours =
+    (mode: Mode) =>
+    (entries: number): CProgram => {
+      const args = [device.index, device.name, 0, map, entries, mode, READER_CORE].map(String)
+      const child = withNamespace(namespace, () =>
+        spawn(process.execPath, [reader, ...args], { stdio: ['pipe', 'pipe', 'inherit'] }),
+      )
+      return talkTo(child as ChildProcessByStdio<Writable, Readable, null>, 'af-xdp.reader')
+    }
+  const theirs = (mode: Mode) => (entries: number) => {
+    const args = [device.name, 0, map, entries, mode, READER_CORE].map(String)
     const flags = ['-lxdp', '-lbpf', '-lpthread']
     return startC({ source: 'af-xdp-drop.c', compiler, flags, args, namespace })
   }
@@ -81,8 +86,13 @@ function readers(rig: ReceiveRig, map: number, compiler: string): Reader[] {
 }
 
 /** Starts the reader, sends to it, and ends it; null where it cannot be built. */
-async function sample(reader: Reader, rig: ReceiveRig, generator: SourceGenerator, packets: number) {
-  const program = reader.start()
+async function sample(
+  reader: Reader,
+  rig: ReceiveRig,
+  generator: SourceGenerator,
+  { packets, entries }: { packets: number; entries: number },
+) {
+  const program = reader.start(entries)
   if (program === null) return null
   const ask = async (line: string) => (await program.ask(line)).split(' ').map(Number)
   await ask('')
@@ -151,7 +161,7 @@ async function measureSteady(all: readonly Reader[], rig: ReceiveRig) {
   const samples = new Map<Reader, Sample[]>(all.map((reader) => [reader, []]))
   for (let round = 0; round < STEADY_ROUNDS; round++) {
     for (const reader of round % 2 === 0 ? all : all.toReversed()) {
-      const taken = await sample(reader, rig, generator, STEADY_PACKETS)
+      const taken = await sample(reader, rig, generator, { packets: STEADY_PACKETS, entries: STEADY_ENTRIES })
       if (taken === null) return null
       samples.get(reader)!.push(taken)
     }
@@ -170,7 +180,7 @@ async function measureFlooded(all: readonly Reader[], rig: ReceiveRig, rounds: R
         name: reader.name,
         cores: rounds.cores,
         async sample() {
-          const taken = (await sample(reader, rig, generator, PACKETS))!
+          const taken = (await sample(reader, rig, generator, { packets: PACKETS, entries: ENTRIES }))!
           samples.get(reader)!.push(taken)
           return 1000 / taken.mpps
         },
