@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { startWorkers } from '../src/engine/index.js'
 import { attachConsumer, createSharedQueue, packetsInQueue } from '../src/transmit/index.js'
 import { openBench } from './support/engine.js'
@@ -115,4 +116,23 @@ it('whoever of them is ended, the others go on, and every frame comes back', asy
     { doubleFree: 0, useAfterFree: 0, writeAfterFree: 0, foreign: 0 },
   )
   assert.ok(kills > 5)
+})
+
+it('one that is ended while it starts takes nobody along', async (context) => {
+  const random = seededRandom(context, 'transmit-workers')
+  for (let round = 0; round < 6; round++) {
+    const rig = await openSharing()
+    // A thread loads its modules for some ten milliseconds, native ones among them.
+    for (const worker of ['left', 'right', 'out'] as const) rig.workers.kill(worker)
+    for (let turn = 0; turn < 8; turn++) {
+      await setTimeout(random.below(50))
+      rig.workers.kill(random.pick(['left', 'right', 'out']))
+    }
+    await eventually('packets go on', async () => {
+      rig.send('left', 5)
+      rig.send('right', 5)
+      return (await rig.arrived()).length > 0
+    })
+    assert.equal(await rig.close(), 0)
+  }
 })

@@ -16,6 +16,7 @@ import type { TracePart } from './trace.js'
 import {
   type Answer,
   HAS_LEFT,
+  IS_LOADING,
   type Order,
   START_ID,
   type WorkerCapture,
@@ -116,7 +117,7 @@ export function superviseWorker<Settings>(
 
   function launch(): Promise<void> {
     words.fill(0)
-    words[WORKER_BUSY / 4] = 2
+    words[WORKER_BUSY / 4] = IS_LOADING
     nextId = START_ID
     places = null
     startedAt = performance.now()
@@ -205,10 +206,13 @@ export function superviseWorker<Settings>(
     launch().catch(() => {})
   }
 
-  /** Ends the thread; one that waits for descriptors has to do it itself (`pauseWatches`), unless its event loop stands still. */
+  /**
+   * Ends the thread. One that waits for descriptors has to do it itself (`pauseWatches`), and one that loads its modules
+   * too: a native one that is ended while it is loaded takes the process along. Unless its event loop stands still.
+   */
   function endThread(): void {
     Atomics.store(words, WORKER_ENDS / 4, 1)
-    if (Atomics.load(words, WORKER_BUSY / 4) !== 0) {
+    if (Atomics.load(words, WORKER_BUSY / 4) === 1) {
       void thread?.terminate()
       return
     }

@@ -101,6 +101,9 @@ export type Answer =
   /** What it has seen of the packets of a trace. */
   | { readonly kind: 'followed'; readonly trace: number; readonly parts: readonly TracePart[] }
 
+/** What stands at WORKER_BUSY until the thread's modules are loaded; then 1 while it works and 0 while it waits. */
+export const IS_LOADING = 2
+
 /** What stands at WORKER_BUSY when nothing of the thread is watched any more, and it ends by itself. */
 export const HAS_LEFT = 3
 
