@@ -400,9 +400,10 @@ function randomChange(random: Random): string {
   const length = family === 4 ? random.pick([12, 16, 20, 24, 25, 30, 32]) : random.pick([44, 48, 56, 64, 96, 128])
   const address = formatAddress(masked(randomAddress(random, family), length))
   const verb = random.pick(['add', 'replace', 'del', 'append', 'prepend'])
-  const metric = random.pick(['', '', ' metric 7', ' metric 300'])
   const via = family === 4 ? `${NETWORKS[port]}.${2 + random.below(3)}` : `${NETWORKS6[port]}::${2 + random.below(3)}`
   const type = random.pick(['', '', '', 'blackhole ', 'unreachable ', 'prohibit '])
+  // Which of them the kernel takes where an IPv6 route has no way and another of its prefix and metric has: see the guide.
+  const metric = family === 6 && type !== '' ? ' metric 9' : random.pick(['', '', ' metric 7', ' metric 300'])
   const way = type === '' ? ` via ${via} dev ${PORTS[port]}` : ''
   return `route ${verb} ${type}${address}/${length}${way}${metric}`
 }
